@@ -1,0 +1,1 @@
+"""Makes dataset versions: plans, generates, checks, balances, releases and publishes."""

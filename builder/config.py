@@ -1,0 +1,190 @@
+"""The build's configuration: one YAML file, checked whole before the first request."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import orjson
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import PolysceneError
+from schemas.vocabulary import LANGUAGES, TASK_TYPES, Modality, TaskType
+
+Share = Annotated[float, Field(ge=0)]
+
+
+class ConfigError(PolysceneError):
+    """A configuration file is missing, unreadable or names something impossible."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Prices(_Section):
+    """Price in US dollars a million tokens; given where the price table lacks the model."""
+
+    input_usd_per_mtok: Annotated[float, Field(ge=0)]
+    output_usd_per_mtok: Annotated[float, Field(ge=0)]
+
+
+class TeacherConfig(_Section):
+    """The model that writes, behind an OpenAI-compatible endpoint.
+
+    `base_url` falls back to `OPENAI_BASE_URL`; the key comes from
+    `OPENAI_API_KEY` alone and is never part of a configuration.
+    """
+
+    model: str = "gpt-4o-2024-08-06"
+    base_url: str | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
+    max_completion_tokens: Annotated[int, Field(gt=0)] = 2_500
+    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    structured_output: Literal["auto", "json_schema", "json_object", "text"] = "auto"
+    prices: Prices | None = None
+    extra_body: dict[str, object] = {}
+
+
+class PaceConfig(_Section):
+    """How hard to push the endpoint; `max_in_flight` bounds the adaptive concurrency."""
+
+    max_in_flight: Annotated[int, Field(gt=0)] = 64
+    initial_in_flight: Annotated[int, Field(gt=0)] = 8
+    max_attempts: Annotated[int, Field(gt=0)] = 6
+    breaker_window_s: Annotated[float, Field(gt=0)] = 20.0
+    max_retry_after_s: Annotated[float, Field(gt=0)] = 300.0
+
+
+class ImagesConfig(_Section):
+    """Vetting of incoming images and the picking of positives and hard negatives.
+
+    `embedder` is "descriptor" (built in, no weights) or the name or directory
+    of a Hugging Face vision model. `window` bounds the cosine similarity of a
+    positive or hard negative to its query image: near enough to be related,
+    not a near-duplicate. Null takes the embedder's own default.
+    """
+
+    embedder: str = "descriptor"
+    window: tuple[float, float] | None = None
+    num_neighbours: Annotated[int, Field(gt=1)] = 24
+    max_side_px: Annotated[int, Field(ge=32)] = 1_024
+    min_side_px: Annotated[int, Field(ge=1)] = 32
+    max_image_pixels: Annotated[int, Field(gt=0)] = 64_000_000
+    max_image_bytes: Annotated[int, Field(gt=0)] = 50_000_000
+    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+class ChecksConfig(_Section):
+    """Bounds of the row checks; `language_identifiers` vote in the order given."""
+
+    max_query_chars: Annotated[int, Field(gt=0)] = 2_000
+    max_document_chars: Annotated[int, Field(gt=0)] = 4_000
+    min_words_to_identify: Annotated[int, Field(ge=1)] = 3
+    language_identifiers: list[Literal["pycld2", "py3langid", "langdetect"]] = [
+        "pycld2",
+        "py3langid",
+    ]
+    min_scores: dict[Literal["relevance", "plausibility", "clarity", "diversity"], int] = {}
+    max_instruction_repeats: Annotated[int, Field(ge=1)] | None = None
+
+
+class ReleaseConfig(_Section):
+    """Shape of a release; part of its policy, so of its bytes."""
+
+    title: str | None = None
+    rows_a_shard: Annotated[int, Field(gt=0)] = 25_000
+    min_reviews_to_reject: Annotated[int, Field(ge=1)] = 1
+    licence: str = "other"
+
+
+class BuildConfig(_Section):
+    """A whole build. Same config, images and seed: same plan.
+
+    Args:
+        name: Short name of the dataset; lower case, digits, `-` and `_`.
+        num_samples: Accepted samples wanted in all.
+        languages: "mme5" (English 43.1 %, twelve at 2.7-3.0 %, the rest
+            19.8 %), "uniform", or shares by language code.
+        task_shares: Weight of each task type; the paper's 1 : 1 : 2.
+        modality_shares: Weight of each modality combination inside a task
+            type; uniform where not given.
+        tolerance: Largest gap between wanted and accepted share at the end.
+        max_rounds: Cap on rounds of planning what is still missing.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "dataset"
+    num_samples: Annotated[int, Field(gt=0)] = 1_000
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    languages: Literal["mme5", "uniform"] | dict[str, Share] = "mme5"
+    task_shares: dict[TaskType, Share] = {"classification": 1, "vqa": 1, "retrieval": 2}
+    modality_shares: dict[TaskType, dict[Modality, Share]] = {}
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    max_rounds: Annotated[int, Field(gt=0)] = 6
+    teacher: TeacherConfig = TeacherConfig()
+    judge: TeacherConfig | None = None
+    pace: PaceConfig = PaceConfig()
+    images: ImagesConfig = ImagesConfig()
+    checks: ChecksConfig = ChecksConfig()
+    release: ReleaseConfig = ReleaseConfig()
+
+    @model_validator(mode="after")
+    def _shares_are_possible(self) -> Self:
+        from schemas.vocabulary import CELLS
+
+        if isinstance(self.languages, dict):
+            unknown = sorted(set(self.languages) - set(LANGUAGES))
+            if unknown:
+                raise ValueError(f"languages: {', '.join(unknown)} not among the 93")
+            if sum(self.languages.values()) <= 0:
+                raise ValueError("languages: the shares sum to 0")
+        if sum(self.task_shares.get(task, 0) for task in TASK_TYPES) <= 0:
+            raise ValueError("task_shares: the shares sum to 0")
+        possible = {(cell.task_type, cell.modality) for cell in CELLS}
+        for task, shares in self.modality_shares.items():
+            for modality in shares:
+                if (task, modality) not in possible:
+                    raise ValueError(f'modality_shares: {task} has no modality "{modality}"')
+            if sum(shares.values()) <= 0:
+                raise ValueError(f"modality_shares: the shares of {task} sum to 0")
+        return self
+
+    @property
+    def plan_hash(self) -> str:
+        """sha256 (hex) of what decides the plan: not the pace, the endpoint's address or prices."""
+        decided = self.model_dump(
+            mode="json", exclude={"pace", "release", "max_rounds", "tolerance"}
+        )
+        for role in ("teacher", "judge"):
+            for field in ("base_url", "timeout_s", "prices"):
+                (decided[role] or {}).pop(field, None)
+        return hashlib.sha256(orjson.dumps(decided, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def load_config(path: Path) -> BuildConfig:
+    """Reads a YAML configuration.
+
+    Raises:
+        ConfigError: Missing, not YAML, or a field is wrong; names file and field.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}. Name a YAML configuration file.") from exc
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        problem = " ".join(str(exc).split())
+        raise ConfigError(f"{path}: not YAML: {problem}. Mend the file.") from exc
+    try:
+        return BuildConfig.model_validate(content or {})
+    except ValidationError as exc:
+        lines = [
+            f"`{'.'.join(str(part) for part in error['loc']) or 'config'}`: {error['msg']}"
+            for error in exc.errors(include_url=False)
+        ]
+        raise ConfigError(f"{path}: {'; '.join(lines)}. Mend the file; nothing was sent.") from exc
+
+
+def save_config(config: BuildConfig, path: Path) -> None:
+    """Writes the resolved configuration, so that a run can be repeated."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,109 @@
+"""The workspace: one directory that holds a build's images, ledger, reviews and releases."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from schemas.errors import PolysceneError
+
+#: Raised by one whenever files of a workspace change shape.
+WORKSPACE_VERSION = 1
+_MARKER = "workspace.json"
+
+
+class WorkspaceError(PolysceneError):
+    """A workspace is missing, of another version, or in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths inside a workspace; `open_workspace` makes or checks one."""
+
+    root: Path
+
+    @property
+    def config_path(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def images_dir(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def ledger_path(self) -> Path:
+        return self.root / "ledger.sqlite"
+
+    @property
+    def reviews_path(self) -> Path:
+        """Review events as JSON Lines, as the curation app exports them."""
+        return self.root / "reviews.jsonl"
+
+    @property
+    def releases_dir(self) -> Path:
+        return self.root / "releases"
+
+    def inside(self, name: str) -> Path:
+        """A path below the root.
+
+        Raises:
+            WorkspaceError: `name` would leave the workspace.
+        """
+        path = (self.root / name).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise WorkspaceError(f"{name!r} lies outside the workspace {self.root}. Use a name.")
+        return path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second writer out; the lock goes with the process.
+
+        Raises:
+            WorkspaceError: Another process is writing.
+        """
+        with (self.root / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                raise WorkspaceError(
+                    f"{self.root}: another process is writing here. Wait for it, or stop it."
+                ) from exc
+            yield
+
+
+def open_workspace(root: Path, *, create: bool = False) -> Workspace:
+    """Opens a workspace, making it first when `create`.
+
+    Raises:
+        WorkspaceError: No workspace there, or one of another version.
+    """
+    marker = root / _MARKER
+    if not marker.exists():
+        if not create:
+            raise WorkspaceError(
+                f"{root}: no workspace there. Make one with "
+                "`python -m builder images add DIR --workspace WORKSPACE`."
+            )
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            temporary = marker.with_suffix(".part")
+            temporary.write_bytes(orjson.dumps({"workspace_version": WORKSPACE_VERSION}) + b"\n")
+            os.replace(temporary, marker)
+        except OSError as exc:
+            raise WorkspaceError(f"{root}: cannot make a workspace: {exc.strerror}.") from exc
+    try:
+        found = orjson.loads(marker.read_bytes())["workspace_version"]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as exc:
+        raise WorkspaceError(
+            f"{marker}: unreadable. Restore it from a backup, or begin a new workspace."
+        ) from exc
+    if found != WORKSPACE_VERSION:
+        raise WorkspaceError(
+            f"{marker}: workspace version {found}, this program reads {WORKSPACE_VERSION}. "
+            "Use the release of polyscene that made it, or begin a new workspace."
+        )
+    return Workspace(root)

@@ -1,0 +1,106 @@
+"""The release manifest: what a version holds, from what it was made, and the checksum of every file."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.errors import PolysceneError
+
+#: Raised by one whenever rows or manifest change shape.
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+
+
+class ManifestError(PolysceneError):
+    """A manifest is missing, unreadable or of another schema version."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ShardEntry(_Entry):
+    """One Parquet file of the release; `rows_hash` covers its rows' ids and content hashes."""
+
+    path: str
+    config: str
+    split: str
+    key: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+    rows_hash: str
+
+
+class FileEntry(_Entry):
+    path: str
+    num_bytes: int
+    sha256: str
+
+
+class ReviewInputs(_Entry):
+    """The review events a release took in: how many, up to which, and their hash."""
+
+    num_events: int = 0
+    last_seq: int = 0
+    events_hash: str = ""
+    num_accepted: int = 0
+    num_rejected: int = 0
+    num_edited: int = 0
+
+
+class ReleaseManifest(_Entry):
+    """`manifest.json`; no field depends on the clock or the machine."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    version: str
+    previous_version: str | None = None
+    restored_from: str | None = None
+    num_samples: int
+    num_by_config: dict[str, dict[str, int]]
+    languages: dict[str, int]
+    modalities: dict[str, int]
+    teacher_models: list[str]
+    prompt_hashes: list[str]
+    licences: dict[str, int]
+    config_hash: str
+    policy: dict[str, Any]
+    reviews: ReviewInputs = ReviewInputs()
+    shards: list[ShardEntry]
+    files: list[FileEntry] = []
+    changelog: list[str] = []
+
+
+def read_manifest(path: Path) -> ReleaseManifest:
+    """Reads `manifest.json` (or the one in a release directory).
+
+    Raises:
+        ManifestError: Missing, broken, or of another schema version.
+    """
+    file = path / MANIFEST_NAME if path.is_dir() else path
+    try:
+        content = orjson.loads(file.read_bytes())
+    except FileNotFoundError as exc:
+        raise ManifestError(f"{file}: no manifest there. Name a release directory.") from exc
+    except (OSError, orjson.JSONDecodeError) as exc:
+        raise ManifestError(f"{file}: unreadable ({exc}). Restore it or release again.") from exc
+    return parse_manifest(content, str(file))
+
+
+def parse_manifest(content: object, where: str) -> ReleaseManifest:
+    """Checks a loaded manifest; `where` names it in errors."""
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if found != SCHEMA_VERSION:
+        raise ManifestError(
+            f"{where}: schema version {found}, this program reads {SCHEMA_VERSION}. "
+            "Use the release of polyscene that wrote it, or release again."
+        )
+    try:
+        return ReleaseManifest.model_validate(content)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ManifestError(f"{where}: field `{field}`: {first['msg']}. Release again.") from exc

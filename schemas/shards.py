@@ -1,0 +1,171 @@
+"""Parquet in and out: rows to a shard and back, streaming, with images inside."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from schemas.errors import RowError
+from schemas.features import CONFIG_SCHEMAS, IMAGE, with_footer
+from schemas.sample import Sample
+
+#: The Hub's viewer refuses row groups of more than 100 MB; we stay well below.
+MAX_GROUP_ROWS_WITH_IMAGES = 100
+MAX_GROUP_ROWS = 10_000
+MAX_GROUP_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """The bytes of an image as they came, and the file name it is published under."""
+
+    data: bytes
+    path: str
+
+
+ReadImage = Callable[[str], ImageFile]
+
+
+def sample_record(sample: Sample, read_image: ReadImage) -> dict[str, Any]:
+    """The row as Parquet holds it: image hashes replaced by `{"bytes", "path"}`."""
+
+    def image(sha256: str | None) -> dict[str, Any] | None:
+        if sha256 is None:
+            return None
+        file = read_image(sha256)
+        return {"bytes": file.data, "path": file.path}
+
+    record = sample.model_dump()
+    record["query_image"] = image(sample.query_image)
+    record["positive_image"] = image(sample.positive_image)
+    record["negative_images"] = [image(sha256) for sha256 in sample.negative_images]
+    return record
+
+
+def write_shard(path: Path, config: str, records: Iterable[dict[str, Any]]) -> int:
+    """Writes one shard; the same records in the same order give the same bytes.
+
+    Image columns are stored uncompressed, as the images came; row groups are
+    bounded in rows and bytes. Memory is bound by one row group.
+
+    Args:
+        path: File to write.
+        config: Published config, a key of `CONFIG_SCHEMAS`.
+        records: Rows as plain Python values, in the order to be written.
+
+    Returns:
+        Number of rows written.
+    """
+    schema = with_footer(CONFIG_SCHEMAS[config])
+    image_columns = [name for name in schema.names if _holds_images(schema.field(name).type)]
+    compression = {
+        column: "none" if column.split(".")[0] in image_columns else "zstd"
+        for column in _leaf_paths(schema)
+    }
+    max_rows = MAX_GROUP_ROWS_WITH_IMAGES if image_columns else MAX_GROUP_ROWS
+    num_rows = 0
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression=compression,
+        use_dictionary=[c for c in _leaf_paths(schema) if not c.endswith(".bytes")],
+        write_page_index=True,
+        store_schema=True,
+    ) as writer:
+        for group in _groups(records, image_columns, max_rows):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema), row_group_size=max_rows)
+            num_rows += len(group)
+    return num_rows
+
+
+def read_records(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of a shard as plain Python values, one batch in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=MAX_GROUP_ROWS_WITH_IMAGES, columns=columns):
+            yield from batch.to_pylist()
+
+
+def read_samples(path: Path) -> Iterator[tuple[Sample, dict[str, ImageFile]]]:
+    """Samples of a shard, each with its images by sha256.
+
+    Raises:
+        RowError: A row breaks the contract; names shard, row, id and field.
+    """
+    for index, record in enumerate(read_records(path)):
+        yield parse_record(record, shard=path.name, row_index=index)
+
+
+def parse_record(
+    record: dict[str, Any], *, shard: str | None = None, row_index: int | None = None
+) -> tuple[Sample, dict[str, ImageFile]]:
+    """Undoes `sample_record`: the sample, and its images by the hash their file name carries."""
+    images: dict[str, ImageFile] = {}
+
+    def sha256(value: dict[str, Any] | None) -> str | None:
+        if value is None:
+            return None
+        name = Path(value["path"] or "").stem
+        images[name] = ImageFile(value["bytes"], value["path"])
+        return name
+
+    fields = dict(record)
+    try:
+        fields["query_image"] = sha256(fields["query_image"])
+        fields["positive_image"] = sha256(fields["positive_image"])
+        fields["negative_images"] = tuple(sha256(value) for value in fields["negative_images"])
+        fields["negative_texts"] = tuple(fields["negative_texts"])
+        return Sample.model_validate(fields), images
+    except (ValidationError, KeyError, TypeError) as exc:
+        field, what = None, f"not a sample ({type(exc).__name__}: {exc})"
+        if isinstance(exc, ValidationError):
+            first = exc.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"]) or None
+            what = f"`{field}`: {first['msg']}" if field else first["msg"]
+        raise RowError(
+            what, shard=shard, row_index=row_index, field=field, row_id=str(record.get("id"))
+        ) from exc
+
+
+def _holds_images(kind: pa.DataType) -> bool:
+    return kind.equals(IMAGE) or (pa.types.is_list(kind) and kind.value_type.equals(IMAGE))
+
+
+def _leaf_paths(schema: pa.Schema) -> list[str]:
+    """Parquet paths of the leaf columns, such as `negative_images.list.element.bytes`."""
+
+    def walk(prefix: str, kind: pa.DataType) -> Iterator[str]:
+        if pa.types.is_list(kind):
+            yield from walk(f"{prefix}.list.element", kind.value_type)
+        elif pa.types.is_struct(kind):
+            for child in kind:
+                yield from walk(f"{prefix}.{child.name}", child.type)
+        else:
+            yield prefix
+
+    return [path for field in schema for path in walk(field.name, field.type)]
+
+
+def _groups(
+    records: Iterable[dict[str, Any]], image_columns: list[str], max_rows: int
+) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    num_bytes = 0
+    for record in records:
+        size = sum(_image_bytes(record[column]) for column in image_columns)
+        if group and (len(group) == max_rows or num_bytes + size > MAX_GROUP_BYTES):
+            yield group
+            group, num_bytes = [], 0
+        group.append(record)
+        num_bytes += size
+    if group:
+        yield group
+
+
+def _image_bytes(value: Any) -> int:
+    if isinstance(value, (list, tuple)):
+        return sum(_image_bytes(entry) for entry in value)
+    return len(value["bytes"]) if value else 0
