@@ -1,7 +1,6 @@
 """The workspace: one directory that holds a build's images, ledger, reviews and releases."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +91,7 @@ def open_workspace(root: Path, *, create: bool = False) -> Workspace:
             root.mkdir(parents=True, exist_ok=True)
             temporary = marker.with_suffix(".part")
             temporary.write_bytes(orjson.dumps({"workspace_version": WORKSPACE_VERSION}) + b"\n")
-            os.replace(temporary, marker)
+            temporary.replace(marker)
         except OSError as exc:
             raise WorkspaceError(f"{root}: cannot make a workspace: {exc.strerror}.") from exc
     try:
