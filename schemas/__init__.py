@@ -1,4 +1,4 @@
-"""The contract between the packages: rows, vocabulary, replies, review events, manifests, and their Parquet form."""
+"""The contract between the packages: rows, vocabulary, replies, reviews, manifests, Parquet."""
 
 from schemas.errors import PolysceneError, RowError
 from schemas.manifest import ReleaseManifest, ShardEntry

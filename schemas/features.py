@@ -1,4 +1,7 @@
-"""Arrow schemas of the published configs, and the same as `datasets` features for footer and card."""
+"""Arrow schemas of the published configs, and the same as `datasets` features."""
+
+# pyright: standard, reportMissingTypeStubs=false
+# pyarrow ships no types
 
 from typing import Any
 

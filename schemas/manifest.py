@@ -1,7 +1,7 @@
-"""The release manifest: what a version holds, from what it was made, and the checksum of every file."""
+"""The release manifest: what a version holds, what it was made from, every file's checksum."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -92,7 +92,11 @@ def read_manifest(path: Path) -> ReleaseManifest:
 
 def parse_manifest(content: object, where: str) -> ReleaseManifest:
     """Checks a loaded manifest; `where` names it in errors."""
-    found = content.get("schema_version") if isinstance(content, dict) else None
+    found = (
+        cast(dict[str, object], content).get("schema_version")
+        if isinstance(content, dict)
+        else None
+    )
     if found != SCHEMA_VERSION:
         raise ManifestError(
             f"{where}: schema version {found}, this program reads {SCHEMA_VERSION}. "

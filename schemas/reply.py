@@ -1,4 +1,4 @@
-"""The reply asked of a multimodal LLM: one JSON object a cell, strict, with the field names of its task type."""
+"""The reply asked of a multimodal LLM: one strict JSON object a cell."""
 
 from functools import cache
 from typing import Any
@@ -54,7 +54,7 @@ class ReplyEvaluation(_Strict):
 
 
 class Reply(_Strict):
-    """Base of every cell's reply; `reply_model` adds `draft` and `revision` of the cell's fields."""
+    """Base of every cell's reply; `reply_model` gives `draft` and `revision` their fields."""
 
     interpretations: list[ReplyInterpretation]
     draft: Any
@@ -80,7 +80,7 @@ def draft_names(cell: Cell) -> dict[str, str]:
 def reply_model(cell: Cell) -> type[Reply]:
     """Pydantic model of a cell's reply; fields in the order they are to be written."""
     fields: dict[str, Any] = {"instruction": (str, ...)}
-    fields |= {name: (str, ...) for name in draft_names(cell).values()}
+    fields |= dict.fromkeys(draft_names(cell).values(), (str, ...))
     draft = create_model(f"Draft_{cell.name}", __base__=_Strict, **fields)
     return create_model(
         f"Reply_{cell.name}",

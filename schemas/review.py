@@ -1,4 +1,4 @@
-"""Review events: append-only facts about published rows, and the fold that turns them into a state a row."""
+"""Review events: append-only facts about published rows, folded into one state a row."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -74,11 +74,11 @@ class ReviewState:
     """
 
     content_hash: str
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
     edits: Edits | None = None
     edited_by: str | None = None
     reasons: tuple[str, ...] = ()
-    event_ids: list[str] = field(default_factory=list)
+    event_ids: list[str] = field(default_factory=list[str])
 
     @property
     def is_rejected(self) -> bool:

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.vocabulary import LANGUAGES, Cell, Config, ImageRole, Modality, TaskType
 from schemas.vocabulary import CONFIG_OF_TASK as _CONFIG_OF_TASK
+from schemas.vocabulary import LANGUAGES, Cell, Config, ImageRole, Modality, TaskType
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

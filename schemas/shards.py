@@ -1,5 +1,8 @@
 """Parquet in and out: rows to a shard and back, streaming, with images inside."""
 
+# pyright: standard, reportMissingTypeStubs=false
+# pyarrow ships no types
+
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +74,10 @@ def write_shard(path: Path, config: str, records: Iterable[dict[str, Any]]) -> i
     with pq.ParquetWriter(
         path,
         schema,
-        compression=compression,
-        use_dictionary=[c for c in _leaf_paths(schema) if not c.endswith(".bytes")],
+        compression=compression,  # pyright: ignore[reportArgumentType]
+        use_dictionary=[  # pyright: ignore[reportArgumentType]
+            column for column in _leaf_paths(schema) if not column.endswith(".bytes")
+        ],
         write_page_index=True,
         store_schema=True,
     ) as writer:

@@ -1,4 +1,4 @@
-"""The closed vocabulary: task types, modality combinations, the cells they form, and the 93 languages."""
+"""The closed vocabulary: task types, modality combinations, their cells, the 93 languages."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ CONFIG_OF_TASK: dict[TaskType, Config] = {
     "vqa": "VQA",
     "retrieval": "Retrieval",
 }
-SPLITS: tuple[Literal["train"], Literal["validation"]] = ("train", "validation")
+SPLITS: tuple[Literal["train", "validation"], ...] = ("train", "validation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,9 @@ class Cell:
     @property
     def image_roles(self) -> tuple[ImageRole, ...]:
         """Roles of the images a job of this cell carries, in the order they are attached."""
-        roles: list[ImageRole] = ["query"] if self.query_has_image else []
-        if self.document_has_image:
-            roles += ["positive", "negative"]
-        return tuple(roles)
+        query: tuple[ImageRole, ...] = ("query",) if self.query_has_image else ()
+        document: tuple[ImageRole, ...] = ("positive", "negative")
+        return query + document if self.document_has_image else query
 
 
 #: Which task type uses which modality combination (mmE5, figure 2): ten cells.
