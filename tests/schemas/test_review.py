@@ -31,9 +31,8 @@ def only_state(*events: ReviewEvent):
 
 
 def test_the_latest_verdict_of_a_reviewer_counts() -> None:
-    state = only_state(
-        event(1, verdict="reject", reasons=("language",)), event(2, verdict="accept")
-    )
+    rejected = event(1, verdict="reject", reasons=("language",))
+    state = only_state(rejected, event(2, verdict="accept"))
     assert state.is_accepted
     assert not state.is_rejected
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -97,11 +98,7 @@ def test_features_in_the_footer_are_those_datasets_writes() -> None:
 
     features = datasets.Features.from_arrow_schema(
         SAMPLE_SCHEMA.with_metadata(
-            {
-                "huggingface": __import__("json").dumps(
-                    {"info": {"features": hub_features(SAMPLE_SCHEMA)}}
-                )
-            }
+            {"huggingface": json.dumps({"info": {"features": hub_features(SAMPLE_SCHEMA)}})}
         )
     )
     assert isinstance(features["query_image"], datasets.Image)
