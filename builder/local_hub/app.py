@@ -1,0 +1,166 @@
+"""The application: every address of this Hub and what answers it."""
+
+import errno
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from builder.local_hub import account_api, commits, history_api, lfs, pages, tree_api
+from builder.local_hub.auth import Accounts
+from builder.local_hub.calls import Call, Handler, endpoint, upload_endpoint
+from builder.local_hub.errors import HubError, repo_not_found
+from builder.local_hub.hub import Hub, Limits, open_hub
+from builder.local_hub.repos import RepoKind
+from builder.local_hub.resolve import resolve_file
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    root: Path,
+    tokens: Mapping[str, Sequence[str]] | Accounts,
+    limits: Limits | None = None,
+) -> ASGIApp:
+    """The Hub as a plain ASGI application, which tests may wrap to count or fail requests.
+
+    Args:
+        root: The storage folder; no other process may have it open.
+        tokens: `{"token": ["user", "read" or "write", organisations…]}`.
+        limits: Sizes to use instead of the defaults, for tests.
+    """
+    hub = open_hub(root, tokens, limits)
+    routes = [*_site_routes(hub), *_repo_routes(hub, "dataset"), *_repo_routes(hub, "model")]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            HubError: _refuse,
+            HTTPException: _refuse_http,
+            OSError: _refuse_full_disk,
+            sqlite3.OperationalError: _refuse_full_disk,
+            Exception: _fail,
+        },
+    )
+    return _log_requests(_keep_paths_encoded(app))
+
+
+def _site_routes(hub: Hub) -> list[Route]:
+    def route(method: str, path: str, handler: Handler) -> Route:
+        return Route(path, endpoint(hub, "dataset", handler), methods=[method])
+
+    def upload(path: str, handler: Handler, admit: Callable[[Call], int]) -> Route:
+        return Route(path, upload_endpoint(hub, "dataset", handler, admit), methods=["PUT"])
+
+    return [
+        route("GET", "/", pages.index),
+        route("GET", "/api/whoami-v2", account_api.whoami),
+        route("POST", "/api/validate-yaml", account_api.validate_yaml),
+        route("POST", "/api/repos/create", account_api.create),
+        route("DELETE", "/api/repos/delete", account_api.delete),
+        route("POST", "/api/repos/move", account_api.move),
+        upload("/lfs/object", lfs.put_object, lfs.admit_object),
+        upload("/lfs/part", lfs.put_part, lfs.admit_part),
+        route("POST", "/lfs/complete", lfs.complete),
+    ]
+
+
+def _repo_routes(hub: Hub, kind: RepoKind) -> list[Route]:
+    def route(method: str, path: str, handler: Handler) -> Route:
+        return Route(path, endpoint(hub, kind, handler), methods=[method])
+
+    every = f"/api/{kind}s"
+    api = every + "/{namespace}/{name}"
+    web = ("/datasets" if kind == "dataset" else "") + "/{namespace}/{name}"
+    commit = upload_endpoint(hub, kind, commits.commit, commits.admit_commit)
+    return [
+        route("GET", every, account_api.list_all),
+        route("GET", every + "/{name}", _no_namespace),
+        route("GET", api, account_api.info),
+        route("GET", api + "/revision/{rev}", account_api.info),
+        route("PUT", api + "/settings", account_api.settings),
+        route("GET", api + "/auth-check", account_api.auth_check),
+        route("GET", api + "/auth-check/{write}", account_api.auth_check),
+        route("GET", api + "/refs", history_api.refs),
+        route("GET", api + "/commits/{rev}", history_api.commits),
+        route("POST", api + "/tag/{rev}", history_api.create_tag),
+        route("DELETE", api + "/tag/{rev}", history_api.delete_tag),
+        route("POST", api + "/branch/{branch}", history_api.create_branch),
+        route("DELETE", api + "/branch/{branch}", history_api.delete_branch),
+        route("POST", api + "/super-squash/{branch}", history_api.super_squash),
+        route("GET", api + "/tree/{rev}", tree_api.tree),
+        route("GET", api + "/tree/{rev}/{path:path}", tree_api.tree),
+        route("POST", api + "/paths-info/{rev}", tree_api.paths_info),
+        route("POST", api + "/preupload/{rev}", tree_api.preupload),
+        Route(api + "/commit/{rev}", commit, methods=["POST"]),
+        route("POST", web + ".git/info/lfs/objects/batch", lfs.batch),
+        route("GET", web + "/resolve/{rev}/{path:path}", resolve_file),
+        route("GET", web, pages.repository),
+    ]
+
+
+def _no_namespace(call: Call) -> Response:
+    raise repo_not_found(is_anonymous=call.account is None)
+
+
+def _refuse(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HubError)
+    return error.response()
+
+
+def _refuse_http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return HubError(error.status_code, error.detail).response()
+
+
+def _refuse_full_disk(_request: Request, error: Exception) -> Response:
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if not is_full and "disk is full" not in str(error):
+        raise error
+    return HubError(507, "The Hub's disk is full: free some space and try again").response()
+
+
+def _fail(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "Internal error: see the log of the Hub"}, status_code=500)
+
+
+def _keep_paths_encoded(app: ASGIApp) -> ASGIApp:
+    """Route by the address as sent, so that a branch `a%2Fb` is one segment, not two."""
+
+    async def encoded(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope.get("raw_path"):
+            scope = {**scope, "path": scope["raw_path"].decode("ascii")}
+        await app(scope, receive, send)
+
+    return encoded
+
+
+def _log_requests(app: ASGIApp) -> ASGIApp:
+    """One line a request; without the query, which may hold an upload ticket."""
+
+    async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        status, start_s = 0, time.monotonic()
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await app(scope, receive, note_status)
+        finally:
+            took_ms = 1000 * (time.monotonic() - start_s)
+            logger.info("%s %s %d %.0f ms", scope["method"], scope["path"], status, took_ms)
+
+    return logged

@@ -1,0 +1,108 @@
+"""Accounts: which token belongs to whom, and what its role allows."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from builder.local_hub.errors import bad_credentials
+from builder.local_hub.names import is_namespace
+from builder.local_hub.private_files import read_private, write_private
+
+Role = Literal["read", "write"]
+ROLES: tuple[Role, ...] = ("read", "write")
+ACCOUNTS_FILE = "accounts.json"
+DEFAULT_USER = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is asking: a user, a role and the organisations the user belongs to."""
+
+    user: str
+    role: Role
+    organizations: tuple[str, ...] = ()
+
+    def owns(self, namespace: str) -> bool:
+        """Whether repositories of this namespace are the account's own."""
+        return namespace == self.user or namespace in self.organizations
+
+
+class Accounts:
+    """Accounts by the hash of their token; no token itself is held."""
+
+    def __init__(self, by_hash: Mapping[str, Account]) -> None:
+        self._by_hash = dict(by_hash)
+
+    @classmethod
+    def from_tokens(cls, tokens: Mapping[str, Sequence[str]]) -> "Accounts":
+        """Accounts from `{"token": ["user", "write", "an-organisation", …]}`.
+
+        Raises:
+            ValueError: For an entry of another shape; the message names no token.
+        """
+        return cls({hash_token(token): _account(entry) for token, entry in tokens.items()})
+
+    def identify(self, authorization: str | None) -> Account | None:
+        """The account of an `Authorization: Bearer …` header, `None` if there is no header.
+
+        Raises:
+            HubError: 401 if the header is malformed or the token unknown.
+        """
+        if authorization is None:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        account = self._by_hash.get(hash_token(token.strip()))
+        if scheme.lower() != "bearer" or account is None:
+            raise bad_credentials()
+        return account
+
+
+def hash_token(token: str) -> str:
+    """SHA-256 of a token. The tokens are long and random, so no salt is needed."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def parse_tokens(text: str) -> dict[str, list[str]]:
+    """Read the `HUB_TOKENS` variable; errors never repeat its content."""
+    try:
+        tokens = json.loads(text)
+    except json.JSONDecodeError:
+        tokens = None
+    if not isinstance(tokens, dict) or not tokens:
+        raise ValueError('HUB_TOKENS must be JSON like {"token": ["user", "write"]}')
+    for entry in tokens.values():
+        _account(entry)
+    return cast(dict[str, list[str]], tokens)
+
+
+def load_or_create_accounts(root: Path) -> tuple[Accounts, str | None]:
+    """The accounts kept under `root`, made at the first start.
+
+    Returns:
+        The accounts, and at the first start the new write token of user `demo`, which is
+        nowhere else: the file holds only its hash.
+    """
+    stored = read_private(root / ACCOUNTS_FILE)
+    if stored is not None:
+        entries = cast(dict[str, list[str]], json.loads(stored))
+        return Accounts({key: _account(entry) for key, entry in entries.items()}), None
+    token = "hub_" + secrets.token_urlsafe(24)
+    entries = {hash_token(token): [DEFAULT_USER, "write"]}
+    write_private(root / ACCOUNTS_FILE, json.dumps(entries).encode())
+    return Accounts.from_tokens({token: [DEFAULT_USER, "write"]}), token
+
+
+def _account(entry: object) -> Account:
+    if not isinstance(entry, list | tuple) or len(entry) < 2:
+        raise ValueError('an account must be ["user", "read" or "write", organisations…]')
+    user, role, *organizations = (str(part) for part in cast(Sequence[object], entry))
+    if role not in ROLES:
+        raise ValueError(f'role must be "read" or "write"; got "{role}" for user "{user}"')
+    for name in (user, *organizations):
+        if not is_namespace(name):
+            raise ValueError(f'"{name}" is not a user name: use letters, digits, ".", "_", "-"')
+    return Account(user, role, tuple(organizations))

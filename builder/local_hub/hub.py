@@ -1,0 +1,62 @@
+"""What every request handler works with: accounts, database, contents, limits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.local_hub.auth import Accounts
+from builder.local_hub.blobs import BlobStore
+from builder.local_hub.database import Database
+from builder.local_hub.tickets import TicketOffice, load_or_create_key
+
+DATABASE_FILE = "hub.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, and counts, beyond which the Hub answers differently."""
+
+    lfs_above_bytes: int = 5 << 20
+    part_bytes: int = 64 << 20
+    json_bytes: int = 16 << 20
+    commit_bytes: int = 1 << 30
+    page_entries: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """An opened storage folder and the accounts that may use it."""
+
+    accounts: Accounts
+    database: Database
+    blobs: BlobStore
+    tickets: TicketOffice
+    limits: Limits
+
+
+def open_hub(
+    root: Path,
+    tokens: Mapping[str, Sequence[str]] | Accounts,
+    limits: Limits | None = None,
+) -> Hub:
+    """Open the storage under `root`, and make it if it is new.
+
+    Half-written uploads of an earlier process are dropped, and so are contents that no
+    repository refers to any longer; so only one process may have a folder open.
+
+    Args:
+        root: The folder; made with mode 0700 if absent.
+        tokens: `{"token": ["user", "write"]}`, or accounts made from that.
+        limits: Sizes to use instead of the defaults, for tests.
+    """
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    accounts = tokens if isinstance(tokens, Accounts) else Accounts.from_tokens(tokens)
+    database = Database(root / DATABASE_FILE)
+    database.open()
+    blobs = BlobStore(root)
+    blobs.open()
+    with database.read() as connection:
+        rows = connection.execute("SELECT DISTINCT sha256 FROM repo_blobs")
+        blobs.prune({row["sha256"] for row in rows})
+    tickets = TicketOffice(load_or_create_key(root))
+    return Hub(accounts, database, blobs, tickets, limits or Limits())

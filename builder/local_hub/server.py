@@ -1,0 +1,132 @@
+"""Start the Hub on one address and say when it is ready."""
+
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from builder.local_hub.app import create_app
+from builder.local_hub.auth import Accounts, load_or_create_accounts
+
+logger = logging.getLogger(__name__)
+
+LOCK_FILE = "lock"
+_KEEP_ALIVE_S = 120  # longer than clients keep a connection, so none is reused while it closes
+_SHUTDOWN_S = 5
+
+
+class HubInUseError(RuntimeError):
+    """Another process serves this folder already."""
+
+
+def serve(
+    root: Path,
+    host: str = "127.0.0.1",
+    port: int = 8190,
+    tokens: Mapping[str, Sequence[str]] | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the Hub under `root` until the process is told to stop. Not for production.
+
+    Args:
+        root: The storage folder, made if it is new.
+        host: Loopback, unless `tokens` are given.
+        port: 0 for any free one.
+        tokens: Accounts as in `HUB_TOKENS`; without them one write token of the user `demo`
+            is made and printed at the first start.
+        ready: Called with the address, `http://127.0.0.1:8190`, when requests are answered;
+            prints it if left out.
+
+    Raises:
+        ValueError: If `host` is not loopback and no tokens are given.
+        HubInUseError: If another process serves this folder.
+    """
+    if tokens is None and not is_loopback(host):
+        raise ValueError(
+            f"Refusing to listen on {host} without accounts of your own: set HUB_TOKENS, "
+            "or leave out --host to stay on this machine"
+        )
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_server(root):
+        accounts = Accounts.from_tokens(tokens) if tokens is not None else _default_accounts(root)
+        serve_app(create_app(root, accounts), host, port, ready or _print_address)
+
+
+def serve_app(app: ASGIApp, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve any ASGI application, such as the Hub wrapped by a test, until told to stop."""
+    with listen(host, port) as listener:
+        make_server(app, listener, ready).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=256)
+
+
+def make_server(
+    app: ASGIApp, listener: socket.socket, ready: Callable[[str], None]
+) -> uvicorn.Server:
+    """A server for `run(sockets=[listener])`, to be stopped by its `should_exit`."""
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # it would log the tickets in upload addresses
+        log_config=None,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready(address)
+
+    return Server(config)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nothing but this machine reaches `host`."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise ValueError(f'"{host}" is not an address of this machine') from error
+    return all(ipaddress.ip_address(str(entry[4][0])).is_loopback for entry in found)
+
+
+def _default_accounts(root: Path) -> Accounts:
+    accounts, token = load_or_create_accounts(root)
+    if token is not None:
+        print("First start: this write token of the user demo is shown only now.")
+        print(f"    export HF_TOKEN={token}", flush=True)
+    return accounts
+
+
+def _print_address(address: str) -> None:
+    print(f"Hub ready: {address} (a Hub for one machine, not for production)")
+    print(f"    export HF_ENDPOINT={address}")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _only_server(root: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system gives back even after kill -9."""
+    import fcntl  # only where it is needed: there is none on Windows
+
+    with (root / LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HubInUseError(
+                f"{root} is served by another process: stop that Hub, or choose another --root"
+            ) from error
+        yield
