@@ -1,0 +1,126 @@
+"""Renders templates: the static text of a cell once, the parameters of a job each time."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import orjson
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from builder.plan.job import Job
+from builder.prompts.skeleton import judge_skeleton, reply_skeleton
+from schemas.sample import Draft
+from schemas.vocabulary import LANGUAGES, Cell
+
+TEMPLATES_DIR = Path(__file__).parent / "templates"
+#: A correction names one error; a model's own long output must not come back to it as one.
+MAX_ERROR_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One request's text; images follow `user` in the order its last line names.
+
+    Args:
+        system: Static text, the same for every job of a cell, so that
+            endpoints can cache the prefix.
+        user: The job's parameters, one a line.
+        hash: sha256 (hex) of the prompt without the job's values: changes
+            whenever a template, a shared part or the reply schema does.
+    """
+
+    system: str
+    user: str
+    hash: str
+
+
+def render_prompt(job: Job) -> Prompt:
+    """The prompt of a job; values of the job are text, never template."""
+    cell = job.cell
+    system, prompt_hash = _system(cell)
+    language = LANGUAGES[job.language]
+    user = _template("user.j2").render(
+        task_type=cell.task_type,
+        modality=cell.modality,
+        language_name=language.name,
+        language_code=language.code,
+        length=one_line(job.length),
+        difficulty=one_line(job.difficulty),
+        register=one_line(job.text_register),
+        task_idea=one_line(job.task_idea),
+        seed=job.seed,
+        images=_images(cell),
+    )
+    return Prompt(system, user, prompt_hash)
+
+
+def correction(error: str) -> str:
+    """The one corrective request after a reply that could not be read; names the error."""
+    return _template("correction.j2").render(error=one_line(error)[:MAX_ERROR_CHARS])
+
+
+def render_judge(job: Job, revision: Draft) -> Prompt:
+    """The prompt for an independent judge: parameters and texts, no scores of the teacher.
+
+    Args:
+        job: The sample's job; its images are to be attached in the usual order.
+        revision: The texts to judge, as they would be kept.
+    """
+    system, prompt_hash = _judge_system()
+    language = LANGUAGES[job.language]
+    texts = revision.model_dump(exclude_none=True)
+    user = _template("judge_user.j2").render(
+        task_type=job.cell.task_type,
+        modality=job.cell.modality,
+        language_name=language.name,
+        language_code=language.code,
+        images=_images(job.cell),
+        texts=orjson.dumps(texts).decode(),
+    )
+    return Prompt(system, user, prompt_hash)
+
+
+def one_line(value: str) -> str:
+    """A value on one line, so that it cannot pass for another parameter."""
+    return " ".join(value.split())
+
+
+@cache
+def _environment() -> Environment:
+    # No HTML here, so nothing to escape: autoescaping would spoil quotes and ampersands.
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES_DIR),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+@cache
+def _system(cell: Cell) -> tuple[str, str]:
+    text = _template(f"{cell.name}.j2").render(cell=cell, skeleton=reply_skeleton(cell))
+    system = re.sub(r"\n{3,}", "\n\n", text)
+    return system, _hash(system, "user.j2")
+
+
+@cache
+def _judge_system() -> tuple[str, str]:
+    system = _template("judge.j2").render(skeleton=judge_skeleton())
+    return system, _hash(system, "judge_user.j2")
+
+
+def _hash(system: str, user_template: str) -> str:
+    user = (TEMPLATES_DIR / user_template).read_text(encoding="utf-8")
+    return hashlib.sha256(f"{system}\0{user}".encode()).hexdigest()
+
+
+def _images(cell: Cell) -> str:
+    return ", ".join(cell.image_roles) or "none"
