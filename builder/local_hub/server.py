@@ -1,7 +1,7 @@
 """Start the Hub on one address and say when it is ready."""
 
 import ipaddress
-import logging
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,17 +12,17 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from builder.local_hub.app import create_app
-from builder.local_hub.auth import Accounts, load_or_create_accounts
-
-logger = logging.getLogger(__name__)
+from builder.local_hub.auth import Accounts, load_or_create_accounts, parse_tokens
+from schemas.errors import PolysceneError
 
 LOCK_FILE = "lock"
+TOKENS_VARIABLE = "HUB_TOKENS"
 _KEEP_ALIVE_S = 120  # longer than clients keep a connection, so none is reused while it closes
 _SHUTDOWN_S = 5
 
 
-class HubInUseError(RuntimeError):
-    """Another process serves this folder already."""
+class HubStartError(PolysceneError):
+    """The Hub cannot start as asked; the message says why and what to do."""
 
 
 def serve(
@@ -38,24 +38,25 @@ def serve(
         root: The storage folder, made if it is new.
         host: Loopback, unless `tokens` are given.
         port: 0 for any free one.
-        tokens: Accounts as in `HUB_TOKENS`; without them one write token of the user `demo`
-            is made and printed at the first start.
+        tokens: Accounts as in `HUB_TOKENS`, which is read if they are left out; without either
+            one write token of the user `demo` is made and printed at the first start.
         ready: Called with the address, `http://127.0.0.1:8190`, when requests are answered;
             prints it if left out.
 
     Raises:
-        ValueError: If `host` is not loopback and no tokens are given.
-        HubInUseError: If another process serves this folder.
+        HubStartError: If `host` is not loopback and there are no accounts, if HUB_TOKENS is
+            malformed, or if another process serves this folder.
     """
-    if tokens is None and not is_loopback(host):
-        raise ValueError(
+    accounts = _given_accounts(tokens)
+    if accounts is None and not is_loopback(host):
+        raise HubStartError(
             f"Refusing to listen on {host} without accounts of your own: set HUB_TOKENS, "
             "or leave out --host to stay on this machine"
         )
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_server(root):
-        accounts = Accounts.from_tokens(tokens) if tokens is not None else _default_accounts(root)
-        serve_app(create_app(root, accounts), host, port, ready or _print_address)
+        app = create_app(root, accounts or _default_accounts(root))
+        serve_app(app, host, port, ready or _print_address)
 
 
 def serve_app(app: ASGIApp, host: str, port: int, ready: Callable[[str], None]) -> None:
@@ -99,8 +100,18 @@ def is_loopback(host: str) -> bool:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ValueError(f'"{host}" is not an address of this machine') from error
+        raise HubStartError(f'"{host}" is not an address of this machine') from error
     return all(ipaddress.ip_address(str(entry[4][0])).is_loopback for entry in found)
+
+
+def _given_accounts(tokens: Mapping[str, Sequence[str]] | None) -> Accounts | None:
+    text = os.environ.get(TOKENS_VARIABLE)
+    try:
+        if tokens is None and text is not None:
+            tokens = parse_tokens(text)
+        return None if tokens is None else Accounts.from_tokens(tokens)
+    except ValueError as error:
+        raise HubStartError(str(error)) from error
 
 
 def _default_accounts(root: Path) -> Accounts:
@@ -126,7 +137,7 @@ def _only_server(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise HubInUseError(
+            raise HubStartError(
                 f"{root} is served by another process: stop that Hub, or choose another --root"
             ) from error
         yield
