@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,28 +63,40 @@ def write_shard(path: Path, config: str, records: Iterable[dict[str, Any]]) -> i
     Returns:
         Number of rows written.
     """
-    schema = with_footer(CONFIG_SCHEMAS[config])
-    image_columns = [name for name in schema.names if _holds_images(schema.field(name).type)]
-    compression = {
-        column: "none" if column.split(".")[0] in image_columns else "zstd"
-        for column in _leaf_paths(schema)
-    }
+    image_columns = image_columns_of(CONFIG_SCHEMAS[config])
     max_rows = MAX_GROUP_ROWS_WITH_IMAGES if image_columns else MAX_GROUP_ROWS
     num_rows = 0
-    with pq.ParquetWriter(
-        path,
-        schema,
-        compression=compression,  # pyright: ignore[reportArgumentType]
-        use_dictionary=[  # pyright: ignore[reportArgumentType]
-            column for column in _leaf_paths(schema) if not column.endswith(".bytes")
-        ],
-        write_page_index=True,
-        store_schema=True,
-    ) as writer:
+    with open_shard(path, config) as writer:
         for group in _groups(records, image_columns, max_rows):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema), row_group_size=max_rows)
+            table = pa.Table.from_pylist(group, schema=writer.schema)
+            writer.write_table(table, row_group_size=max_rows)
             num_rows += len(group)
     return num_rows
+
+
+def open_shard(sink: Path | BinaryIO, config: str) -> pq.ParquetWriter:
+    """A writer of one shard's row groups, to be closed by the caller or used in a `with`.
+
+    Everything that decides a shard's bytes but its rows is settled here: the
+    footer, compression (none for images, which are compressed already),
+    dictionaries and statistics (of every column but the image bytes).
+    """
+    schema = with_footer(CONFIG_SCHEMAS[config])
+    image_columns = image_columns_of(schema)
+    leaves = _leaf_paths(schema)
+    small = [leaf for leaf in leaves if not leaf.endswith(".bytes")]
+    compression = {
+        leaf: "none" if leaf.split(".")[0] in image_columns else "zstd" for leaf in leaves
+    }
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression=compression,
+        use_dictionary=small,
+        write_statistics=small,
+        write_page_index=True,
+        store_schema=True,
+    )
 
 
 def read_records(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -133,6 +145,11 @@ def parse_record(
         raise RowError(
             what, shard=shard, row_index=row_index, field=field, row_id=str(record.get("id"))
         ) from exc
+
+
+def image_columns_of(schema: pa.Schema) -> list[str]:
+    """Names of the columns that hold an image or a list of them."""
+    return [field.name for field in schema if _holds_images(field.type)]
 
 
 def _holds_images(kind: pa.DataType) -> bool:
