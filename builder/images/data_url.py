@@ -1,0 +1,32 @@
+"""Images as endpoints take them: a `data:` URL, scaled down where a side is too long."""
+
+import base64
+from io import BytesIO
+
+from PIL import Image, ImageOps
+
+from builder.images.fingerprint import on_white
+
+#: Above this many bytes an image is re-encoded even when its sides are short enough.
+MAX_BYTES_AS_IS = 4_000_000
+_ORIENTATION_TAG = 0x0112
+
+
+def encoded(data: bytes, media_type: str) -> str:
+    """The bytes as a `data:` URL."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def needs_scaling(width: int, height: int, num_bytes: int, max_side_px: int) -> bool:
+    return max(width, height) > max_side_px or num_bytes > MAX_BYTES_AS_IS
+
+
+def scaled(data: bytes, max_side_px: int) -> bytes:
+    """JPEG of at most `max_side_px` a side, upright, transparency on white."""
+    with Image.open(BytesIO(data)) as image:
+        image.draft("RGB", (max_side_px, max_side_px))
+        upright = on_white(ImageOps.exif_transpose(image))
+        upright.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        buffer = BytesIO()
+        upright.save(buffer, "JPEG", quality=88)
+        return buffer.getvalue()

@@ -1,0 +1,6 @@
+"""Where images come from: each module reads one kind of source, a file at a time."""
+
+from builder.images.sources.candidate import Candidate, RefusedFile
+from builder.images.sources.choose import KINDS, Source, open_source
+
+__all__ = ["KINDS", "Candidate", "RefusedFile", "Source", "open_source"]

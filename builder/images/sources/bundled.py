@@ -1,0 +1,20 @@
+"""The pictograms that come with this program."""
+
+from collections.abc import Iterator
+
+from builder.images.sources.candidate import Candidate
+
+
+def read_pictograms() -> Iterator[Candidate]:
+    """Yields every bundled drawing, with the languages its concept has words in."""
+    from builder.images.pictograms import bundled_images, languages_of
+
+    for image in bundled_images():
+        yield Candidate(
+            name=f"{image.style}/{image.concept}",
+            data=image.content,
+            source=image.source,
+            group=f"pictogram:{image.group}",
+            licence=image.licence,
+            languages=tuple(sorted(languages_of(image.concept))),
+        )

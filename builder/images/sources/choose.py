@@ -1,0 +1,120 @@
+"""Finds out what kind of source a user named, and opens it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from builder.images.sources.bundled import read_pictograms
+from builder.images.sources.candidate import Candidate, RefusedFile
+from builder.images.sources.datasets_repo import read_dataset
+from builder.images.sources.folder import IMAGE_SUFFIXES, read_folder
+from builder.images.sources.tables import read_parquet
+from builder.images.sources.webdataset import read_tars
+from schemas.errors import PolysceneError
+
+Kind = Literal["pictograms", "folder", "webdataset", "parquet", "dataset"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class SourceError(PolysceneError):
+    """What was named is not there, or holds no images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An opened source.
+
+    Args:
+        kind: What it was taken for.
+        files: Its files, read one at a time as they are asked for.
+        num_files: How many there are, where that is cheap to know.
+    """
+
+    kind: Kind
+    files: Iterator[Candidate | RefusedFile]
+    num_files: int | None = None
+
+
+def open_source(
+    name: str,
+    max_bytes: int,
+    *,
+    kind: Kind | None = None,
+    group_by_folder: bool = False,
+    image_column: str | None = None,
+    config: str | None = None,
+    split: str = "train",
+) -> Source:
+    """Opens "pictograms", a folder, tars, Parquet files, or a dataset on the Hub.
+
+    Args:
+        name: A path, `owner/name`, or "pictograms".
+        max_bytes: Largest file to read.
+        kind: None finds it out.
+        group_by_folder: Of a folder: images of one subfolder form one group.
+        image_column: Of Parquet and datasets: where the images are.
+        config: Of a dataset on the Hub.
+        split: Of a dataset.
+
+    Raises:
+        SourceError: Nothing of that name.
+    """
+    path = Path(name)
+    kind = kind or _kind_of(name, path)
+    if kind == "pictograms":
+        return Source(kind, read_pictograms())
+    if kind == "dataset":
+        files = read_dataset(name, max_bytes, config=config, split=split, column=image_column)
+        return Source(kind, files)
+    if not path.exists():
+        raise SourceError(f"{name}: no such file or folder. Name one that is there.")
+    if kind == "webdataset":
+        return Source(kind, read_tars(_files(path, (".tar", ".tar.gz", ".tgz")), max_bytes))
+    if kind == "parquet":
+        paths = _files(path, (".parquet",))
+        return Source(kind, read_parquet(paths, max_bytes, image_column), _num_rows(paths))
+    if not path.is_dir():
+        raise SourceError(f"{name}: a file, not a folder. Name the folder that holds it.")
+    num_files = sum(entry.suffix.lower() in IMAGE_SUFFIXES for entry in path.rglob("*"))
+    return Source(kind, read_folder(path, max_bytes, group_by_folder=group_by_folder), num_files)
+
+
+def _kind_of(name: str, path: Path) -> Kind:
+    if not path.exists():
+        if name == "pictograms":
+            return "pictograms"
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            return "dataset"
+        raise SourceError(
+            f"{name}: no such file or folder. Name a folder, tars, Parquet files, "
+            "a dataset on the Hub (owner/name), or `pictograms`."
+        )
+    if path.is_file():
+        return "parquet" if path.suffix == ".parquet" else "webdataset"
+    if (path / "dataset_info.json").exists() or (path / "dataset_dict.json").exists():
+        return "dataset"
+    if any(path.glob("*.tar")):
+        return "webdataset"
+    if any(path.rglob("*.parquet")):
+        return "parquet"
+    return "folder"
+
+
+def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = sorted(entry for entry in path.rglob("*") if entry.name.lower().endswith(suffixes))
+    if not found:
+        raise SourceError(f"{path}: no {suffixes[0]} file in it. Name another folder or --kind.")
+    return found
+
+
+def _num_rows(paths: list[Path]) -> int | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return sum(pq.read_metadata(path).num_rows for path in paths)
+    except (OSError, pa.ArrowInvalid):
+        return None

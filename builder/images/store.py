@@ -1,0 +1,342 @@
+"""The image store: bytes by their sha256 in sharded folders, facts about them in SQLite."""
+
+import hashlib
+import os
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from builder.config import ImagesConfig
+from builder.images.data_url import encoded, needs_scaling, scaled
+from builder.images.vetting import EXTENSIONS, Vetted, vet
+from schemas.errors import PolysceneError
+from schemas.shards import ImageFile
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS image (
+    sha256 TEXT PRIMARY KEY,
+    format TEXT NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    num_bytes INTEGER NOT NULL,
+    phash TEXT NOT NULL,
+    image_group TEXT NOT NULL,
+    licence TEXT NOT NULL,
+    source TEXT NOT NULL,
+    languages TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (
+    name TEXT PRIMARY KEY,
+    reason TEXT NOT NULL,
+    what TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+_COLUMNS = (
+    "sha256, format, width, height, num_bytes, phash, image_group, licence, source, languages"
+)
+
+
+class ImageStoreError(PolysceneError):
+    """The store lacks an image or its files are damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """Facts about a stored image.
+
+    Args:
+        sha256: Hash of its bytes; its name everywhere.
+        format: "JPEG", "PNG", "WEBP" or "GIF", by content.
+        phash: 64-bit difference hash, 16 hex digits.
+        group: Images of one group never stand on both sides of a split.
+        licence: As the source states it; "unknown" where it does not.
+        source: Where it came from: a URL, or a path inside what was added.
+        languages: Codes of the languages it can be written about; None for
+            any. Only a corpus with a lexicon of its own restricts them.
+    """
+
+    sha256: str
+    format: str
+    width: int
+    height: int
+    num_bytes: int
+    phash: str
+    group: str
+    licence: str
+    source: str
+    languages: tuple[str, ...] | None = None
+
+    @property
+    def ext(self) -> str:
+        return EXTENSIONS[self.format]
+
+
+class ImageStore:
+    """A content-addressed store; adding the same bytes twice changes nothing.
+
+    A blob is whole on disk before its row is committed, so a crash leaves at
+    most blobs without a row, which the next `add` of them writes again.
+
+    Args:
+        directory: Made when missing.
+        limits: What `add` refuses.
+    """
+
+    def __init__(self, directory: Path, limits: ImagesConfig | None = None) -> None:
+        self.directory = directory
+        self.limits = limits or ImagesConfig()
+        self._lock = threading.RLock()
+        self._pending: list[Path] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(
+                directory / "images.sqlite",
+                check_same_thread=False,
+                isolation_level=None,
+                timeout=30.0,
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as exc:
+            raise ImageStoreError(
+                f"{directory / 'images.sqlite'}: {exc}. Restore it from a backup, or delete "
+                f"{directory} and add the images again."
+            ) from exc
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM image").fetchone()[0])
+
+    def __contains__(self, sha256: str) -> bool:
+        return self._find(sha256) is not None
+
+    def add(
+        self,
+        data: bytes,
+        *,
+        group: str | None = None,
+        licence: str = "unknown",
+        source: str = "unknown",
+        languages: Iterable[str] | None = None,
+        vetted: Vetted | None = None,
+    ) -> ImageRecord:
+        """Stores an image, or finds it already there.
+
+        Args:
+            data: The whole file; kept as it came.
+            group: Defaults to the perceptual hash, so copies share a split.
+            licence: As the source states it.
+            source: A URL, or a path inside what is added.
+            languages: See `ImageRecord`.
+            vetted: What `vet` said of these bytes, where it was asked before.
+
+        Raises:
+            ImageRefusedError: The image is not fit; nothing is stored.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        found = self._find(sha256)
+        if found is not None:
+            if not self._blob_path(found).exists():
+                self._write_blob(self._blob_path(found), data)
+            return found
+        vetted = vetted or vet(data, self.limits)
+        record = ImageRecord(
+            sha256,
+            vetted.format,
+            vetted.width,
+            vetted.height,
+            len(data),
+            vetted.phash,
+            printable(group) if group is not None else f"look:{vetted.phash}",
+            printable(licence),
+            printable(source),
+            tuple(sorted(languages)) if languages is not None else None,
+        )
+        self._write_blob(self._blob_path(record), data)
+        with self._lock:
+            self._db.execute(
+                f"INSERT OR IGNORE INTO image ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (
+                    *(getattr(record, name) for name in ("sha256", "format", "width", "height")),
+                    *(getattr(record, name) for name in ("num_bytes", "phash", "group")),
+                    record.licence,
+                    record.source,
+                    None if record.languages is None else " ".join(record.languages),
+                ),
+            )
+        return record
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Adds within share one flush to disk and one commit at the end.
+
+        When the block raises, nothing of it was added.
+        """
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._pending = []
+            try:
+                yield
+                if self._pending:
+                    os.sync()  # once for all: an fsync a file is some 5 ms each
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            finally:
+                self._pending = None
+
+    def refuse(self, name: str, reason: str, what: str) -> None:
+        """Remembers that a file was refused, and why."""
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO refused VALUES (?,?,?)",
+                (printable(name), reason, printable(what)),
+            )
+
+    def refused(self) -> list[tuple[str, str, str]]:
+        """Name, reason and explanation of every refused file, in order of name."""
+        with self._lock:
+            return self._db.execute("SELECT name, reason, what FROM refused").fetchall()
+
+    def refused_by_reason(self) -> Counter[str]:
+        with self._lock:
+            rows = self._db.execute("SELECT reason, count(*) FROM refused GROUP BY 1").fetchall()
+        return Counter(dict(rows))
+
+    def record(self, sha256: str) -> ImageRecord:
+        """Facts about one image.
+
+        Raises:
+            ImageStoreError: It is not in the store.
+        """
+        found = self._find(sha256)
+        if found is None:
+            raise ImageStoreError(
+                f"{self.directory}: no image {sha256[:12]}… there. Add it again with "
+                "`python -m builder images add`."
+            )
+        return found
+
+    def records(self) -> Iterator[ImageRecord]:
+        """All images in order of sha256, read in pages so that writers are not kept waiting."""
+        last = ""
+        while True:
+            with self._lock:
+                rows = self._db.execute(
+                    f"SELECT {_COLUMNS} FROM image WHERE sha256 > ? ORDER BY sha256 LIMIT 5000",
+                    (last,),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (_record(row) for row in rows)
+            last = rows[-1][0]
+
+    def read(self, sha256: str) -> ImageFile:
+        """The bytes as they came, and the file name they are published under.
+
+        Raises:
+            ImageStoreError: Not in the store, or its file is gone.
+        """
+        record = self.record(sha256)
+        return ImageFile(self._read_blob(record), f"{sha256}.{record.ext}")
+
+    def path_of(self, sha256: str) -> Path:
+        """Where the bytes lie."""
+        return self._blob_path(self.record(sha256))
+
+    def data_url(self, sha256: str, max_side_px: int) -> str:
+        """The image as an endpoint takes it.
+
+        Bytes go as they came when no side is longer than `max_side_px`;
+        otherwise they are scaled and encoded once and kept on disk.
+        """
+        record = self.record(sha256)
+        if not needs_scaling(record.width, record.height, record.num_bytes, max_side_px):
+            media_type = f"image/{record.format.lower()}"
+            return encoded(self._read_blob(record), media_type)
+        path = self.directory / "scaled" / str(max_side_px) / sha256[:2] / f"{sha256}.jpg"
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = scaled(self._read_blob(record), max_side_px)
+            _write_whole(path, data)
+        return encoded(data, "image/jpeg")
+
+    def check(self, sha256: str) -> bool:
+        """Whether the stored bytes still have the hash they are named by."""
+        return hashlib.sha256(self.read(sha256).data).hexdigest() == sha256
+
+    def _find(self, sha256: str) -> ImageRecord | None:
+        with self._lock:
+            row = self._db.execute(
+                f"SELECT {_COLUMNS} FROM image WHERE sha256 = ?", (sha256,)
+            ).fetchone()
+        return _record(row) if row else None
+
+    def _blob_path(self, record: ImageRecord) -> Path:
+        name = f"{record.sha256}.{record.ext}"
+        return self.directory / "blobs" / record.sha256[:2] / name
+
+    def _read_blob(self, record: ImageRecord) -> bytes:
+        path = self._blob_path(record)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as exc:
+            raise ImageStoreError(
+                f"{path}: the image's file is gone. Add the images again: "
+                "`python -m builder images add`."
+            ) from exc
+
+    def _write_blob(self, path: Path, data: bytes) -> None:
+        _write_whole(path, data)
+        if self._pending is None:
+            _sync(path)
+            _sync(path.parent)
+        else:
+            self._pending.append(path)
+
+
+def printable(text: str) -> str:
+    """Text that SQLite, Parquet and a terminal take: no lone surrogates, no control characters."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+def _record(row: tuple[Any, ...]) -> ImageRecord:
+    *facts, languages = row
+    return ImageRecord(*facts, languages=None if languages is None else tuple(languages.split()))
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,140 @@
+"""Whether the bytes of a file are an image worth keeping; a refusal says why in one word."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+from PIL import Image
+
+from builder.config import ImagesConfig
+from builder.images.fingerprint import difference_hash
+from schemas.errors import PolysceneError
+
+Reason = Literal[
+    "empty_file",
+    "too_many_bytes",
+    "unsupported_format",
+    "unreadable",
+    "too_many_pixels",
+    "too_small",
+    "animated",
+    "truncated",
+    "link_leaves_folder",
+]
+
+#: Formats that endpoints and viewers read as they are, with the extension we give them.
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
+#: What else is recognised, only to name it; no other decoder of Pillow is ever run.
+_RECOGNISED = ("BMP", "TIFF", "AVIF", "ICO")
+#: Words by which Pillow's decoders say that a file stops too early.
+_TRUNCATED = ("truncated", "broken data stream", "not enough image data", "unexpected end")
+
+
+class ImageRefusedError(PolysceneError):
+    """An image is not fit for the corpus.
+
+    Args:
+        reason: Short code, as it is counted.
+        what: The same for people, with the numbers.
+    """
+
+    def __init__(self, reason: Reason, what: str) -> None:
+        self.reason: Reason = reason
+        self.what = what
+        super().__init__(f"image refused ({reason}): {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Vetted:
+    """What a sound image's bytes are."""
+
+    format: str
+    width: int
+    height: int
+    phash: str
+
+
+def vet(data: bytes, limits: ImagesConfig) -> Vetted:
+    """Checks an image from its bytes; pixels are decoded only once the header is acceptable.
+
+    Args:
+        data: The whole file.
+        limits: Bounds on bytes, pixels and sides.
+
+    Raises:
+        ImageRefusedError: It is not fit; `reason` says why.
+    """
+    if not data:
+        raise ImageRefusedError("empty_file", "it has 0 bytes")
+    if len(data) > limits.max_image_bytes:
+        raise ImageRefusedError(
+            "too_many_bytes", f"{len(data):,} bytes, the limit is {limits.max_image_bytes:,}"
+        )
+    declared = _declared_size(data)
+    if declared:  # before Pillow opens it: its WebP reader sets up a canvas at once
+        _check_pixels(*declared, limits)
+    if data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
+        raise ImageRefusedError("truncated", "the file is shorter than its header says")
+    with _open(data) as image:
+        _check_pixels(image.width, image.height, limits)
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+        if kind not in EXTENSIONS:
+            raise ImageRefusedError(
+                "unsupported_format", f"{kind} is not JPEG, PNG, WebP or GIF; convert it"
+            )
+        if min(image.size) < limits.min_side_px:
+            raise ImageRefusedError(
+                "too_small",
+                f"{image.width} x {image.height} px, a side needs {limits.min_side_px}",
+            )
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            raise ImageRefusedError("animated", "it has more than one frame")
+        width, height = image.size
+        return Vetted(kind, width, height, _decode_and_hash(image))
+
+
+def _decode_and_hash(image: Image.Image) -> str:
+    try:
+        image.draft("RGB", (64, 64))  # JPEG only: reads every byte, computes fewer pixels
+        return difference_hash(image)
+    except Exception as exc:  # decoders raise nearly anything on hostile bytes
+        text = str(exc).lower()
+        reason: Reason = "truncated" if any(word in text for word in _TRUNCATED) else "unreadable"
+        raise ImageRefusedError(reason, f"its pixels cannot be decoded ({exc})") from exc
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(BytesIO(data), formats=(*EXTENSIONS, *_RECOGNISED))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        raise ImageRefusedError("too_many_pixels", " ".join(str(exc).split())) from exc
+    except Exception as exc:  # as above
+        raise ImageRefusedError(
+            "unreadable", f"no image format is recognised ({type(exc).__name__})"
+        ) from exc
+
+
+def _check_pixels(width: int, height: int, limits: ImagesConfig) -> None:
+    if width * height > limits.max_image_pixels:
+        raise ImageRefusedError(
+            "too_many_pixels",
+            f"{width:,} x {height:,} px, the limit is {limits.max_image_pixels:,} pixels",
+        )
+
+
+def _declared_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height from a PNG or WebP header, or None when it is neither."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    chunk = data[12:16]
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if chunk == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if chunk == b"VP8 ":
+        width, height = (int.from_bytes(data[at : at + 2], "little") for at in (26, 28))
+        return width & 0x3FFF, height & 0x3FFF
+    return None
