@@ -10,6 +10,7 @@ from builder.local_hub.cards import parse_card
 from builder.local_hub.describe import describe_repo
 from builder.local_hub.errors import HubError, bad_request, sign_in_needed
 from builder.local_hub.history import DEFAULT_BRANCH, add_commit, move_branch, resolve
+from builder.local_hub.names import check_repo_name
 from builder.local_hub.repos import (
     RepoKind,
     check_may_write,
@@ -175,7 +176,7 @@ def _addressed(call: Call, request: dict[str, Any]) -> tuple[RepoKind, str, str]
         raise sign_in_needed()
     kind = parse_kind(request.get("type"))
     namespace = request.get("organization") or call.account.user
-    return kind, str(namespace), str(request.get("name"))
+    return kind, str(namespace), check_repo_name(request.get("name"))
 
 
 def _web_url(call: Call, kind: RepoKind, namespace: str, name: str) -> str:

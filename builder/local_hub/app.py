@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from builder.local_hub import account_api, commits, history_api, lfs, pages, tree_api
+from builder.local_hub import account_api, commits, history_api, lfs, pages, tree_api, xet
 from builder.local_hub.auth import Accounts
 from builder.local_hub.calls import Call, Handler, endpoint, upload_endpoint
 from builder.local_hub.errors import HubError, repo_not_found
@@ -57,7 +57,8 @@ def _site_routes(hub: Hub) -> list[Route]:
         return Route(path, endpoint(hub, "dataset", handler), methods=[method])
 
     def upload(path: str, handler: Handler, admit: Callable[[Call], int]) -> Route:
-        return Route(path, upload_endpoint(hub, "dataset", handler, admit), methods=["PUT"])
+        taken = upload_endpoint(hub, "dataset", handler, admit, has_ticket=True)
+        return Route(path, taken, methods=["POST", "PUT"])
 
     return [
         route("GET", "/", pages.index),
@@ -69,6 +70,8 @@ def _site_routes(hub: Hub) -> list[Route]:
         upload("/lfs/object", lfs.put_object, lfs.admit_object),
         upload("/lfs/part", lfs.put_part, lfs.admit_part),
         route("POST", "/lfs/complete", lfs.complete),
+        upload("/xet/{scope}/v1/xorbs/default/{hash}", xet.put_xorb, xet.admit_xorb),
+        upload("/xet/{scope}/v1/shards", xet.put_shard, xet.admit_shard),
     ]
 
 
@@ -98,6 +101,7 @@ def _repo_routes(hub: Hub, kind: RepoKind) -> list[Route]:
         route("GET", api + "/tree/{rev}", tree_api.tree),
         route("GET", api + "/tree/{rev}/{path:path}", tree_api.tree),
         route("POST", api + "/paths-info/{rev}", tree_api.paths_info),
+        route("GET", api + "/xet-write-token/{rev}", xet.write_token),
         route("POST", api + "/preupload/{rev}", tree_api.preupload),
         Route(api + "/commit/{rev}", commit, methods=["POST"]),
         route("POST", web + ".git/info/lfs/objects/batch", lfs.batch),

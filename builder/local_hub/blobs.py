@@ -49,17 +49,19 @@ class HashingWriter:
 
 
 class BlobStore:
-    """Contents under `blobs/ab/abcdef…`, temporary files under `incoming/`."""
+    """Contents under `blobs/ab/abcdef…`, temporary files under `incoming/`, parts in `aside/`."""
 
     def __init__(self, root: Path) -> None:
         self._blobs = root / "blobs"
         self._incoming = root / "incoming"
+        self._aside = root / "aside"
 
     def open(self) -> None:
         """Make the folders, and drop what a stopped process left half-written."""
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
-        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._blobs.mkdir(exist_ok=True)
+        self._aside.mkdir(exist_ok=True)
 
     def path(self, sha256: str) -> Path:
         """Where this content lies or would lie."""
@@ -111,6 +113,16 @@ class BlobStore:
         received.path.replace(target)
         _sync(target.parent)
 
+    def aside_path(self, name: str) -> Path:
+        """Where something lies that is to become part of a content, also after a restart."""
+        return self._aside / name
+
+    def set_aside(self, received: Received, path: Path) -> None:
+        """Keep a received file at `aside_path`, safe before this returns."""
+        _sync(received.path)
+        received.path.replace(path)
+        _sync(self._aside)
+
     def add(self, content: bytes) -> str:
         """Store a content held in memory and return its SHA-256."""
         sha256 = hashlib.sha256(content).hexdigest()
@@ -121,12 +133,14 @@ class BlobStore:
                 self.keep(Received(path, writer.sha256(), writer.size), sha256, len(content))
         return sha256
 
-    def prune(self, referenced: set[str]) -> int:
-        """Remove contents that no repository refers to and return their number."""
-        doomed = [path for path in self._blobs.glob("??/*") if path.name not in referenced]
-        for path in doomed:
-            path.unlink()
-        return len(doomed)
+    def prune(self, referenced: set[str], repo_row_ids: set[int]) -> None:
+        """Remove contents that no repository refers to, and what deleted ones set aside."""
+        for path in self._blobs.glob("??/*"):
+            if path.name not in referenced:
+                path.unlink()
+        for path in self._aside.glob("*-*"):
+            if path.name.split("-")[0] not in {str(row_id) for row_id in repo_row_ids}:
+                path.unlink()
 
 
 def git_blob_oid(content: bytes) -> str:

@@ -77,7 +77,12 @@ def endpoint(hub: Hub, kind: RepoKind, handler: Handler) -> Endpoint:
 
 
 def upload_endpoint(
-    hub: Hub, kind: RepoKind, handler: Handler, admit: Callable[[Call], int]
+    hub: Hub,
+    kind: RepoKind,
+    handler: Handler,
+    admit: Callable[[Call], int],
+    *,
+    has_ticket: bool = False,
 ) -> Endpoint:
     """Serve a handler whose request body may be large and comes as a file, `Call.received`.
 
@@ -87,10 +92,11 @@ def upload_endpoint(
         handler: Called when all has come; it may move the file away.
         admit: Called before anything is read: refuses by raising, and returns how many
             bytes may come.
+        has_ticket: The request carries a ticket for `admit` to check instead of a token.
     """
 
     async def serve(request: Request) -> Response:
-        call = await run_in_threadpool(lambda: _call(hub, kind, request, b""))
+        call = await run_in_threadpool(lambda: _call(hub, kind, request, b"", has_ticket))
         max_bytes = await run_in_threadpool(admit, call)
         receiving = hub.blobs.receive()
         path, writer = await run_in_threadpool(receiving.__enter__)
@@ -120,11 +126,14 @@ def too_large(max_bytes: int) -> HubError:
     return HubError(413, f"The request body is larger than the {max_bytes} bytes allowed here")
 
 
-def _call(hub: Hub, kind: RepoKind, request: Request, body: bytes) -> Call:
+def _call(
+    hub: Hub, kind: RepoKind, request: Request, body: bytes, has_ticket: bool = False
+) -> Call:
+    authorization = None if has_ticket else request.headers.get("authorization")
     return Call(
         hub=hub,
         kind=kind,
-        account=hub.accounts.identify(request.headers.get("authorization")),
+        account=hub.accounts.identify(authorization),
         origin=f"{request.url.scheme}://{request.url.netloc}",
         path=request.scope["path"],
         params={key: _decode(value) for key, value in request.path_params.items()},

@@ -53,6 +53,18 @@ CREATE TABLE IF NOT EXISTS repo_blobs (
     sha256 TEXT NOT NULL,
     PRIMARY KEY (repo_id, sha256)
 ) WITHOUT ROWID;
+-- Chunks `first` to `stop`, exclusive, of a xorb lie in a content one after another from
+-- `offset` on; `lengths` are their sizes, 32 bits each.
+CREATE TABLE IF NOT EXISTS xorb_spans (
+    repo_id INTEGER NOT NULL REFERENCES repos ON DELETE CASCADE,
+    xorb TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    lengths BLOB NOT NULL,
+    PRIMARY KEY (repo_id, xorb, first, stop)
+);
 """
 
 

@@ -56,7 +56,8 @@ def open_hub(
     blobs = BlobStore(root)
     blobs.open()
     with database.read() as connection:
-        rows = connection.execute("SELECT DISTINCT sha256 FROM repo_blobs")
-        blobs.prune({row["sha256"] for row in rows})
+        contents = connection.execute("SELECT DISTINCT sha256 FROM repo_blobs").fetchall()
+        repos = connection.execute("SELECT id FROM repos").fetchall()
+    blobs.prune({row["sha256"] for row in contents}, {row["id"] for row in repos})
     tickets = TicketOffice(load_or_create_key(root))
     return Hub(accounts, database, blobs, tickets, limits or Limits())

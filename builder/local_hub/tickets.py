@@ -18,17 +18,17 @@ from builder.local_hub.private_files import read_private, write_private
 KEY_FILE = "signing-key"
 LIFETIME_S = 24 * 3600
 
-Action = Literal["object", "part", "complete"]
+Action = Literal["object", "part", "complete", "xet"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """May send one content, one part of it, or the word that all parts are sent."""
+    """May send one content, one part of it, the word that all parts are sent, or chunks."""
 
     action: Action
     repo_row_id: int
-    sha256: str
-    size: int
+    sha256: str = ""
+    size: int = 0
     upload: str = ""
     part: int = 0
     num_parts: int = 0
@@ -39,11 +39,20 @@ class TicketOffice:
 
     def __init__(self, key: bytes, now_s: Callable[[], float] = time.time) -> None:
         self._key = key
-        self._now_s = now_s
+        self._clock_s = now_s
+
+    @property
+    def office_id(self) -> str:
+        """A name of this Hub's storage, the same after a restart."""
+        return self._sign("office")[:12]
+
+    def now_s(self) -> int:
+        """The time by which tickets expire, in seconds since 1970."""
+        return int(self._clock_s())
 
     def issue(self, ticket: Ticket) -> str:
         """The ticket as text for a query string."""
-        fields = {**asdict(ticket), "expires_s": int(self._now_s()) + LIFETIME_S}
+        fields = {**asdict(ticket), "expires_s": self.now_s() + LIFETIME_S}
         payload = base64.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=").decode()
         return f"{payload}.{self._sign(payload)}"
 
@@ -60,7 +69,7 @@ class TicketOffice:
             fields = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         except (binascii.Error, ValueError) as error:
             raise forbidden("This upload address is not valid: ask for a new one") from error
-        if fields.pop("expires_s") < self._now_s() or fields["action"] != action:
+        if fields.pop("expires_s") < self.now_s() or fields["action"] != action:
             raise forbidden("This upload address has expired: ask for a new one")
         return Ticket(**fields)
 
