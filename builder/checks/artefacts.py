@@ -1,0 +1,92 @@
+"""Checks for what a model leaves in a text by accident: escapes, tokens, apologies, orders."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+from builder.checks.candidate import Candidate
+
+# Lone surrogates, control characters but tab and line feed, bidi embeddings and isolates (they
+# reorder what a reviewer sees), interlinear marks, U+FFFD, non-characters, private use, and tag
+# characters outside a flag. Joiners and plain direction marks belong to many writing systems.
+_MALFORMED = re.compile(
+    "[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufff9-\ufffd"
+    "\ufdd0-\ufdef\ufffe\uffff\ufeff\ue000-\uf8ff\U000f0000-\U0010ffff]"
+    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
+)
+_ESCAPE = re.compile(
+    r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\U[0-9a-fA-F]{8}|\\[nrt](?![a-z])|\\\""
+    r"|&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,7}|#[xX][0-9a-fA-F]{2,6});"
+)
+_TOKEN = re.compile(
+    r"<\|[^|<>]{1,40}\|>"
+    r"|</?(?:image|img|video|s|pad|eos|bos|start_of_turn|end_of_turn|think)\b[^<>]*>"
+    r"|\[/?(?:image|img|inst|pad|cls|sep|mask|eos)(?:[ _]?\d+)?\]",
+    re.IGNORECASE,
+)
+#: Placeholders of the reply skeleton and phrases only the prompt uses.
+_ECHO_ANYWHERE = (
+    "hard negative",
+    "<english>",
+    "<in the job's language>",
+    "positive document",
+    "positive text",
+    "negative text",
+    "misleading label",
+    "task idea:",
+    "query length:",
+    "modality combination",
+)
+_ECHO_IN_TEXTS = re.compile(
+    r"\b(?:positive|negative|query|attached) images?\b|\bimage [123]\b|\bjob's language\b",
+    re.IGNORECASE,
+)
+
+
+def malformed_text(candidate: Candidate) -> str | None:
+    """Characters that no text needs and that break storage, display or tokenisers."""
+    for text in candidate.all_texts:
+        # Printable holds for most texts and costs next to nothing.
+        if not text.isprintable() and _MALFORMED.search(text):
+            return "malformed_text"
+    return None
+
+
+def escaped_text(candidate: Candidate) -> str | None:
+    """`\\u0e01` or `&amp;` instead of the letter: seen under constrained decoding (vLLM #16363)."""
+    for text in candidate.all_texts:
+        if ("\\" in text or "&" in text) and _ESCAPE.search(text):
+            return "escaped_text"
+    return None
+
+
+def image_placeholder(candidate: Candidate) -> str | None:
+    """`<|image_1|>` and other special tokens; published mmE5 queries hold them without an image."""
+    for text in candidate.all_texts:
+        if ("<" in text or "[" in text) and _TOKEN.search(text):
+            return "image_placeholder"
+    return None
+
+
+def prompt_echo(candidate: Candidate) -> str | None:
+    """The prompt's own words come back as data."""
+    lowered = candidate.lowered
+    if any(phrase in lowered for phrase in _ECHO_ANYWHERE):
+        return "prompt_echo"
+    if "image" in lowered or "job's" in lowered:
+        for _, text in candidate.texts:
+            if _ECHO_IN_TEXTS.search(text):
+                return "prompt_echo"
+    return None
+
+
+def refusal(candidate: Candidate) -> str | None:
+    """The model declines, and says so inside the reply."""
+    return "refusal" if any(map(_refusals().match, candidate.all_texts)) else None
+
+
+@cache
+def _refusals() -> re.Pattern[str]:
+    lines = files(__package__ or __name__).joinpath("refusals.txt").read_text("utf-8").splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    return re.compile(rf"\W*(?:{'|'.join(patterns)})", re.IGNORECASE)

@@ -1,0 +1,54 @@
+"""Checks of size: nothing empty, nothing endless, no score below the configured one."""
+
+import re
+
+from builder.checks.candidate import Candidate
+
+_WORD_CHARACTER = re.compile(r"[^\W_]|[^\x00-\x7F]")
+_SAME_CHARACTER = re.compile(r"(\S)\1{15}")
+#: Below this share of different words a long text goes round in circles.
+_MIN_DISTINCT_SHARE = 0.25
+_MIN_WORDS_TO_COUNT = 24
+
+
+def empty_text(candidate: Candidate) -> str | None:
+    """Published mmE5 rows hold empty documents; a text needs at least one letter, digit or sign."""
+    for text in candidate.all_texts:
+        if not _WORD_CHARACTER.search(text) or text.isspace():
+            return "empty_text"
+    return None
+
+
+def too_long(candidate: Candidate) -> str | None:
+    """Longer texts are cut by every trainer, and come from models that did not stop."""
+    config, draft = candidate.config, candidate.draft
+    if max(len(draft.instruction), len(draft.query_text or "")) > config.max_query_chars:
+        return "too_long"
+    documents = (draft.positive_text or "", draft.negative_text or "")
+    return "too_long" if max(map(len, documents)) > config.max_document_chars else None
+
+
+def repetition(candidate: Candidate) -> str | None:
+    """A model caught in a loop repeats a character or its words over and over."""
+    for text in candidate.all_texts:
+        if len(text) < 16:
+            continue
+        words = text.split()
+        if len(words) >= _MIN_WORDS_TO_COUNT and (
+            len(set(words)) < len(words) * _MIN_DISTINCT_SHARE
+        ):
+            return "repetition"
+        if _SAME_CHARACTER.search(text):
+            return "repetition"
+    return None
+
+
+def low_score(candidate: Candidate) -> str | None:
+    """The teacher's own score is below `checks.min_scores`; off unless configured.
+
+    The paper keeps every revision whatever its score, so the default does too.
+    """
+    for criterion, least in candidate.config.min_scores.items():
+        if getattr(candidate.evaluation, criterion).score < least:
+            return f"low_{criterion}"
+    return None

@@ -1,0 +1,52 @@
+"""Checks that looking is necessary: query and instruction must not hold the answer."""
+
+from builder.checks.candidate import Candidate
+from builder.checks.normal_form import contains
+
+#: A retrieval query may share words with its document; only a whole longer text inside is a leak.
+_MIN_RETRIEVAL_LEAK_CHARS = 15
+_MIN_RETRIEVAL_LEAK_CHARS_UNSPACED = 6
+
+
+def answer_leak(candidate: Candidate) -> str | None:
+    """The label, the answer or the positive's text stands in query or instruction.
+
+    A choice ("black or white?") names the hard negative as well and gives
+    nothing away. The instruction is English, so it can only leak into English
+    samples as far as can be seen without translating.
+    """
+    positive = candidate.positive
+    if not positive:
+        return None
+    code = candidate.language.code
+    if candidate.cell.task_type == "retrieval":
+        return "answer_leak" if _retrieval_leaks(candidate, positive, code) else None
+    places = [candidate.query] if candidate.query else []
+    if code == "en":
+        places.append(candidate.instruction)
+    for place in places:
+        if contains(place, positive, code) and not (
+            candidate.negative and contains(place, candidate.negative, code)
+        ):
+            return "answer_leak"
+    return None
+
+
+def query_repeats_instruction(candidate: Candidate) -> str | None:
+    """The query's text only says the instruction again, so it asks nothing of its own."""
+    same = candidate.query is not None and candidate.query == candidate.instruction
+    return "query_repeats_instruction" if same else None
+
+
+def _retrieval_leaks(candidate: Candidate, positive: str, code: str) -> bool:
+    query = candidate.query
+    if not query:
+        return False
+    if query == positive:
+        return True
+    least = (
+        _MIN_RETRIEVAL_LEAK_CHARS_UNSPACED
+        if code in ("zh", "ja", "ko")
+        else _MIN_RETRIEVAL_LEAK_CHARS
+    )
+    return len(positive) >= least and contains(query, positive, code)
