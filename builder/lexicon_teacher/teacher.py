@@ -1,0 +1,91 @@
+"""Answer one chat completion request from the lexicon; what the server does, without the server."""
+
+from hashlib import sha256
+from typing import Any
+
+from builder.lexicon_teacher.compose import compose_reply
+from builder.lexicon_teacher.lexicon import Lexicon, bundled_lexicon
+from builder.lexicon_teacher.mistakes import Answer, MistakeRates, PlantedLog, plant
+from builder.lexicon_teacher.recognise import Recogniser
+from builder.lexicon_teacher.request import TeacherRequest, parse_request
+from builder.lexicon_teacher.scene import CannotAnswerError, set_scene
+
+MODEL = "lexicon-teacher"
+_CHARS_PER_TOKEN = 4
+_TOKENS_PER_IMAGE = 85
+
+
+class LexiconTeacher:
+    """Recognises bundled pictograms and writes about them with CLDR names and keywords.
+
+    It is no language model: texts are composed from a lexicon by rule, and scores are drawn.
+
+    Args:
+        rates: How often to make which mistake.
+        planted: Where each planted mistake is noted.
+        recogniser: Knows the drawings; the bundled corpus by default.
+        lexicon: Knows the words; the bundled corpus by default.
+    """
+
+    def __init__(
+        self,
+        rates: MistakeRates,
+        planted: PlantedLog,
+        recogniser: Recogniser | None = None,
+        lexicon: Lexicon | None = None,
+    ) -> None:
+        self._rates = rates
+        self._planted = planted
+        self._recogniser = recogniser or Recogniser()
+        self._lexicon = lexicon or bundled_lexicon()
+
+    def complete(self, body: Any) -> dict[str, Any]:
+        """Answer a decoded request body with a decoded response body.
+
+        Raises:
+            RequestError: If the request cannot be read.
+        """
+        request = parse_request(body)
+        try:
+            answer = self._answer(request)
+        except CannotAnswerError as exc:
+            return _completion(request, f"I'm sorry, but I can't help with this: {exc}.", False)
+        return _completion(request, answer.text, answer.is_cut)
+
+    def _answer(self, request: TeacherRequest) -> Answer:
+        scene = set_scene(request, self._recogniser, self._lexicon)
+        reply = compose_reply(request, scene, self._lexicon)
+        mistake = None if request.is_correction else self._rates.draw(request.key)
+        answer = plant(mistake, request, scene, reply, self._lexicon) if mistake else None
+        if answer is None:
+            return Answer(reply)
+        self._planted.add(request, answer, correct=reply["revision"])
+        return answer
+
+
+def _completion(request: TeacherRequest, content: str, is_cut: bool) -> dict[str, Any]:
+    num_tokens = len(content) // _CHARS_PER_TOKEN + 1
+    if request.max_tokens is not None and num_tokens > request.max_tokens:
+        content, is_cut = content[: request.max_tokens * _CHARS_PER_TOKEN], True
+        num_tokens = request.max_tokens
+    num_prompt_tokens = request.num_prompt_chars // _CHARS_PER_TOKEN + 1
+    num_prompt_tokens += _TOKENS_PER_IMAGE * len(request.images)
+    return {
+        "id": f"chatcmpl-{sha256(request.key.encode()).hexdigest()[:24]}",
+        "object": "chat.completion",
+        "created": 0,  # The same request gets the same bytes, so no clock.
+        "model": MODEL,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": content, "refusal": None},
+                "logprobs": None,
+                "finish_reason": "length" if is_cut else "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": num_prompt_tokens,
+            "completion_tokens": num_tokens,
+            "total_tokens": num_prompt_tokens + num_tokens,
+        },
+    }
