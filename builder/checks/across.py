@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from builder.checks.normal_form import normalise
-
 
 def find_repeats(
     rows: Iterable[tuple[str, Mapping[str, Any]]], max_instruction_repeats: int | None = None
@@ -35,7 +33,7 @@ def find_repeats(
             repeats[job_id] = "duplicate"
             continue
         if max_instruction_repeats is not None:
-            instruction = _digest(normalise(row["instruction"]))
+            instruction = _digest(_folded(row["instruction"]))
             if uses[instruction] >= max_instruction_repeats:
                 repeats[job_id] = "instruction_repeated"
                 continue
@@ -52,11 +50,16 @@ def _row_key(row: Mapping[str, Any]) -> bytes:
     return _digest(
         row["task_type"],
         row["modality"],
-        normalise(row["query_text"] or row["instruction"]),
+        _folded(row["query_text"] or row["instruction"]),
         row["query_image"],
-        normalise(row["positive_text"]),
+        _folded(row["positive_text"]),
         row["positive_image"],
     )
+
+
+def _folded(text: str | None) -> str | None:
+    """Case and spaces evened out: cheaper than the row checks' normal form, for 560,000 rows."""
+    return None if text is None else " ".join(text.casefold().split())
 
 
 def _digest(*parts: str | None) -> bytes:

@@ -5,7 +5,8 @@ import re
 from builder.checks.candidate import Candidate
 
 _WORD_CHARACTER = re.compile(r"[^\W_]|[^\x00-\x7F]")
-_SAME_CHARACTER = re.compile(r"(\S)\1{15}")
+_MIN_RUN_CHARS = 16
+_SAME_CHARACTER = re.compile(rf"(\S)\1{{{_MIN_RUN_CHARS - 1}}}")
 #: Below this share of different words a long text goes round in circles.
 _MIN_DISTINCT_SHARE = 0.25
 _MIN_WORDS_TO_COUNT = 24
@@ -31,14 +32,13 @@ def too_long(candidate: Candidate) -> str | None:
 def repetition(candidate: Candidate) -> str | None:
     """A model caught in a loop repeats a character or its words over and over."""
     for text in candidate.all_texts:
-        if len(text) < 16:
-            continue
         words = text.split()
         if len(words) >= _MIN_WORDS_TO_COUNT and (
             len(set(words)) < len(words) * _MIN_DISTINCT_SHARE
         ):
             return "repetition"
-        if _SAME_CHARACTER.search(text):
+        longest = max(words, key=len, default="")
+        if len(longest) >= _MIN_RUN_CHARS and _SAME_CHARACTER.search(text):
             return "repetition"
     return None
 

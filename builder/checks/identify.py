@@ -7,10 +7,9 @@ langdetect takes 1.6 ms and knows 54. None is loaded before it is needed.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from schemas.errors import PolysceneError
 from schemas.vocabulary import LANGUAGES
@@ -34,8 +33,7 @@ _ALIASES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
+class Opinion(NamedTuple):
     """What one identifier says of one text.
 
     Args:
@@ -83,8 +81,10 @@ def _ask_pycld2(text: str) -> Opinion | None:
         is_reliable, _, details = cld2.detect(text, isPlainText=True)
     except (cld2.error, UnicodeEncodeError):  # control characters, lone surrogates
         return None
-    ranked = tuple((_code(code), percent / 100) for _, code, percent, _ in details if code != "un")
-    return Opinion("pycld2", ranked, is_reliable) if ranked else None
+    if details[0][1] == "un":
+        return None
+    ranked = tuple([(_code(code), percent / 100) for _, code, percent, _ in details])
+    return Opinion("pycld2", ranked, is_reliable)
 
 
 def _ask_py3langid(text: str) -> Opinion | None:

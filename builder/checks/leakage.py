@@ -33,9 +33,13 @@ def answer_leak(candidate: Candidate) -> str | None:
 
 
 def query_repeats_instruction(candidate: Candidate) -> str | None:
-    """The query's text only says the instruction again, so it asks nothing of its own."""
-    same = candidate.query is not None and candidate.query == candidate.instruction
-    return "query_repeats_instruction" if same else None
+    """The query's text only says the instruction again, so it asks nothing of its own.
+
+    In other languages than English the language check finds it.
+    """
+    if candidate.language.code != "en" or candidate.query != candidate.instruction:
+        return None
+    return "query_repeats_instruction"
 
 
 def _retrieval_leaks(candidate: Candidate, positive: str, code: str) -> bool:

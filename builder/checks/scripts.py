@@ -57,7 +57,7 @@ def has_wrong_script(text: str, language: Language) -> bool:
     Works from one word on. Initials, units and brand names in Latin letters
     count for nothing, as every language borrows them.
     """
-    if not _foreign_letters(language).search(text):
+    if not _foreign_letters(language.scripts).search(text):
         return False
     own, foreign = _count(text, language)
     if foreign > own and "Latn" not in language.scripts:
@@ -66,15 +66,15 @@ def has_wrong_script(text: str, language: Language) -> bool:
 
 
 def _count(text: str, language: Language) -> tuple[int, int]:
-    foreign = sum(map(len, _foreign_letters(language).findall(text)))
+    foreign = sum(map(len, _foreign_letters(language.scripts).findall(text)))
     total = sum(map(str.isalpha, text)) + sum(unicodedata.category(char)[0] == "M" for char in text)
     return max(total - foreign, 0), foreign
 
 
 @cache
-def _foreign_letters(language: Language) -> re.Pattern[str]:
-    """Runs of letters of the scripts above that are not the language's."""
-    own = {part for script in language.scripts for part in _COMPOSED.get(script, (script,))}
+def _foreign_letters(scripts: tuple[str, ...]) -> re.Pattern[str]:
+    """Runs of letters of the scripts above that are not of `scripts`."""
+    own = {part for script in scripts for part in _COMPOSED.get(script, (script,))}
     others = " ".join(ranges for script, ranges in _RANGES.items() if script not in own)
     pieces = []
     for piece in others.split():
