@@ -1,0 +1,42 @@
+"""A made-up job of each cell, to show a prompt without a plan."""
+
+from builder.plan.job import Job
+from builder.prompts.render import Prompt, render_judge, render_prompt
+from schemas.errors import PolysceneError
+from schemas.sample import Draft
+from schemas.vocabulary import CELL_BY_NAME, Cell
+
+
+class UnknownCell(PolysceneError):
+    """A prompt was asked for that does not exist."""
+
+
+def specimen(cell: Cell, language: str) -> Prompt:
+    """The prompt of a made-up job."""
+    return render_prompt(_job(cell, language))
+
+
+def judge_specimen(language: str) -> Prompt:
+    """The judge's prompt for a made-up sample."""
+    draft = Draft(
+        instruction="Find the caption that tells what the animal is about to do.",
+        positive_text="(text of the positive)",
+        negative_text="(text of the hard negative)",
+    )
+    return render_judge(_job(CELL_BY_NAME["retrieval_i2t"], language), draft)
+
+
+def _job(cell: Cell, language: str) -> Job:
+    return Job(
+        id="0" * 24,
+        round=0,
+        index=0,
+        cell=cell,
+        language=language,
+        seed=1,
+        images=("0" * 64,) * len(cell.image_roles),
+        length="8 to 15 words",
+        difficulty="medium: the hard negative shares the topic, one stated fact differs",
+        text_register="neutral",
+        task_idea="what an animal is about to do, for a nature field guide",
+    )
