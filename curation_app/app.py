@@ -1,0 +1,80 @@
+"""The web app: Gradio pages mounted beside our own routes for thumbnails and static files."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from curation_app.desk import ReviewDesk
+from curation_app.guard import Guard
+from curation_app.thumbnails import ImageProblem, Thumbnails
+from schemas.errors import PolysceneError
+
+_STATIC = Path(__file__).parent / "static"
+
+
+class AppError(PolysceneError):
+    """The web app cannot be started."""
+
+
+def create_app(desk: ReviewDesk, *, host: str, default_reviewer: str | None) -> Any:
+    """The ASGI app over one desk; nothing it serves asks anything of another host.
+
+    Raises:
+        AppError: The extra `app` is not installed.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, or it waits for network
+    try:
+        import gradio as gr
+        from fastapi import FastAPI
+        from starlette.staticfiles import StaticFiles
+    except ImportError as exc:
+        raise AppError(
+            f"the review pages need {exc.name}. Install the extra: pip install 'polyscene[app]'."
+        ) from exc
+    from curation_app.pages import review
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_api_route("/thumbnails/{sample_id}/{place}/{name}", _thumbnail_route(desk))
+    app.mount("/ui", StaticFiles(directory=_STATIC), name="ui")
+    gr.mount_gradio_app(
+        app,
+        review.build(desk, default_reviewer),
+        path="/",
+        theme=_theme(gr),
+        head='<link rel="stylesheet" href="/ui/review.css">',
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        show_error=False,
+        mcp_server=False,
+    )
+    return Guard(app, host)
+
+
+def _thumbnail_route(desk: ReviewDesk) -> Any:
+    from starlette.responses import PlainTextResponse, Response
+
+    thumbnails = Thumbnails()
+
+    def thumbnail(sample_id: str, place: str, name: str) -> Response:
+        row = desk.dataset.row_of(sample_id)
+        if row is None:
+            return PlainTextResponse("No such row in this version.", status_code=404)
+        try:
+            data = thumbnails.of_row(desk.dataset.load(row), place)
+        except ImageProblem as exc:
+            return PlainTextResponse(str(exc), status_code=415)
+        except PolysceneError as exc:
+            return PlainTextResponse(str(exc), status_code=404)
+        # `name` carries the image's hash, so what is behind an address never changes.
+        caching = {"cache-control": "private, max-age=604800, immutable"}
+        return Response(data, media_type="image/webp", headers=caching)
+
+    return thumbnail
+
+
+def _theme(gr: Any) -> Any:
+    """Gradio's base theme on the system's own fonts, so that none is fetched."""
+    sans = ["ui-sans-serif", "system-ui", "Noto Sans", "sans-serif"]
+    return gr.themes.Base(font=sans, font_mono=["ui-monospace", "monospace"])

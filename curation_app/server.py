@@ -1,0 +1,52 @@
+"""Runs the web app: binds first, says the address once it answers, stops at once when told to."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from curation_app.app import AppError
+
+_GRACE_S = 2
+
+
+class _AnnouncingServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        AppError: The address is taken or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as exc:
+        raise AppError(
+            f"{host}:{port}: {exc.strerror}. Stop what listens there, or give another --port."
+        ) from exc
+
+
+def serve(app: Any, listener: socket.socket, announce: Callable[[], None]) -> None:
+    """Serves until SIGINT or SIGTERM; open connections get two seconds to end."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        server_header=False,
+    )
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+        _AnnouncingServer(config, announce).run(sockets=[listener])

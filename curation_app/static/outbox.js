@@ -1,0 +1,84 @@
+// What the reviewer did, on its way to the store: kept in the browser until the store has it.
+
+const WAIT_MS = [1000, 2000, 4000, 8000];
+const TIMEOUT_MS = 10000;
+
+/** Sends one act at a time; an unanswered one is sent again, under the same event id. */
+export class Outbox {
+  /**
+   * @param server Functions of the page; they resolve to undefined when the server does not answer.
+   * @param onUnsaved Called with true when an act went unanswered, with false when it got through.
+   */
+  constructor(server, onUnsaved) {
+    this.server = server;
+    this.onUnsaved = onUnsaved;
+    this.key = null;
+    this.isBusy = false;
+    this.wake = null;
+  }
+
+  /** Names the drawer of unsent acts: by version and reviewer. */
+  open(version, reviewer) {
+    this.key = "polyscene.unsent." + version + "." + reviewer;
+  }
+
+  /** The act an earlier visit could not send, or null. */
+  left() {
+    try {
+      return JSON.parse(localStorage.getItem(this.key));
+    } catch {
+      return null;
+    }
+  }
+
+  /** Sends until answered; resolves to the answer. */
+  async send(act, message) {
+    this.isBusy = true;
+    keep(this.key, JSON.stringify({ act, message }));
+    try {
+      for (let attempt = 0; ; attempt++) {
+        const answer = await ask(this.server, act, message);
+        if (answer !== undefined && answer !== null) {
+          keep(this.key, null);
+          if (attempt > 0) this.onUnsaved(false);
+          return answer;
+        }
+        this.onUnsaved(true);
+        await this.pause(WAIT_MS[Math.min(attempt, WAIT_MS.length - 1)]);
+      }
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  /** Ends the pause before the next attempt. */
+  retryNow() {
+    this.wake?.();
+  }
+
+  pause(ms) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** One call; undefined when there is no answer in time. */
+export function ask(server, act, message) {
+  const late = new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS));
+  return Promise.race([server[act](message), late]).catch(() => undefined);
+}
+
+/** A value in the browser's storage, or its removal; a full or forbidden storage is no reason to stop. */
+export function keep(key, value) {
+  try {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+  } catch {
+    // Private windows may refuse: the act is still sent, only a reload would lose it.
+  }
+}
