@@ -90,11 +90,24 @@ class ChecksConfig(_Section):
 
 
 class ReleaseConfig(_Section):
-    """Shape of a release; part of its policy, so of its bytes."""
+    """Shape of a release; part of its policy, so of its bytes.
+
+    Args:
+        title: Heading of the card; the dataset's name when null.
+        repo_id: OWNER/NAME it is to be published as; stands in the card's lines on loading.
+        rows_a_shard: A shard holds at most about this many rows.
+        max_shard_bytes: And about this many bytes of images.
+        min_reviews_to_reject: A row goes out only when this many reviewers judged it.
+        trim_surplus: Leave out what a cell and language hold above the plan's share.
+        licence: Of the texts, as the Hub names licences; "other" takes the images'.
+    """
 
     title: str | None = None
+    repo_id: str | None = None
     rows_a_shard: Annotated[int, Field(gt=0)] = 25_000
+    max_shard_bytes: Annotated[int, Field(gt=0)] = 500_000_000
     min_reviews_to_reject: Annotated[int, Field(ge=1)] = 1
+    trim_surplus: bool = False
     licence: str = "other"
 
 

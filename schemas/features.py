@@ -104,6 +104,12 @@ REVIEW_SCHEMA = pa.schema(
         pa.field("reasons", pa.list_(pa.string())),
         pa.field("edits", pa.list_(pa.struct([("field", pa.string()), ("value", pa.string())]))),
         pa.field("note", pa.string()),
+        pa.field("facets", pa.list_(pa.struct([("facet", pa.string()), ("verdict", pa.string())]))),
+        pa.field("undoes", pa.string()),
+        pa.field("queue_id", pa.string()),
+        pa.field("inclusion_prob", pa.float64()),
+        pa.field("ms_active", pa.int64()),
+        pa.field("ui_version", pa.string()),
     ]
 )
 

@@ -1,0 +1,294 @@
+"""Makes a release: rows to shards, then everything that describes them, then one rename."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from builder.config import BuildConfig
+from builder.plan.shares import targets_of
+from builder.release.card import CITATION, card
+from builder.release.changelog import changelog_lines, changelog_text
+from builder.release.croissant import croissant
+from builder.release.image_columns import ImageCache, checked_reader
+from builder.release.inputs import ReleaseInputs
+from builder.release.judging import Reviews, review_record
+from builder.release.layout import plan_layout
+from builder.release.plots import draw_plots
+from builder.release.quality import quality_report
+from builder.release.rows import ReleaseError, RowSource
+from builder.release.shards import SHARD_FORMAT, Previous, ShardSet, file_sha256
+from builder.release.tally import Tally
+from builder.release.versions import Version, released_versions
+from schemas.manifest import MANIFEST_NAME, FileEntry, ReleaseManifest, ShardEntry, read_manifest
+from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
+
+_STAGING_PREFIX = ".building-"
+
+#: Hears which stage runs, and how many of how many rows are done.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A finished release, and whether this call made it or found it there."""
+
+    directory: Path
+    manifest: ReleaseManifest
+    is_new: bool
+    num_reused_shards: int
+
+
+def release(
+    inputs: ReleaseInputs,
+    version: Version,
+    releases_dir: Path,
+    progress: Progress = lambda stage, done, total: None,
+) -> Release:
+    """Makes the immutable directory of a version.
+
+    The same inputs give the same bytes; nothing of the clock or the machine
+    goes in. The directory appears whole, by a rename, or not at all.
+
+    Args:
+        inputs: What it is made from.
+        version: Its version; the next lower one present is its predecessor.
+        releases_dir: Where releases lie, one directory a version.
+        progress: Hears how far it is.
+
+    Raises:
+        ReleaseError: The version is there with other content, no row is left,
+            or the disk is full; nothing was made.
+    """
+    target = releases_dir / str(version)
+    lower = [found for found in released_versions(releases_dir) if found < version]
+    before = _previous(releases_dir / str(lower[-1])) if lower else None
+    with _staging(releases_dir, version) as staging:
+        manifest, num_reused = _fill(
+            staging, inputs, version, before, _previous(target) or before, progress
+        )
+        if target.exists():
+            if (target / MANIFEST_NAME).read_bytes() != (staging / MANIFEST_NAME).read_bytes():
+                raise ReleaseError(
+                    f"{target}: version {version} is there with other content, and a version "
+                    "never changes. Choose another, for example with --bump minor."
+                )
+            return Release(target, manifest, False, num_reused)
+        progress("writing to disk", 0, 0)
+        _sync_tree(staging)
+        staging.rename(target)
+        _sync(releases_dir)
+    return Release(target, manifest, True, num_reused)
+
+
+def published_config(config: BuildConfig) -> dict[str, Any]:
+    """The configuration as it may be shown: without addresses and prices of endpoints."""
+    shown = config.model_dump(mode="json", exclude={"pace"})
+    for role in ("teacher", "judge"):
+        for name in ("base_url", "prices", "extra_body"):
+            (shown[role] or {}).pop(name, None)
+    return shown
+
+
+@contextmanager
+def _staging(releases_dir: Path, version: Version) -> Iterator[Path]:
+    """A directory to build in; gone at the end, as are those that killed runs left.
+
+    The workspace's lock keeps a second release out, so what is found here is dead.
+    """
+    staging = releases_dir / f"{_STAGING_PREFIX}{version}"
+    try:
+        releases_dir.mkdir(parents=True, exist_ok=True)
+        for leftover in releases_dir.glob(f"{_STAGING_PREFIX}*"):
+            shutil.rmtree(leftover)
+        staging.mkdir()
+        yield staging
+    except OSError as exc:
+        raise ReleaseError(
+            f"{releases_dir}: version {version} could not be written: "
+            f"{exc.strerror or exc}. Free some space, then run the same command again; "
+            "no version was made."
+        ) from exc
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _previous(directory: Path) -> Previous | None:
+    if not (directory / MANIFEST_NAME).exists():
+        return None
+    manifest = read_manifest(directory)
+    return Previous(directory, {entry.path: entry for entry in manifest.shards})
+
+
+def _fill(
+    directory: Path,
+    inputs: ReleaseInputs,
+    version: Version,
+    before: Previous | None,
+    reusable: Previous | None,
+    progress: Progress,
+) -> tuple[ReleaseManifest, int]:
+    config = inputs.config
+    share = config.images.validation_share
+    layout = plan_layout(inputs.counts, config.release, share, inputs.mean_image_bytes)
+    reviews = Reviews(inputs.events, config.release.min_reviews_to_reject)
+    targets = dict(targets_of(config).by_slot) if config.release.trim_surplus else None
+    rows = RowSource(inputs.kept(), reviews, share, targets)
+    tally = Tally()
+    shards = _write_shards(directory, inputs, rows, tally, layout, reusable, progress)
+    if not tally.num_samples:
+        raise ReleaseError(
+            f"version {version}: no row is left to publish "
+            f"({', '.join(f'{reason} {num}' for reason, num in rows.dropped.items())}). "
+            "Build more rows first."
+        )
+    progress("card", 0, 0)
+    quality = quality_report(inputs, rows, reviews, tally)
+    manifest = ReleaseManifest(
+        name=config.name,
+        version=str(version),
+        previous_version=str(Version.parse(before.directory.name)) if before else None,
+        num_samples=tally.num_samples,
+        num_by_config=_num_by_config(shards),
+        languages=tally.languages(),
+        modalities=tally.modalities(),
+        teacher_models=sorted({model for model, _ in tally.teachers}),
+        prompt_hashes=sorted({prompt for _, prompt in tally.teachers}),
+        licences=tally.licences(),
+        config_hash=config.plan_hash,
+        policy={
+            **config.release.model_dump(mode="json"),
+            "validation_share": share,
+            "shard_format": SHARD_FORMAT,
+        },
+        reviews=reviews.inputs(),
+        shards=shards,
+    )
+    manifest.changelog = changelog_lines(manifest, directory, before, rows.dropped)
+    _describe(directory, inputs, manifest, tally, quality, before)
+    manifest.files = _file_entries(directory, shards)
+    (directory / MANIFEST_NAME).write_bytes(_json(manifest.model_dump(mode="json")))
+    reused = reusable.shards if reusable else {}
+    num_reused = sum(reused.get(entry.path) == entry for entry in shards)
+    return manifest, num_reused
+
+
+def _write_shards(
+    directory: Path,
+    inputs: ReleaseInputs,
+    rows: RowSource,
+    tally: Tally,
+    layout: Any,
+    reusable: Previous | None,
+    progress: Progress,
+) -> list[ShardEntry]:
+    total = sum(inputs.counts.values())
+    done = 0
+
+    def advance(num_rows: int) -> None:
+        nonlocal done
+        done += num_rows
+        progress("rows", done, total)
+
+    images = ImageCache(checked_reader(inputs.read_image))
+    with ShardSet(directory, layout, images, reusable) as shards:
+        for chunk in rows.chunks(advance):
+            tally.add(chunk)
+            shards.add(chunk)
+        records = [review_record(event) for event in rows.reviews.events]
+        shards.add_reviews(records, rows.reviews.inputs().events_hash)
+        progress("last shards", 0, 0)
+        return shards.finish()
+
+
+def _num_by_config(shards: list[ShardEntry]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for config in [*CONFIG_OF_TASK.values(), "provenance", "reviews"]:
+        for split in SPLITS:
+            here = [e.num_rows for e in shards if e.config == config and e.split == split]
+            if here:
+                counts.setdefault(config, {})[split] = sum(here)
+    return counts
+
+
+def _describe(
+    directory: Path,
+    inputs: ReleaseInputs,
+    manifest: ReleaseManifest,
+    tally: Tally,
+    quality: dict[str, Any],
+    before: Previous | None,
+) -> None:
+    """Writes card, report, plots, Croissant, changelog and the configuration."""
+    config = inputs.config
+    title = config.release.title or config.name
+    draw_plots(directory / "plots", tally)
+    (directory / "quality.json").write_bytes(_json({"version": manifest.version, **quality}))
+    text = card(
+        title=title,
+        repo_id=config.release.repo_id or "OWNER/NAME",
+        manifest=manifest,
+        tally=tally,
+        quality=quality,
+        licence=config.release.licence,
+        cell_rows=tally.places,
+        origin=inputs.origin.where if inputs.origin else None,
+    )
+    (directory / "README.md").write_text(text, encoding="utf-8", newline="\n")
+    metadata = croissant(
+        name=config.name,
+        description=f"{title}: multilingual multimodal training samples for embedding models.",
+        version=manifest.version,
+        licence=", ".join(manifest.licences) or config.release.licence,
+        citation=CITATION,
+        shards=[entry for entry in manifest.shards if entry.config != "reviews"],
+    )
+    (directory / "croissant.json").write_bytes(_json(metadata))
+    changelog = changelog_text(manifest, before)
+    (directory / "CHANGELOG.md").write_text(changelog, encoding="utf-8", newline="\n")
+    shown = yaml.safe_dump(published_config(config), sort_keys=False, allow_unicode=True)
+    (directory / "config.yaml").write_text(shown, encoding="utf-8", newline="\n")
+
+
+def _file_entries(directory: Path, shards: list[ShardEntry]) -> list[FileEntry]:
+    known = {entry.path for entry in shards}
+    names = sorted(
+        path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()
+    )
+    return [
+        FileEntry(
+            path=name,
+            num_bytes=(directory / name).stat().st_size,
+            sha256=file_sha256(directory / name),
+        )
+        for name in names
+        if name not in known
+    ]
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def _sync_tree(directory: Path) -> None:
+    """Makes everything below reach the disk, files before the folders that name them."""
+    for folder, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            path = Path(folder) / name
+            _sync(path)
+            path.chmod(0o444)
+        _sync(Path(folder))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,62 @@
+"""What a version changed, in words, and the changelog that carries the earlier versions along."""
+
+from collections import Counter
+from pathlib import Path
+
+from builder.release.compare import Side, compare
+from builder.release.shards import Previous
+from schemas.manifest import ReleaseManifest, ShardEntry, read_manifest
+
+_HEADING = "# Changelog\n\n"
+_NAME = "CHANGELOG.md"
+
+
+def changelog_lines(
+    manifest: ReleaseManifest, directory: Path, before: Previous | None, dropped: Counter[str]
+) -> list[str]:
+    """Lines about a release whose shards lie in `directory`, against the one before it."""
+    if before is None:
+        num_languages = len(manifest.languages)
+        first = f"First version: {manifest.num_samples:,} samples in {num_languages} languages."
+        return [first, *_review_lines(manifest)]
+    old = read_manifest(before.directory)
+    difference = compare(local_side(before.directory, old), local_side(directory, manifest))
+    lines = [f"Against {old.version}: {difference.summary()}."]
+    added = sorted(set(manifest.languages) - set(old.languages))
+    gone = sorted(set(old.languages) - set(manifest.languages))
+    if added:
+        lines.append(f"New languages: {', '.join(added)}.")
+    if gone:
+        lines.append(f"Languages no longer in it: {', '.join(gone)}.")
+    if dropped["surplus"]:
+        lines.append(f"{dropped['surplus']:,} rows above the planned shares are left out.")
+    return [*lines, *_review_lines(manifest)]
+
+
+def _review_lines(manifest: ReleaseManifest) -> list[str]:
+    reviews = manifest.reviews
+    if not reviews.num_events:
+        return []
+    return [
+        f"{reviews.num_events:,} review events: {reviews.num_accepted:,} rows accepted, "
+        f"{reviews.num_edited:,} mended, {reviews.num_rejected:,} rejected."
+    ]
+
+
+def changelog_text(manifest: ReleaseManifest, before: Previous | None) -> str:
+    """CHANGELOG.md: this version's lines, then the earlier release's own changelog."""
+    section = f"## {manifest.version}\n\n" + "".join(f"- {line}\n" for line in manifest.changelog)
+    earlier = ""
+    if before is not None and (before.directory / _NAME).exists():
+        text = (before.directory / _NAME).read_text(encoding="utf-8")
+        earlier = "\n" + text.removeprefix(_HEADING)
+    return _HEADING + section + earlier
+
+
+def local_side(directory: Path, manifest: ReleaseManifest) -> Side:
+    """A release on this disk, as one side of a comparison."""
+
+    def open_shard(entry: ShardEntry):
+        return (directory / entry.path).open("rb")
+
+    return Side(manifest, open_shard)

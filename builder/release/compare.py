@@ -1,0 +1,203 @@
+"""Which rows two versions differ in: by field, language and modality, never touching an image.
+
+Shards with the same `rows_hash` hold the same rows and are not read; of the
+others only texts, scores and image names are.
+"""
+
+# pyright: standard, reportMissingTypeStubs=false, reportAttributeAccessIssue=false
+# pyarrow ships no types, and makes its compute functions at import
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas.manifest import ReleaseManifest, ShardEntry
+from schemas.vocabulary import CONFIG_OF_TASK
+
+#: Leaf columns that are read: everything but the bytes of the images.
+_LEAVES = [
+    *("id", "language", "modality", "instruction", "query_text", "positive_text"),
+    *("query_image.path", "positive_image.path"),
+    *("negative_texts.list.element", "negative_images.list.element.path"),
+    *("relevance", "plausibility", "clarity", "diversity", "alignment"),
+]
+_FIELDS = (
+    *("language", "modality", "instruction", "query_text", "query_image", "positive_text"),
+    *("positive_image", "negative_texts", "negative_images"),
+    *("relevance", "plausibility", "clarity", "diversity", "alignment", "split"),
+)
+_BATCH_ROWS = 20_000
+
+#: Opens a shard for reading, as a file on disk or on the Hub.
+OpenShard = Callable[[ShardEntry], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two versions: its manifest, and a way to its shards."""
+
+    manifest: ReleaseManifest
+    open_shard: OpenShard
+
+
+@dataclass(slots=True)
+class Difference:
+    """Rows of the newer version that the older lacks, has no more, or has otherwise.
+
+    The counters hold (added, removed, changed) rows under "added", … of each key.
+    """
+
+    old: str
+    new: str
+    num_shards_read: int = 0
+    total: Counter[str] = field(default_factory=Counter)
+    by_field: Counter[str] = field(default_factory=Counter)
+    by_config: dict[str, Counter[str]] = field(default_factory=dict)
+    by_language: dict[str, Counter[str]] = field(default_factory=dict)
+    by_modality: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.total
+
+    def summary(self) -> str:
+        """`12 rows added, 3 removed, 5 changed (positive_text 4, query_text 1)`."""
+        added, removed, changed = (self.total[kind] for kind in ("added", "removed", "changed"))
+        text = f"{added:,} rows added, {removed:,} removed, {changed:,} changed"
+        if self.by_field:
+            named = ", ".join(f"{name} {num:,}" for name, num in sorted(self.by_field.items()))
+            text += f" ({named})"
+        return text
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything counted, keys in order."""
+        return {
+            "old": self.old,
+            "new": self.new,
+            "rows": {kind: self.total[kind] for kind in ("added", "removed", "changed")},
+            "changed_by_field": dict(sorted(self.by_field.items())),
+            "configs": _plain(self.by_config),
+            "languages": _plain(self.by_language),
+            "modalities": _plain(self.by_modality),
+        }
+
+
+def differing_shards(old: ReleaseManifest, new: ReleaseManifest) -> tuple[list, list]:
+    """Shards with rows that are not in a shard of the same name on the other side."""
+    configs = set(CONFIG_OF_TASK.values())
+    sides = [
+        {entry.path: entry for entry in manifest.shards if entry.config in configs}
+        for manifest in (old, new)
+    ]
+
+    def only(here: dict[str, ShardEntry], there: dict[str, ShardEntry]) -> list[ShardEntry]:
+        return [
+            entry
+            for path, entry in here.items()
+            if path not in there or there[path].rows_hash != entry.rows_hash
+        ]
+
+    return only(sides[0], sides[1]), only(sides[1], sides[0])
+
+
+def compare(old: Side, new: Side) -> Difference:
+    """Counts what the newer version changed."""
+    import duckdb
+
+    difference = Difference(old.manifest.version, new.manifest.version)
+    old_shards, new_shards = differing_shards(old.manifest, new.manifest)
+    difference.num_shards_read = len(old_shards) + len(new_shards)
+    if not difference.num_shards_read:
+        return difference
+    options = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    with duckdb.connect(config=options) as connection:
+        for name, side, shards in (
+            ("old_rows", old, old_shards),
+            ("new_rows", new, new_shards),
+        ):
+            reader = pa.RecordBatchReader.from_batches(_READ_SCHEMA, _batches(side, shards))
+            hashes = ", ".join(f'hash("{f}") AS "{f}_hash"' for f in _FIELDS)
+            connection.register("source", reader)
+            connection.execute(
+                f"CREATE TEMP TABLE {name} AS "
+                f"SELECT id, config, language, modality, {hashes} FROM source"
+            )
+            connection.unregister("source")
+        rows = connection.execute(_query()).fetchall()
+    for config, language, modality, kind, fields, num_rows in rows:
+        difference.total[kind] += num_rows
+        for key, counters in (
+            (config, difference.by_config),
+            (language, difference.by_language),
+            (modality, difference.by_modality),
+        ):
+            counters.setdefault(key, Counter())[kind] += num_rows
+        for name in fields:
+            difference.by_field[name] += num_rows
+    return difference
+
+
+def _query() -> str:
+    unequal = {name: f'o."{name}_hash" IS DISTINCT FROM n."{name}_hash"' for name in _FIELDS}
+    return (
+        files("builder.release")
+        .joinpath("compare.sql")
+        .read_text(encoding="utf-8")
+        .format(
+            field_list=", ".join(
+                f"CASE WHEN {test} THEN '{name}' END" for name, test in unequal.items()
+            ),
+            any_field_differs=" OR ".join(unequal.values()),
+        )
+    )
+
+
+_STRINGS = pa.list_(pa.string())
+_READ_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "config", "split", "language", "modality")),
+        *((name, pa.string()) for name in ("instruction", "query_text", "positive_text")),
+        *((name, pa.string()) for name in ("query_image", "positive_image")),
+        *((name, _STRINGS) for name in ("negative_texts", "negative_images")),
+        *((name, pa.int8()) for name in ("relevance", "plausibility", "clarity", "diversity")),
+        ("alignment", pa.float64()),
+    ]
+)
+
+
+def _batches(side: Side, shards: Iterable[ShardEntry]) -> Iterator[pa.RecordBatch]:
+    for entry in shards:
+        with side.open_shard(entry) as source, pq.ParquetFile(source) as file:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=_LEAVES):
+                yield _flattened(batch, entry)
+
+
+def _flattened(batch: pa.RecordBatch, entry: ShardEntry) -> pa.RecordBatch:
+    """Image structs, read without their bytes, become the image's file name."""
+    negatives = batch["negative_images"]
+    paths = pc.struct_field(negatives.flatten(), "path")
+    lengths = pc.fill_null(pc.list_value_length(negatives), 0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    columns: dict[str, pa.Array] = {
+        "config": pa.repeat(entry.config, batch.num_rows),
+        "split": pa.repeat(entry.split, batch.num_rows),
+        "query_image": pc.struct_field(batch["query_image"], "path"),
+        "positive_image": pc.struct_field(batch["positive_image"], "path"),
+        "negative_images": pa.ListArray.from_arrays(offsets, paths),
+    }
+    arrays = [columns[n] if n in columns else batch[n] for n in _READ_SCHEMA.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=_READ_SCHEMA)
+
+
+def _plain(counters: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    kinds = ("added", "removed", "changed")
+    return {
+        key: {kind: counter[kind] for kind in kinds} for key, counter in sorted(counters.items())
+    }

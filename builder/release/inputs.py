@@ -1,0 +1,108 @@
+"""What a release is made from: the ledger, the images, the reviews and the configuration."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from builder.config import BuildConfig, load_config
+from builder.release.layout import Slot
+from builder.release.rows import KeptRow, ReleaseError
+from builder.workspace import Workspace
+from schemas.review import ReviewEvent, read_events
+from schemas.shards import ReadImage
+
+#: Left by `pull`: which published version a workspace goes on from.
+ORIGIN_NAME = "pulled.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The published version a workspace was pulled from, and the rows that were dropped before."""
+
+    version: str
+    where: str
+    drops: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseInputs:
+    """Everything that decides a release's bytes.
+
+    Args:
+        config: The build's configuration.
+        kept: Gives the kept rows in order of id; called once a release.
+        counts: Kept rows by (task type, modality, language).
+        drops: Dropped rows by reason.
+        languages: (kept, dropped) rows by language.
+        read_image: Bytes of an image by its hash.
+        mean_image_bytes: Of the images in the store.
+        events: Review events.
+        origin: Where the workspace was pulled from, if it was.
+    """
+
+    config: BuildConfig
+    kept: Callable[[], Iterator[KeptRow]]
+    counts: Mapping[Slot, int]
+    drops: Mapping[str, int]
+    languages: Mapping[str, tuple[int, int]]
+    read_image: ReadImage
+    mean_image_bytes: float
+    events: list[ReviewEvent]
+    origin: Origin | None = None
+
+
+@contextmanager
+def open_inputs(workspace: Workspace, reviews: Path | None) -> Iterator[ReleaseInputs]:
+    """Opens a workspace's inputs for reading.
+
+    Args:
+        workspace: A workspace with a finished or unfinished build.
+        reviews: JSON Lines of review events; None takes the workspace's own, if there.
+
+    Raises:
+        ReleaseError: There is no configuration, no kept row, or no such file of reviews.
+    """
+    from builder.generate.ledger import Ledger
+    from builder.images.store import ImageStore
+
+    if not workspace.config_path.exists():
+        raise ReleaseError(
+            f"{workspace.config_path}: no configuration there. Run `python -m builder build` first."
+        )
+    if reviews is not None and not reviews.exists():
+        raise ReleaseError(f"{reviews}: no such file. Export the reviews there, or leave it out.")
+    source = reviews or workspace.reviews_path
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(workspace.ledger_path))
+        store = stack.enter_context(ImageStore(workspace.images_dir))
+        sizes = [record.num_bytes for record in store.records()]
+        counts = ledger.accepted_counts()
+        if not counts:
+            raise ReleaseError(
+                f"{workspace.ledger_path}: no kept sample there. Run `python -m builder build`."
+            )
+        yield ReleaseInputs(
+            config=load_config(workspace.config_path),
+            kept=ledger.kept,
+            counts=counts,
+            drops=ledger.drop_counts(),
+            languages=ledger.language_counts(),
+            read_image=store.read,
+            mean_image_bytes=sum(sizes) / len(sizes) if sizes else 0.0,
+            events=list(read_events(source)) if source.exists() else [],
+            origin=read_origin(workspace),
+        )
+
+
+def read_origin(workspace: Workspace) -> Origin | None:
+    """Which published version the workspace was pulled from, if any."""
+    path = workspace.root / ORIGIN_NAME
+    if not path.exists():
+        return None
+    try:
+        return Origin(**orjson.loads(path.read_bytes()))
+    except (orjson.JSONDecodeError, TypeError) as exc:
+        raise ReleaseError(f"{path}: unreadable. Delete it, or pull the version again.") from exc

@@ -1,0 +1,127 @@
+"""What the reviewers' events do to a row: it stays, it is mended, or it goes."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from schemas.manifest import ReviewInputs
+from schemas.review import ReviewEvent, ReviewState, fold_events
+from schemas.sample import CONTENT_FIELDS, Sample, content_hash
+
+
+@dataclass(slots=True)
+class Judgement:
+    """A row after review: `sample` is its JSON, None when `reason` drops it."""
+
+    sample: bytes | None
+    reason: str | None = None
+    is_edited: bool = False
+
+
+@dataclass(slots=True)
+class Reviews:
+    """Review events, folded, and how many of them met a row.
+
+    An event counts for the content its reviewer saw. When an edit changed a
+    row and a later version was reviewed again, the later events are found
+    under the edited content; so a row's history is followed edit by edit.
+    """
+
+    events: list[ReviewEvent]
+    min_reviews_to_reject: int = 1
+    states: dict[tuple[str, str], ReviewState] = field(init=False)
+    num_applied: int = 0
+    num_accepted: int = 0
+    num_rejected: int = 0
+    num_edited: int = 0
+    num_invalid_edits: int = 0
+    _ids: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = sorted(self.events, key=lambda event: (event.seq, event.event_id))
+        self.states = fold_events(self.events)
+        self._ids = {sample_id for sample_id, _ in self.states}
+
+    @property
+    def num_stale(self) -> int:
+        """Reviewed contents that no row of this release ever had."""
+        return len(self.states) - self.num_applied
+
+    def concern(self, sample_id: str) -> bool:
+        return sample_id in self._ids
+
+    def judge(self, sample: bytes) -> Judgement:
+        """Applies a row's events, following its edits."""
+        row: dict[str, Any] = orjson.loads(sample)
+        is_edited, accepted = False, False
+        seen: set[str] = set()
+        while (seal := _seal(row)) not in seen:
+            seen.add(seal)
+            state = self.states.get((row["id"], seal))
+            if state is None:
+                break
+            self.num_applied += 1
+            if state.is_rejected and len(state.verdicts) >= self.min_reviews_to_reject:
+                self.num_rejected += 1
+                return Judgement(None, "rejected_in_review")
+            accepted = accepted or state.is_accepted
+            if state.edits is None:
+                break
+            row |= state.edits.model_dump(mode="json", exclude_none=True)
+            is_edited = True
+        self.num_accepted += accepted
+        if not is_edited:
+            return Judgement(sample)
+        try:
+            checked = Sample.model_validate(row)
+        except ValidationError:
+            self.num_invalid_edits += 1
+            return Judgement(None, "edit_breaks_the_row")
+        self.num_edited += 1
+        return Judgement(orjson.dumps(checked.model_dump(mode="json")), is_edited=True)
+
+    def inputs(self) -> ReviewInputs:
+        """What the manifest says of the events."""
+        return ReviewInputs(
+            num_events=len(self.events),
+            last_seq=max((event.seq for event in self.events), default=0),
+            events_hash=_events_hash(self.events),
+            num_accepted=self.num_accepted,
+            num_rejected=self.num_rejected,
+            num_edited=self.num_edited,
+        )
+
+
+def _seal(row: dict[str, Any]) -> str:
+    return content_hash({name: row[name] for name in CONTENT_FIELDS})
+
+
+def _events_hash(events: Iterable[ReviewEvent]) -> str:
+    digest = hashlib.sha256()
+    for event in events:
+        digest.update(orjson.dumps(event.model_dump(mode="json")) + b"\n")
+    return digest.hexdigest()
+
+
+def review_record(event: ReviewEvent) -> dict[str, Any]:
+    """An event as a row of the `reviews` config; `review_event` undoes it."""
+    edits = event.edits.model_dump(exclude_none=True) if event.edits else {}
+    return {
+        **event.model_dump(exclude={"edits", "facets", "reasons"}),
+        "reasons": list(event.reasons),
+        "facets": [{"facet": name, "verdict": value} for name, value in event.facets.items()],
+        "edits": [
+            {"field": name, "value": orjson.dumps(value).decode()} for name, value in edits.items()
+        ],
+    }
+
+
+def review_event(record: dict[str, Any]) -> ReviewEvent:
+    """A row of the `reviews` config as the event it was."""
+    edits = {edit["field"]: orjson.loads(edit["value"]) for edit in record["edits"]}
+    facets = {facet["facet"]: facet["verdict"] for facet in record["facets"]}
+    return ReviewEvent.model_validate({**record, "edits": edits or None, "facets": facets})

@@ -1,0 +1,125 @@
+"""The YAML head of a card: what the Hub and `datasets` read before any row."""
+
+# pyright: standard, reportMissingTypeStubs=false
+# pyarrow ships no types
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from schemas.features import CONFIG_SCHEMAS, IMAGE
+from schemas.manifest import ShardEntry
+from schemas.vocabulary import SPLITS
+
+#: Licence names of image sources -> identifiers the Hub knows.
+_HUB_LICENCES = {
+    "mit": "mit",
+    "apache-2.0": "apache-2.0",
+    "cc0-1.0": "cc0-1.0",
+    "cc-by-4.0": "cc-by-4.0",
+    "cc-by-sa-4.0": "cc-by-sa-4.0",
+    "cc-by-3.0": "cc-by-3.0",
+    "cc-by-2.0": "cc-by-2.0",
+    "cc-by-nc-4.0": "cc-by-nc-4.0",
+    "bsd-3-clause": "bsd-3-clause",
+    "unlicense": "unlicense",
+    "odc-by": "odc-by",
+}
+_TASKS = {
+    "Classification": "zero-shot-image-classification",
+    "VQA": "visual-question-answering",
+    "Retrieval": "image-feature-extraction",
+}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+_CONFIG_ORDER = ("Retrieval", "Classification", "VQA", "provenance", "reviews")
+
+
+def card_head(
+    *,
+    title: str,
+    version: str,
+    languages: Sequence[str],
+    licence: str,
+    image_licences: Iterable[str],
+    num_samples: int,
+    shards: Sequence[ShardEntry],
+) -> str:
+    """The metadata block, without its `---` lines."""
+    configs = [name for name in _CONFIG_ORDER if any(entry.config == name for entry in shards)]
+    head: dict[str, Any] = {
+        "pretty_name": title,
+        "version": version,
+        "language": sorted(languages),
+        **_licence(licence, image_licences),
+        "task_categories": sorted(_TASKS[name] for name in configs if name in _TASKS),
+        "size_categories": [_size(num_samples)],
+        "tags": ["synthetic", "multimodal", "multilingual", "embeddings", "polyscene"],
+        "configs": [_config(name, shards) for name in configs],
+        "dataset_info": [_info(name, shards) for name in configs],
+    }
+    return yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=100)
+
+
+def hub_licences(licences: Iterable[str]) -> list[str]:
+    """Identifiers the Hub knows; "other" for those it does not."""
+    return sorted({_HUB_LICENCES.get(name.strip().lower(), "other") for name in licences})
+
+
+def _licence(licence: str, image_licences: Iterable[str]) -> dict[str, Any]:
+    found = [licence] if licence != "other" else hub_licences(image_licences) or ["other"]
+    head: dict[str, Any] = {"license": found[0] if len(found) == 1 else found}
+    if found == ["other"]:
+        head |= {"license_name": "by-image-source", "license_link": "README.md"}
+    return head
+
+
+def _config(name: str, shards: Sequence[ShardEntry]) -> dict[str, Any]:
+    splits = [split for split in SPLITS if _of(shards, name, split)]
+    entry: dict[str, Any] = {"config_name": name}
+    if name == _CONFIG_ORDER[0]:
+        entry["default"] = True
+    entry["data_files"] = [
+        {"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in splits
+    ]
+    return entry
+
+
+def _info(name: str, shards: Sequence[ShardEntry]) -> dict[str, Any]:
+    splits = []
+    for split in SPLITS:
+        files = _of(shards, name, split)
+        if files:
+            num_bytes = sum(entry.num_bytes for entry in files)
+            num_rows = sum(entry.num_rows for entry in files)
+            splits.append({"name": split, "num_bytes": num_bytes, "num_examples": num_rows})
+    size = sum(split["num_bytes"] for split in splits)
+    return {
+        "config_name": name,
+        "features": [
+            {"name": field.name, **_yaml_feature(field.type)} for field in CONFIG_SCHEMAS[name]
+        ],
+        "splits": splits,
+        "download_size": size,
+        "dataset_size": size,
+    }
+
+
+def _yaml_feature(kind: pa.DataType) -> dict[str, Any]:
+    if kind.equals(IMAGE):
+        return {"dtype": "image"}
+    if pa.types.is_struct(kind):
+        return {"struct": [{"name": child.name, **_yaml_feature(child.type)} for child in kind]}
+    if pa.types.is_list(kind):
+        inner = _yaml_feature(kind.value_type)
+        return {"list": inner.get("dtype") or inner.get("struct") or [inner]}
+    return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
+
+
+def _of(shards: Sequence[ShardEntry], config: str, split: str) -> list[ShardEntry]:
+    return [entry for entry in shards if entry.config == config and entry.split == split]
+
+
+def _size(num_samples: int) -> str:
+    return next((name for limit, name in _SIZES if num_samples < limit), "1M<n<10M")

@@ -1,0 +1,67 @@
+"""`quality.json`: every count of a release that is not a row."""
+
+from collections import Counter
+from typing import Any
+
+from builder.release.inputs import ReleaseInputs
+from builder.release.judging import Reviews
+from builder.release.rows import RowSource
+from builder.release.tally import Tally
+
+
+def quality_report(
+    inputs: ReleaseInputs, rows: RowSource, reviews: Reviews, tally: Tally
+) -> dict[str, Any]:
+    """Counts by stage, language, cell and score; the same inputs give the same report."""
+    generation = Counter(inputs.drops)
+    if inputs.origin is not None:
+        generation.update(inputs.origin.drops)
+    kept = tally.languages()
+    num_samples = tally.num_samples
+    return {
+        "num_samples": num_samples,
+        "drops": {"generation": _sorted(generation), "release": _sorted(rows.dropped)},
+        "languages": {
+            code: {
+                "published": kept.get(code, 0),
+                "dropped_in_generation": inputs.languages.get(code, (0, 0))[1],
+                "dropped_in_release": rows.dropped_by_language[code],
+            }
+            for code in sorted({*kept, *inputs.languages})
+        },
+        "cells": tally.cells(),
+        "coverage": _coverage(tally),
+        "scores": tally.score_table(),
+        "mean_scores": {name: tally.mean_score(name) for name in tally.score_table()},
+        "alignment": {f"{edge:.2f}": num for edge, num in sorted(tally.alignment.items())},
+        "instructions": {
+            "num_unique": tally.num_unique_instructions,
+            "unique_ratio": round(tally.num_unique_instructions / max(1, num_samples), 4),
+        },
+        "num_repeated_queries": tally.num_repeated_queries,
+        "num_images": len(tally.images),
+        "reviews": {
+            "num_events": len(reviews.events),
+            "num_accepted": reviews.num_accepted,
+            "num_rejected": reviews.num_rejected,
+            "num_edited": reviews.num_edited,
+            "num_edits_refused": reviews.num_invalid_edits,
+            "num_without_row": reviews.num_stale,
+        },
+        "tokens": {
+            "prompt": tally.prompt_tokens,
+            "completion": tally.completion_tokens,
+            "cost_usd": tally.cost_micro_usd / 1e6,
+        },
+    }
+
+
+def _coverage(tally: Tally) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = {}
+    for (task, modality, language), num in sorted(tally.slots.items()):
+        table.setdefault(language, {})[f"{task} {modality}"] = num
+    return dict(sorted(table.items()))
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,227 @@
+"""Fills the shards of a release in order of id, and reuses those that have not changed."""
+
+# pyright: standard, reportMissingTypeStubs=false, reportAttributeAccessIssue=false
+# pyarrow ships no types, and makes its compute functions at import
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from builder.release.image_columns import ImageCache, image_groups
+from builder.release.layout import Layout, Stream
+from builder.release.rows import Chunk
+from schemas.manifest import ShardEntry
+from schemas.shards import MAX_GROUP_ROWS, open_shard, write_shard
+from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
+
+#: Raised by one whenever the same rows are to give other bytes; part of every `rows_hash`.
+SHARD_FORMAT = 1
+
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """An earlier release on this disk, whose shards may be taken over."""
+
+    directory: Path
+    shards: Mapping[str, ShardEntry]
+
+
+@dataclass(slots=True)
+class _Filling:
+    """A shard whose rows are still coming in."""
+
+    bucket: int
+    tables: list[pa.Table] = field(default_factory=list)
+    rows_digest: Any = field(default_factory=hashlib.sha256)
+
+
+class ShardSet:
+    """Writes the shards of a release; a shard is written once its last row has come.
+
+    Rows are gathered as compact tables, one unfinished shard a stream, so
+    memory is bound by `rows_a_shard` and the number of streams. Parquet is
+    written by a thread of its own.
+
+    Args:
+        directory: Release directory under construction.
+        layout: Which shard a row goes to.
+        images: Source of the image bytes.
+        previous: Where unchanged shards are taken from.
+    """
+
+    def __init__(
+        self, directory: Path, layout: Layout, images: ImageCache, previous: Previous | None
+    ) -> None:
+        self._directory = directory
+        self._layout = layout
+        self._images = images
+        self._previous = previous
+        self._filling: dict[Stream, _Filling] = {}
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shards")
+        self._written: list[Future[ShardEntry]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, chunk: Chunk) -> None:
+        """Takes in the next rows in order of id."""
+        tasks = pc.dictionary_encode(chunk.samples["task_type"]).combine_chunks()
+        languages = pc.dictionary_encode(chunk.samples["language"]).combine_chunks()
+        streams: list[Stream] = []
+        number_of: dict[Stream, int] = {}
+        numbers = np.empty((2, len(tasks.dictionary), len(languages.dictionary)), np.int64)
+        for split, task, language in np.ndindex(numbers.shape):
+            stream = self._layout.sample_stream(
+                CONFIG_OF_TASK[tasks.dictionary[task].as_py()],
+                SPLITS[split],
+                languages.dictionary[language].as_py(),
+            )
+            if stream not in number_of:
+                number_of[stream] = len(streams)
+                streams.append(stream)
+            numbers[split, task, language] = number_of[stream]
+        stream_of_row = numbers[
+            chunk.splits,
+            tasks.indices.to_numpy(zero_copy_only=False),
+            languages.indices.to_numpy(zero_copy_only=False),
+        ]
+        for number, stream in enumerate(streams):
+            rows = np.flatnonzero(stream_of_row == number)
+            self._fill(stream, chunk.samples, chunk.raw_samples, chunk.positions, rows)
+        for split, name in enumerate(SPLITS):
+            rows = np.flatnonzero(chunk.splits == split)
+            stream = self._layout.provenance_stream(name)
+            self._fill(stream, chunk.provenance, chunk.raw_provenance, chunk.positions, rows)
+
+    def add_reviews(self, records: list[dict[str, Any]], events_hash: str) -> None:
+        """Writes the review events as a config of their own, if there are any."""
+        if not records:
+            return
+        stream = Stream("reviews", "train", None, 1)
+        rows_hash = hashlib.sha256(f"{SHARD_FORMAT} reviews {events_hash}".encode()).hexdigest()
+        self._submit(stream, 0, rows_hash, records)
+
+    def finish(self) -> list[ShardEntry]:
+        """Writes what is left; returns every shard in order of path."""
+        for stream in list(self._filling):
+            self._flush(stream)
+        return sorted((done.result() for done in self._written), key=lambda entry: entry.path)
+
+    def _fill(
+        self,
+        stream: Stream,
+        table: pa.Table,
+        raw: list[bytes],
+        positions: np.ndarray,
+        rows: np.ndarray,
+    ) -> None:
+        if not len(rows):
+            return
+        buckets = positions[rows] * stream.num_buckets >> 32
+        edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1), len(rows)]
+        for start, stop in pairwise(edges):
+            part = rows[start:stop]
+            bucket = int(buckets[start])
+            filling = self._filling.get(stream)
+            if filling is None or filling.bucket != bucket:
+                if filling is not None:
+                    self._flush(stream)
+                filling = self._filling[stream] = _Filling(bucket)
+                filling.rows_digest.update(f"{SHARD_FORMAT} {stream.config}\n".encode())
+            filling.tables.append(table.take(pa.array(part)))
+            for row in part:
+                filling.rows_digest.update(raw[row])
+                filling.rows_digest.update(b"\n")
+
+    def _flush(self, stream: Stream) -> None:
+        filling = self._filling.pop(stream)
+        table = pa.concat_tables(filling.tables).combine_chunks()
+        self._submit(stream, filling.bucket, filling.rows_digest.hexdigest(), table)
+
+    def _submit(
+        self, stream: Stream, bucket: int, rows_hash: str, rows: pa.Table | list[dict[str, Any]]
+    ) -> None:
+        for done in self._written:
+            if done.done():
+                done.result()
+        waiting = [done for done in self._written if not done.done()]
+        if len(waiting) > 2:
+            waiting[0].result()
+        self._written.append(self._writer.submit(self._write, stream, bucket, rows_hash, rows))
+
+    def _write(
+        self, stream: Stream, bucket: int, rows_hash: str, rows: pa.Table | list[dict[str, Any]]
+    ) -> ShardEntry:
+        name = stream.path(bucket)
+        path = self._directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reused = self._reuse(name, rows_hash, path)
+        if reused is not None:
+            return reused
+        if isinstance(rows, list):
+            write_shard(path, stream.config, rows)
+            num_rows = len(rows)
+        else:
+            num_rows = rows.num_rows
+            with open_shard(path, stream.config) as writer:
+                for group in self._row_groups(stream.config, rows, writer.schema):
+                    writer.write_table(group, row_group_size=max(1, group.num_rows))
+        return ShardEntry(
+            path=name,
+            config=stream.config,
+            split=stream.split,
+            key=stream.key(bucket),
+            num_rows=num_rows,
+            num_bytes=path.stat().st_size,
+            sha256=file_sha256(path),
+            rows_hash=rows_hash,
+        )
+
+    def _row_groups(self, config: str, rows: pa.Table, schema: pa.Schema) -> Iterable[pa.Table]:
+        if "query_image" in schema.names:
+            return image_groups(rows, schema, self._images)
+        return (
+            rows.slice(start, MAX_GROUP_ROWS).cast(schema)
+            for start in range(0, rows.num_rows, MAX_GROUP_ROWS)
+        )
+
+    def _reuse(self, name: str, rows_hash: str, path: Path) -> ShardEntry | None:
+        """Takes a shard over from the previous release if its rows and its bytes are the same."""
+        entry = self._previous.shards.get(name) if self._previous else None
+        if self._previous is None or entry is None or entry.rows_hash != rows_hash:
+            return None
+        source = self._previous.directory / name
+        try:
+            if file_sha256(source) != entry.sha256:
+                return None
+        except FileNotFoundError:
+            return None
+        try:
+            os.link(source, path)
+        except OSError:
+            shutil.copyfile(source, path)
+        return entry
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

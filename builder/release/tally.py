@@ -1,0 +1,158 @@
+"""Counts a release while its rows go by: coverage, scores, repeats, sources, cost."""
+
+# pyright: standard, reportMissingTypeStubs=false, reportAttributeAccessIssue=false
+# pyarrow ships no types, and makes its compute functions at import
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from builder.release.layout import Slot
+from builder.release.rows import Chunk
+from schemas.vocabulary import SPLITS
+
+SCORES = ("relevance", "plausibility", "clarity", "diversity")
+_ALIGNMENT_BIN = 0.05
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a release holds, counted row by row; the order of rows does not matter.
+
+    Args:
+        slots: Rows by (task type, modality, language).
+        places: Rows by (task type, modality, split).
+        scores: Rows by (criterion, score).
+        alignment: Rows by lower edge of a bin 0.05 wide.
+        teachers: Rows by (teacher model, prompt hash).
+        images: Licence and source of every image, by the first 16 digits of its hash.
+    """
+
+    slots: Counter[Slot] = field(default_factory=Counter)
+    places: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    scores: Counter[tuple[str, int]] = field(default_factory=Counter)
+    alignment: Counter[float] = field(default_factory=Counter)
+    teachers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    images: dict[int, tuple[str, str]] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_micro_usd: int = 0
+    num_repeated_queries: int = 0
+    _instructions: set[int] = field(default_factory=set)
+    _queries: set[int] = field(default_factory=set)
+    _licences: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def num_samples(self) -> int:
+        return sum(self.slots.values())
+
+    @property
+    def num_unique_instructions(self) -> int:
+        return len(self._instructions)
+
+    def add(self, chunk: Chunk) -> None:
+        """Takes in a chunk of the release."""
+        samples, provenance = chunk.samples, chunk.provenance
+        slot_rows = samples.select(["task_type", "modality", "language"])
+        for (task, modality, language), num in _counted(slot_rows):
+            self.slots[task, modality, language] += num
+        places = slot_rows.drop_columns(["language"]).append_column("split", [chunk.splits])
+        for (task, modality, split), num in _counted(places):
+            self.places[task, modality, SPLITS[split]] += num
+        for name in SCORES:
+            for (score,), num in _counted(samples.select([name])):
+                self.scores[name, score] += num
+        bins = pc.floor(pc.divide(samples["alignment"].drop_null(), _ALIGNMENT_BIN))
+        for (edge,), num in _counted(pa.table({"edge": bins})):
+            self.alignment[round(edge * _ALIGNMENT_BIN, 2)] += num
+        self._instructions.update(map(hash, pc.unique(samples["instruction"]).to_pylist()))
+        queries = zip(
+            samples["language"].to_pylist(),
+            samples["instruction"].to_pylist(),
+            samples["query_text"].to_pylist(),
+            samples["query_image"].to_pylist(),
+            strict=True,
+        )
+        before = len(self._queries)
+        self._queries.update(map(hash, queries))
+        self.num_repeated_queries += samples.num_rows - (len(self._queries) - before)
+        for (model, prompt), num in _counted(provenance.select(["teacher_model", "prompt_hash"])):
+            self.teachers[model, prompt] += num
+        self.prompt_tokens += pc.sum(provenance["prompt_tokens"]).as_py() or 0
+        self.completion_tokens += pc.sum(provenance["completion_tokens"]).as_py() or 0
+        micro = pc.cast(pc.round(pc.multiply(provenance["cost_usd"], 1e6)), pa.int64())
+        self.cost_micro_usd += pc.sum(micro).as_py() or 0
+        self._add_images(provenance)
+
+    def _add_images(self, provenance: pa.Table) -> None:
+        images = pc.list_flatten(provenance["images"]).combine_chunks()
+        columns = (
+            pc.struct_field(images, name).to_pylist() for name in ("sha256", "licence", "source")
+        )
+        for sha256, licence, source in zip(*columns, strict=True):
+            number = int(sha256[:16], 16)
+            if number not in self.images:
+                facts = (licence, _origin(source))
+                self.images[number] = self._licences.setdefault(facts, facts)
+
+    def licences(self) -> dict[str, int]:
+        """Number of distinct images under each licence, the commonest first."""
+        return _ordered(Counter(licence for licence, _ in self.images.values()))
+
+    def licences_by_source(self) -> list[tuple[str, str, int]]:
+        """(source, licence, distinct images), in order of source."""
+        counts = Counter(self.images.values())
+        return sorted((source, licence, num) for (licence, source), num in counts.items())
+
+    def languages(self) -> dict[str, int]:
+        return self._by(2)
+
+    def modalities(self) -> dict[str, int]:
+        return self._by(1)
+
+    def cells(self) -> dict[str, int]:
+        """Rows by task type and modality, as `retrieval IT->I`."""
+        counts: Counter[str] = Counter()
+        for (task, modality, _), num in self.slots.items():
+            counts[f"{task} {modality}"] += num
+        return dict(sorted(counts.items()))
+
+    def _by(self, position: int) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for slot, num in self.slots.items():
+            counts[slot[position]] += num
+        return dict(sorted(counts.items()))
+
+    def score_table(self) -> dict[str, dict[str, int]]:
+        """Rows by criterion and score, every score from 1 to 5."""
+        return {
+            name: {str(score): self.scores[name, score] for score in range(1, 6)} for name in SCORES
+        }
+
+    def mean_score(self, name: str) -> float | None:
+        num = sum(self.scores[name, score] for score in range(1, 6))
+        total = sum(score * self.scores[name, score] for score in range(1, 6))
+        return round(total / num, 3) if num else None
+
+
+def _counted(table: pa.Table) -> list[tuple[tuple[Any, ...], int]]:
+    grouped = table.group_by(table.column_names, use_threads=False).aggregate([([], "count_all")])
+    columns = [column.to_pylist() for column in grouped.columns]
+    names = grouped.column_names
+    counts = columns.pop(names.index("count_all"))
+    return list(zip(zip(*columns, strict=True), counts, strict=True))
+
+
+def _origin(source: str) -> str:
+    """Where an image came from without its own name: host of a URL, else the leading folder."""
+    if "://" in source:
+        return source.split("://", 1)[1].split("/", 1)[0]
+    head, _, rest = source.strip("/").partition("/")
+    return head if rest else "files"
+
+
+def _ordered(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
