@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-_COLUMNS = ("cell", "modality", "images", "characters", "prompt hash")
+_COLUMNS = ("cell", "modality", "characters", "prompt hash")
 
 
 def list_cells() -> None:
-    """List the ten prompts: cell, images attached in order, length and hash.
+    """List the ten prompts with their length and hash.
 
     The hash stands in every row's provenance; it changes when a template, a
     shared part or the reply format does.
@@ -25,7 +25,6 @@ def list_cells() -> None:
         table.add_row(
             cell.name,
             cell.modality,
-            ", ".join(cell.image_roles),
             f"{len(prompt.system) + len(prompt.user):,}",
             prompt.hash[:12],
         )
