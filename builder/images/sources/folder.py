@@ -7,22 +7,8 @@ from pathlib import Path
 from builder.images.sources.candidate import Candidate, RefusedFile
 
 #: Files of other names are passed over in silence: notes, captions, thumbnails' databases.
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".avif",
-        ".heic",
-    ]
-)
+_NAMES = "jpg jpeg jpe jfif png webp gif bmp tif tiff avif heic"
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 
 
 def read_folder(root: Path, max_bytes: int, *, group_by_folder: bool = False) -> Iterator:

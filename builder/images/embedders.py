@@ -1,0 +1,105 @@
+"""Image embedders: the built-in descriptor, or any vision model of Hugging Face."""
+
+# B images, D embedding
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from builder.images.descriptor import DescriptorEmbedder
+from builder.images.fingerprint import on_white
+from schemas.errors import PolysceneError
+
+
+class EmbedderError(PolysceneError):
+    """A vision model cannot be loaded or gives no image embedding."""
+
+
+class Embedder(Protocol):
+    """Turns images into vectors whose cosine says how alike they are.
+
+    `name` stands in cache file names: two embedders of one name give equal
+    vectors. `default_window` is the (least, greatest) cosine of a positive or
+    hard negative to its query image.
+    """
+
+    name: str
+    default_window: tuple[float, float]
+    batch_size: int
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """L2-normalised vectors, shape (B, D)."""
+        ...
+
+
+class VisionModelEmbedder:
+    """A vision model of `transformers`: CLIP, SigLIP, DINO, ViT and the like.
+
+    Uses the model's own image embedding where it has one, else its pooled
+    output, else the mean over patches.
+
+    Args:
+        name: Name on the Hub, or a directory.
+
+    Raises:
+        EmbedderError: `transformers` is not installed, or the model not loadable.
+    """
+
+    default_window = (0.2, 0.96)
+    batch_size = 16
+
+    def __init__(self, name: str) -> None:
+        try:
+            import torch
+            from transformers import AutoImageProcessor, AutoModel
+        except ImportError as exc:
+            raise EmbedderError(
+                f"embedder {name!r} needs torch and transformers ({exc}). Install them with "
+                '`pip install "polyscene[embed]"`, or use `embedder: descriptor`.'
+            ) from exc
+        self.name = name
+        self._torch = torch
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            self._processor: Any = AutoImageProcessor.from_pretrained(name)
+            model: Any = AutoModel.from_pretrained(name)
+        except Exception as exc:  # missing files, no network, unknown architecture, …
+            problem = " ".join(str(exc).split())[:300]
+            raise EmbedderError(
+                f"embedder {name!r} cannot be loaded ({type(exc).__name__}: {problem}). Name a "
+                "vision model on the Hub or a directory, or use `embedder: descriptor`."
+            ) from exc
+        self._model = model.eval().to(self._device)
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """L2-normalised vectors, shape (B, D)."""
+        pixels = self._processor(images=[on_white(image) for image in images], return_tensors="pt")
+        pixels = {key: value.to(self._device) for key, value in pixels.items()}
+        with self._torch.inference_mode():
+            output_BD = self._image_embedding(pixels)
+        vectors_BD = output_BD.float().cpu().numpy().reshape(len(images), -1)
+        length = np.linalg.norm(vectors_BD, axis=1, keepdims=True)
+        return (vectors_BD / np.maximum(length, 1e-6)).astype(np.float32)
+
+    def _image_embedding(self, pixels: dict[str, Any]) -> Any:
+        if hasattr(self._model, "get_image_features"):
+            output = self._model.get_image_features(**pixels)
+        else:
+            output = self._model(**pixels)
+        if self._torch.is_tensor(output):
+            return output
+        for field in ("image_embeds", "pooler_output"):
+            if getattr(output, field, None) is not None:
+                return getattr(output, field)
+        if getattr(output, "last_hidden_state", None) is not None:
+            hidden = output.last_hidden_state
+            return hidden.mean(dim=1) if hidden.dim() == 3 else hidden.mean(dim=(2, 3))
+        raise EmbedderError(f"embedder {self.name!r} gives no image embedding. Name another model.")
+
+
+def load_embedder(name: str) -> Embedder:
+    """The embedder a configuration names: "descriptor", or a vision model."""
+    return DescriptorEmbedder() if name == "descriptor" else VisionModelEmbedder(name)

@@ -1,0 +1,103 @@
+"""Embeddings of all images of a store, computed once each and kept beside it."""
+
+# N images, D embedding
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from builder.images.embedders import Embedder
+from builder.images.store import ImageStore
+
+#: Vectors of unit length are kept as whole numbers times 1 / QUANTUM. Products of such vectors
+#: are whole numbers below 2**24, so float32 sums them exactly in any order: every machine and
+#: number of threads finds the same neighbours.
+QUANTUM = 2048
+_DECODED_SIDE_PX = 512
+_IMAGES_A_PART = 4096
+
+
+def embed_images(
+    store: ImageStore,
+    sha256: Sequence[str],
+    embedder: Embedder,
+    on_progress: Callable[[int], None] | None = None,
+) -> NDArray[np.int16]:
+    """Vectors of the images asked for, in their order, shape (N, D), times `QUANTUM`.
+
+    Only images that were never embedded are read; a stop loses at most one
+    part of a few thousand images.
+    """
+    directory = store.directory / "embeddings" / _slug(embedder.name)
+    known = _read_parts(directory)
+    missing = [name for name in sha256 if name not in known]
+    if on_progress:
+        on_progress(len(sha256) - len(missing))
+    for start in range(0, len(missing), _IMAGES_A_PART):
+        names = missing[start : start + _IMAGES_A_PART]
+        vectors_ND = _embed(store, names, embedder, on_progress)
+        _write_part(directory, names, vectors_ND)
+        known.update(zip(names, vectors_ND, strict=True))
+    if not sha256:
+        return np.zeros((0, 1), dtype=np.int16)
+    return np.stack([known[name] for name in sha256])
+
+
+def _embed(
+    store: ImageStore,
+    names: Sequence[str],
+    embedder: Embedder,
+    on_progress: Callable[[int], None] | None,
+) -> NDArray[np.int16]:
+    parts: list[NDArray[np.int16]] = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(names), embedder.batch_size):
+            batch = names[start : start + embedder.batch_size]
+            images = list(pool.map(lambda name: _decode(store.read(name).data), batch))
+            vectors_BD = embedder.embed(images)
+            parts.append(np.rint(vectors_BD * QUANTUM).astype(np.int16))
+            if on_progress:
+                on_progress(len(batch))
+    return np.concatenate(parts)
+
+
+def _decode(data: bytes) -> Image.Image:
+    """The image at a size that a vision model can do something with, upright or not."""
+    with Image.open(BytesIO(data)) as image:
+        image.draft("RGB", (_DECODED_SIDE_PX, _DECODED_SIDE_PX))
+        image.load()
+        if max(image.size) > _DECODED_SIDE_PX:
+            image.thumbnail((_DECODED_SIDE_PX, _DECODED_SIDE_PX), reducing_gap=2.0)
+        return image.copy()
+
+
+def _read_parts(directory: Path) -> dict[str, NDArray[np.int16]]:
+    known: dict[str, NDArray[np.int16]] = {}
+    for path in sorted(directory.glob("*.npz")):
+        try:
+            with np.load(path) as part:
+                known.update(zip(part["sha256"].tolist(), part["vectors"], strict=True))
+        except (OSError, ValueError, KeyError):  # a damaged part: computed again
+            path.unlink()
+    return known
+
+
+def _write_part(directory: Path, names: Sequence[str], vectors_ND: NDArray[np.int16]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    temporary = directory / f"{digest}.part"
+    with temporary.open("wb") as handle:
+        np.savez(handle, sha256=np.array(names), vectors=vectors_ND)
+    temporary.replace(directory / f"{digest}.npz")
+
+
+def _slug(name: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-60:]
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,9 @@
+"""What to ask for: shares, jobs of a round, their images and knobs, and what they will cost."""
+
+from builder.plan.columns import Plan
+from builder.plan.job import Job
+from builder.plan.picking import PlanError
+from builder.plan.round import plan_round
+from builder.plan.shares import Slot, Targets, targets_of
+
+__all__ = ["Job", "Plan", "PlanError", "Slot", "Targets", "plan_round", "targets_of"]

@@ -1,0 +1,164 @@
+"""Plans one round of the closed loop: what is still missing becomes jobs."""
+
+# J jobs, C cells, L languages
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from builder.config import BuildConfig
+from builder.images.index import ImageIndex, index_images
+from builder.images.neighbours import Neighbours, neighbours_of
+from builder.images.store import ImageStore
+from builder.plan.columns import Plan
+from builder.plan.knobs import load_knobs, number_ideas
+from builder.plan.mixing import key_of, unique_seeds
+from builder.plan.picking import ImagePicker
+from builder.plan.shares import Slot, Targets, targets_of
+
+#: However little was accepted so far, at most this many jobs are planned for a missing sample.
+_MAX_JOBS_A_SAMPLE = 4.0
+
+
+def plan_round(
+    config: BuildConfig,
+    store: ImageStore,
+    round: int,
+    accepted_counts: Mapping[Slot, int],
+    tried_counts: Mapping[Slot, int] | None = None,
+    *,
+    on_progress: Callable[[int], None] | None = None,
+) -> Plan:
+    """The jobs that are to close what is missing; the same arguments give the same jobs.
+
+    Args:
+        config: The build.
+        store: Its images.
+        round: Number of this round, from 0.
+        accepted_counts: Samples kept in the rounds before, by slot.
+        tried_counts: Jobs kept or dropped in the rounds before, by slot. What
+            is missing in a language is planned that much more often as its
+            jobs were dropped; without them, once.
+        on_progress: Called with the number of images just embedded.
+
+    Returns:
+        An empty plan once every share is met within `config.tolerance`.
+
+    Raises:
+        PlanError: There are no images, or none that fit a language or cell.
+    """
+    targets = targets_of(config)
+    accepted_CL = targets.counts(accepted_counts)
+    tried_CL = targets.counts(tried_counts or {})
+    planned_CL = jobs_to_plan(targets, accepted_CL, tried_CL, config.tolerance)
+    num_jobs = int(planned_CL.sum())
+    cell_J, language_J = _spread(planned_CL)
+    needs_images = num_jobs > 0
+    index = index_images(store, config.images.validation_share) if needs_images else None
+    plan_hash = _plan_hash(config, index, round, planned_CL)
+    key = key_of(plan_hash)
+    if index is None:
+        images_J3 = np.zeros((0, 3), dtype=np.int32)
+    else:
+        neighbours = _neighbours(config, store, index, targets, planned_CL, on_progress)
+        picker = ImagePicker(index, neighbours, targets.languages, key)
+        images_J3 = picker.pick(targets.cells, cell_J, language_J)
+    idea_J = _ideas(targets, cell_J, key)
+    anchor_J = np.where(images_J3[:, 0] >= 0, images_J3[:, 0], images_J3[:, 1])
+    order_J = np.lexsort((language_J, anchor_J, cell_J))
+    return Plan(
+        hash=plan_hash,
+        round=round,
+        cells=targets.cells,
+        languages=targets.languages,
+        sha256=index.sha256 if index else (),
+        cell_J=cell_J[order_J],
+        language_J=language_J[order_J],
+        images_J3=images_J3[order_J],
+        idea_J=idea_J[order_J],
+        seed_J=unique_seeds(round, num_jobs, key_of("seed", config.seed)),
+    )
+
+
+def jobs_to_plan(
+    targets: Targets,
+    accepted_CL: NDArray[np.int64],
+    tried_CL: NDArray[np.int64],
+    tolerance: float,
+) -> NDArray[np.int64]:
+    """Jobs a cell and language: what is missing over the language's rate of acceptance.
+
+    Args:
+        targets: What is wanted.
+        accepted_CL: Samples kept so far.
+        tried_CL: Jobs kept or dropped so far; zeros where not known.
+        tolerance: No jobs are planned once every share is met within it.
+
+    Returns:
+        Shape (C, L); never less than what is missing, unless nothing is planned.
+    """
+    if tried_CL.any() and largest_shortfall(targets, accepted_CL) <= tolerance:
+        return np.zeros_like(targets.wanted_CL)
+    missing_CL = np.maximum(0, targets.wanted_CL - accepted_CL)
+    tried_L = tried_CL.sum(axis=0)
+    # One imaginary success keeps a language with few jobs from being written off.
+    accepted_share_L = (np.minimum(accepted_CL.sum(axis=0), tried_L) + 1) / (tried_L + 1)
+    jobs_a_sample_L = np.minimum(1 / accepted_share_L, _MAX_JOBS_A_SAMPLE)
+    planned_CL = np.floor(missing_CL * jobs_a_sample_L).astype(np.int64)
+    # What the floors left over goes to the first cells, one job each.
+    wanted_L = np.floor(missing_CL.sum(axis=0) * jobs_a_sample_L + 0.5).astype(np.int64)
+    left_L = wanted_L - planned_CL.sum(axis=0)
+    rank_CL = np.where(missing_CL > 0, (missing_CL > 0).cumsum(axis=0), len(missing_CL) + 1)
+    return planned_CL + (rank_CL <= left_L)
+
+
+def largest_shortfall(targets: Targets, accepted_CL: NDArray[np.int64]) -> float:
+    """How far the worst language or cell stays behind what is wanted of it; 0.01 is one percent."""
+    counted_CL = np.minimum(accepted_CL, targets.wanted_CL)
+    gaps = [
+        1 - counted_CL.sum(axis=axis) / np.maximum(1, targets.wanted_CL.sum(axis=axis))
+        for axis in (0, 1)
+    ]
+    wanted = [targets.wanted_CL.sum(axis=axis) > 0 for axis in (0, 1)]
+    return max(float(gap[some].max(initial=0)) for gap, some in zip(gaps, wanted, strict=True))
+
+
+def _spread(planned_CL: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
+    """Cell and language of each job, cell by cell, languages in order."""
+    num_cells, num_languages = planned_CL.shape
+    cell_J = np.repeat(np.arange(num_cells, dtype=np.int8), planned_CL.sum(axis=1))
+    language_CL = np.tile(np.arange(num_languages, dtype=np.int16), num_cells)
+    return cell_J, np.repeat(language_CL, planned_CL.reshape(-1))
+
+
+def _ideas(targets: Targets, cell_J: NDArray[np.int8], key: int) -> NDArray[np.int32]:
+    idea_J = np.zeros(len(cell_J), dtype=np.int32)
+    for number, cell in enumerate(targets.cells):
+        mine = np.flatnonzero(cell_J == number)
+        num_ideas = load_knobs().num_ideas(cell)
+        idea_J[mine] = number_ideas(len(mine), num_ideas, key_of(key, "ideas", cell.name))
+    return idea_J
+
+
+def _neighbours(
+    config: BuildConfig,
+    store: ImageStore,
+    index: ImageIndex,
+    targets: Targets,
+    planned_CL: NDArray[np.int64],
+    on_progress: Callable[[int], None] | None,
+) -> Neighbours | None:
+    planned = [cell for cell, jobs in zip(targets.cells, planned_CL, strict=True) if jobs.any()]
+    if not any(cell.document_has_image for cell in planned):
+        return None
+    return neighbours_of(store, index, config.images, on_progress=on_progress)
+
+
+def _plan_hash(
+    config: BuildConfig, index: ImageIndex | None, round: int, planned_CL: NDArray[np.int64]
+) -> str:
+    digest = hashlib.sha256(f"{config.plan_hash}/{index and index.digest}/{round}/".encode())
+    digest.update(planned_CL.astype("<i8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,157 @@
+"""How many samples each task type, modality combination and language is to have."""
+
+# C cells, L languages
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from builder.config import BuildConfig
+from schemas.vocabulary import CELLS, LANGUAGES, TASK_TYPES, Cell, Modality, TaskType
+
+#: (task type, modality combination, language): one square of the table of targets.
+Slot = tuple[TaskType, Modality, str]
+
+#: Percent; the languages not named share the rest evenly. mmE5 does not publish its shares; these
+#: are E5-mistral's over the same list of languages (arXiv 2401.00368, figure 3).
+_MME5_PERCENT = {
+    "en": 43.1,
+    "pl": 3.0,
+    **dict.fromkeys(("ja", "it", "ru", "id", "de", "fa"), 2.9),
+    **dict.fromkeys(("es", "zh", "fr", "pt", "nl"), 2.8),
+    "ar": 2.7,
+}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Accepted samples wanted in every cell and language; the total is exact.
+
+    Args:
+        cells: The cells with a share, in the order of the vocabulary.
+        languages: The languages with a share, in the order of the vocabulary.
+        wanted_CL: Samples, shape (C, L).
+    """
+
+    cells: tuple[Cell, ...]
+    languages: tuple[str, ...]
+    wanted_CL: NDArray[np.int64]
+
+    @cached_property
+    def by_slot(self) -> dict[Slot, int]:
+        """The same table as a mapping; every square, also those with 0."""
+        return {
+            (cell.task_type, cell.modality, language): int(self.wanted_CL[row, column])
+            for row, cell in enumerate(self.cells)
+            for column, language in enumerate(self.languages)
+        }
+
+    def counts(self, by_slot: Mapping[Slot, int]) -> NDArray[np.int64]:
+        """Counts by slot as a table of this shape; slots outside it are passed over."""
+        table_CL = np.zeros_like(self.wanted_CL)
+        rows = {(cell.task_type, cell.modality): row for row, cell in enumerate(self.cells)}
+        columns = {language: column for column, language in enumerate(self.languages)}
+        for (task_type, modality, language), count in by_slot.items():
+            row, column = rows.get((task_type, modality)), columns.get(language)
+            if row is not None and column is not None:
+                table_CL[row, column] += count
+        return table_CL
+
+
+def targets_of(config: BuildConfig) -> Targets:
+    """The table a configuration asks for.
+
+    Totals of languages, of cells and of task types are each apportioned by
+    largest remainder, so every one is within one sample of its share.
+    """
+    cells, cell_shares = cell_shares_of(config)
+    languages, language_shares = language_shares_of(config)
+    tasks = [task for task in TASK_TYPES if any(cell.task_type == task for cell in cells)]
+    members = [[cell.task_type == task for cell in cells] for task in tasks]
+    by_task = apportion(config.num_samples, [cell_shares[rows].sum() for rows in members])
+    by_cell_C = np.zeros(len(cells), dtype=np.int64)
+    for rows, total in zip(members, by_task, strict=True):
+        by_cell_C[rows] = apportion(int(total), cell_shares[rows])
+    by_language_L = apportion(config.num_samples, language_shares)
+    return Targets(tuple(cells), tuple(languages), fill_table(by_cell_C, by_language_L))
+
+
+def language_shares_of(config: BuildConfig) -> tuple[list[str], list[float]]:
+    """Languages with a share above 0, and their shares, which sum to 1."""
+    if config.languages == "uniform":
+        shares = dict.fromkeys(LANGUAGES, 1.0)
+    elif config.languages == "mme5":
+        rest = (100 - sum(_MME5_PERCENT.values())) / (len(LANGUAGES) - len(_MME5_PERCENT))
+        shares = {code: _MME5_PERCENT.get(code, rest) for code in LANGUAGES}
+    else:
+        shares = {code: config.languages.get(code, 0.0) for code in LANGUAGES}
+    total = sum(shares.values())
+    kept = {code: share / total for code, share in shares.items() if share > 0}
+    return list(kept), list(kept.values())
+
+
+def cell_shares_of(config: BuildConfig) -> tuple[list[Cell], NDArray[np.float64]]:
+    """Cells with a share above 0, and their shares, which sum to 1."""
+    task_total = sum(config.task_shares.get(task, 0.0) for task in TASK_TYPES)
+    cells: list[Cell] = []
+    shares: list[float] = []
+    for cell in CELLS:
+        inside = config.modality_shares.get(cell.task_type) or {
+            other.modality: 1.0 for other in CELLS if other.task_type == cell.task_type
+        }
+        share = config.task_shares.get(cell.task_type, 0.0) / task_total
+        share *= inside.get(cell.modality, 0.0) / sum(inside.values())
+        if share > 0:
+            cells.append(cell)
+            shares.append(share)
+    return cells, np.array(shares)
+
+
+def apportion(total: int, shares: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """Whole numbers that sum to `total` and lie within one of `total` x share.
+
+    By largest remainder; ties go to whoever comes first.
+    """
+    exact = total * np.asarray(shares, dtype=np.float64) / np.sum(shares)
+    # A share such as 0.29 x 100 may come out as 28.999…; it is meant whole.
+    floors = np.floor(exact + 1e-9)
+    left = total - int(floors.sum())
+    order = np.argsort(-(exact - floors), kind="stable")
+    counts = floors.astype(np.int64)
+    counts[order[:left]] += 1
+    return counts
+
+
+def fill_table(rows_C: NDArray[np.int64], columns_L: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A table of whole numbers near the product of its margins, both margins exact.
+
+    Args:
+        rows_C: Sums of the rows.
+        columns_L: Sums of the columns; the same total.
+    """
+    total = int(rows_C.sum())
+    exact_CL = np.outer(rows_C, columns_L) / max(1, total)
+    table_CL = np.floor(exact_CL).astype(np.int64)
+    for column in range(len(columns_L)):
+        left = int(columns_L[column] - table_CL[:, column].sum())
+        # Rows that are furthest behind over the columns so far go first.
+        behind_C = (exact_CL - table_CL)[:, : column + 1].sum(axis=1)
+        behind_C += 1e-6 * (exact_CL - np.floor(exact_CL))[:, column]
+        table_CL[np.argsort(-behind_C, kind="stable")[:left], column] += 1
+    _settle_rows(table_CL, rows_C)
+    return table_CL
+
+
+def _settle_rows(table_CL: NDArray[np.int64], rows_C: NDArray[np.int64]) -> None:
+    """Moves single samples between rows, inside the largest columns, until the row sums hold."""
+    while True:
+        gap_C = rows_C - table_CL.sum(axis=1)
+        if not gap_C.any():
+            return
+        short, over = int(gap_C.argmax()), int(gap_C.argmin())
+        column = int(table_CL[over].argmax())
+        table_CL[over, column] -= 1
+        table_CL[short, column] += 1
