@@ -38,9 +38,15 @@ def create_app(
         limits: Sizes to use instead of the defaults, for tests.
     """
     hub = open_hub(root, tokens, limits)
-    routes = [*_site_routes(hub), *_repo_routes(hub, "dataset"), *_repo_routes(hub, "model")]
     app = Starlette(
-        routes=routes,
+        routes=[
+            *_site_routes(hub),
+            *_api_routes(hub, "dataset"),
+            *_api_routes(hub, "model"),
+            Route("/api/{rest:path}", endpoint(hub, "dataset", _unknown_address)),
+            *_web_routes(hub, "dataset"),
+            *_web_routes(hub, "model"),
+        ],
         exception_handlers={
             HubError: _refuse,
             HTTPException: _refuse_http,
@@ -75,13 +81,12 @@ def _site_routes(hub: Hub) -> list[Route]:
     ]
 
 
-def _repo_routes(hub: Hub, kind: RepoKind) -> list[Route]:
+def _api_routes(hub: Hub, kind: RepoKind) -> list[Route]:
     def route(method: str, path: str, handler: Handler) -> Route:
         return Route(path, endpoint(hub, kind, handler), methods=[method])
 
     every = f"/api/{kind}s"
     api = every + "/{namespace}/{name}"
-    web = ("/datasets" if kind == "dataset" else "") + "/{namespace}/{name}"
     commit = upload_endpoint(hub, kind, commits.commit, commits.admit_commit)
     return [
         route("GET", every, account_api.list_all),
@@ -104,10 +109,23 @@ def _repo_routes(hub: Hub, kind: RepoKind) -> list[Route]:
         route("GET", api + "/xet-write-token/{rev}", xet.write_token),
         route("POST", api + "/preupload/{rev}", tree_api.preupload),
         Route(api + "/commit/{rev}", commit, methods=["POST"]),
+    ]
+
+
+def _web_routes(hub: Hub, kind: RepoKind) -> list[Route]:
+    def route(method: str, path: str, handler: Handler) -> Route:
+        return Route(path, endpoint(hub, kind, handler), methods=[method])
+
+    web = ("/datasets" if kind == "dataset" else "") + "/{namespace}/{name}"
+    return [
         route("POST", web + ".git/info/lfs/objects/batch", lfs.batch),
         route("GET", web + "/resolve/{rev}/{path:path}", resolve_file),
         route("GET", web, pages.repository),
     ]
+
+
+def _unknown_address(call: Call) -> Response:
+    raise HubError(404, f"This Hub has no {call.path}")
 
 
 def _no_namespace(call: Call) -> Response:

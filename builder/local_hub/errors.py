@@ -24,9 +24,9 @@ class HubError(Exception):
         self.headers = headers or {}
 
     def response(self) -> JSONResponse:
-        """The JSON answer; the message is repeated in a header, as one Latin-1 line."""
-        line = " ".join(self.message.split()).encode("latin-1", "replace").decode("latin-1")
-        headers = {"X-Error-Message": line[:1000], **self.headers}
+        """The JSON answer; the message is repeated in a header, as one line of ASCII."""
+        line = "".join(c if " " <= c <= "~" else "?" for c in self.message[:1000])
+        headers = {"X-Error-Message": line, **self.headers}
         if self.code is not None:
             headers["X-Error-Code"] = self.code
         return JSONResponse({"error": self.message}, status_code=self.status, headers=headers)

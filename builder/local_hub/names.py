@@ -4,18 +4,19 @@ import re
 
 from builder.local_hub.errors import bad_request
 
-_NAMESPACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _COMMIT_OID = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_RESERVED = frozenset(("api", "datasets", "lfs", "models", "spaces", "xet"))  # first path segments
 MAX_PATH_BYTES = 1024
 MAX_SEGMENT_BYTES = 255
 
 
 def is_namespace(name: str) -> bool:
-    """Whether `name` can be a user, an organisation or a repository name."""
-    return _NAMESPACE.fullmatch(name) is not None and ".." not in name and "--" not in name
+    """Whether `name` can be a user or an organisation, the first half of a repository's id."""
+    return _is_word(name) and name.lower() not in _RESERVED
 
 
 def is_commit_oid(text: str) -> bool:
@@ -34,7 +35,7 @@ def check_repo_name(name: object) -> str:
     Raises:
         HubError: 400 with the rule that the name breaks.
     """
-    if not isinstance(name, str) or not is_namespace(name) or name.endswith((".git", ".ipynb")):
+    if not isinstance(name, str) or not _is_word(name) or name.endswith((".git", ".ipynb")):
         raise bad_request(
             "Invalid repo name: use up to 96 letters, digits, '.', '_', '-', "
             "no '--' or '..', not ending in '.git'"
@@ -81,6 +82,10 @@ def check_path(path: object) -> str:
     ):
         raise bad_request(f"Invalid path in repository: {path[:200]!r}")
     return path
+
+
+def _is_word(name: str) -> bool:
+    return _WORD.fullmatch(name) is not None and ".." not in name and "--" not in name
 
 
 def _fits(path: str, segments: list[str]) -> bool:

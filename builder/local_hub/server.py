@@ -82,6 +82,7 @@ def make_server(
         access_log=False,  # it would log the tickets in upload addresses
         log_config=None,
         lifespan="off",
+        ws="none",
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,

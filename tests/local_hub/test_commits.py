@@ -1,0 +1,222 @@
+"""Commits: atomic, guarded by their parent, refused when they make no sense."""
+
+import hashlib
+import json
+import threading
+
+import pytest
+
+from tests.hub_server import WRITE_TOKEN, RunningHub
+from tests.local_hub.conftest import PART_BYTES, Caller, put, put_lfs
+
+
+def delete(path: str, *, folder: bool = False) -> dict[str, object]:
+    return {"key": "deletedFolder" if folder else "deletedFile", "value": {"path": path}}
+
+
+def test_commit_adds_replaces_and_deletes_in_one_step(owner: Caller) -> None:
+    repo = owner.create("steps")
+    owner.commit(repo, put("a.txt", b"1"), put("d/b.txt", b"2"), put("d/e/c.txt", b"3"))
+    assert owner.paths(repo) == ["a.txt", "d/b.txt", "d/e/c.txt"]
+    answer = owner.commit(
+        repo, put("a.txt", b"new"), delete("d/e/", folder=True), put("f.txt", b"4"), title="second"
+    )
+    assert answer.status_code == 200
+    assert owner.paths(repo) == ["a.txt", "d/b.txt", "f.txt"]
+    assert owner.get(f"/datasets/{repo}/resolve/main/a.txt").content == b"new"
+    history = owner.get(f"/api/datasets/{repo}/commits/main").json()
+    assert [commit["title"] for commit in history] == ["second", "a change", "initial commit"]
+    assert history[0]["id"] == answer.json()["commitOid"] == owner.head(repo)
+    assert owner.paths(repo, history[1]["id"]) == ["a.txt", "d/b.txt", "d/e/c.txt"]
+
+
+def test_stale_parent_is_refused_and_changes_nothing(owner: Caller) -> None:
+    repo = owner.create("stale")
+    old = owner.head(repo)
+    assert owner.commit(repo, put("a.txt", b"1"), parent=old).status_code == 200
+    new = owner.head(repo)
+    answer = owner.commit(repo, put("a.txt", b"2"), parent=old)
+    assert answer.status_code == 412
+    assert "A commit has happened since" in answer.headers["X-Error-Message"]
+    assert owner.head(repo) == new
+
+
+def test_of_eight_writers_with_one_parent_exactly_one_wins(hub: RunningHub, owner: Caller) -> None:
+    repo = owner.create("race")
+    parent = owner.head(repo)
+    barrier, statuses = threading.Barrier(8), list[int]()
+
+    def write(number: int) -> None:
+        with Caller(hub.url, WRITE_TOKEN) as writer:
+            barrier.wait()
+            content = put("winner.txt", str(number).encode())
+            statuses.append(writer.commit(repo, content, parent=parent).status_code)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [200] + [412] * 7
+    assert len(owner.get(f"/api/datasets/{repo}/commits/main").json()) == 2
+
+
+def test_a_failing_operation_undoes_the_whole_commit(owner: Caller) -> None:
+    repo = owner.create("whole")
+    owner.commit(repo, put("keep.txt", b"1"))
+    head = owner.head(repo)
+    answer = owner.commit(repo, put("new.txt", b"2"), delete("no-such.txt"))
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "EntryNotFound")
+    assert "A file with this name doesn't exist" in answer.headers["X-Error-Message"]
+    assert (owner.head(repo), owner.paths(repo)) == (head, ["keep.txt"])
+
+
+def test_commit_that_changes_nothing_is_none(owner: Caller) -> None:
+    repo = owner.create("same")
+    first = owner.commit(repo, put("a.txt", b"1")).json()["commitOid"]
+    assert owner.commit(repo, put("a.txt", b"1")).json()["commitOid"] == first
+    assert len(owner.get(f"/api/datasets/{repo}/commits/main").json()) == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../up.txt",
+        "a/../../up.txt",
+        "/etc/passwd",
+        "a//b",
+        "./a",
+        "a/.",
+        "a\\..\\b",
+        "nul\0byte",
+        "line\nbreak",
+        ".git/config",
+        "x/.GIT/hooks",
+        "",
+        "\ud800",
+        "é" * 200,
+        None,
+    ],
+)
+def test_paths_that_leave_the_repository_are_refused(owner: Caller, path: str | None) -> None:
+    repo = "demo/paths"
+    if owner.get(f"/api/datasets/{repo}").status_code != 200:
+        owner.create("paths")
+    value = {"path": path, "content": "eA==", "encoding": "base64"}
+    for key in ("file", "deletedFile", "deletedFolder"):
+        answer = owner.commit(repo, {"key": key, "value": value})
+        assert answer.status_code == 400, (key, answer.text)
+    files = json.dumps({"files": [{"path": path, "size": 1, "sample": ""}]})
+    assert owner.post(f"/api/datasets/{repo}/preupload/main", content=files).status_code == 400
+    assert owner.paths(repo) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "empty"),
+        (b"{nonsense", "one JSON object a line"),
+        (b'{"key": "header"}', '"key" and "value"'),
+        (b'{"key": "file", "value": {"path": "a"}}', "header"),
+        (b'{"key": "header", "value": {"summary": ""}}', "summary"),
+        (b'{"key": "header", "value": {"summary": "s", "parentCommit": "x"}}', "parentCommit"),
+        (
+            b'{"key": "header", "value": {"summary": "s"}}\n{"key": "bomb", "value": {}}',
+            "line 2: unknown operation",
+        ),
+        (
+            b'{"key": "header", "value": {"summary": "s"}}\n'
+            b'{"key": "file", "value": {"path": "a", "content": "!", "encoding": "base64"}}',
+            "line 2",
+        ),
+    ],
+)
+def test_malformed_commits_are_refused_with_the_line(
+    owner: Caller, body: bytes, words: str
+) -> None:
+    repo = "demo/malformed"
+    if owner.get(f"/api/datasets/{repo}").status_code != 200:
+        owner.create("malformed")
+    answer = owner.post(f"/api/datasets/{repo}/commit/main", content=body)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+def test_file_and_folder_cannot_share_a_name(owner: Caller) -> None:
+    repo = owner.create("clash")
+    owner.commit(repo, put("a/b.txt", b"1"), put("c.txt", b"2"))
+    assert owner.commit(repo, put("a", b"3")).status_code == 400
+    assert owner.commit(repo, put("c.txt/d.txt", b"3")).status_code == 400
+    assert owner.commit(repo, delete("a")).status_code == 404
+    assert owner.commit(repo, delete("c.txt", folder=True)).status_code == 404
+    assert owner.paths(repo) == ["a/b.txt", "c.txt"]
+
+
+def test_commits_go_to_branches_only(owner: Caller) -> None:
+    repo = owner.create("aims")
+    owner.post(f"/api/datasets/{repo}/tag/main", json={"tag": "v1"})
+    assert owner.commit(repo, put("a", b"1"), branch="v1").status_code == 400
+    missing = owner.commit(repo, put("a", b"1"), branch="nowhere")
+    assert (missing.status_code, missing.headers["X-Error-Code"]) == (404, "RevisionNotFound")
+    assert owner.commit(repo, put("a", b"1"), branch="main?create_pr=1").status_code == 501
+
+
+def test_wrong_upload_is_refused_and_not_kept(owner: Caller) -> None:
+    repo = owner.create("wrong")
+    sha256 = hashlib.sha256(b"right").hexdigest()
+    for content, status in ((b"wrong", 400), (b"righ", 400), (b"right and more", 413)):
+        action = owner.lfs_action(repo, sha256, 5)
+        assert action is not None
+        answer = owner.request("PUT", action["href"], content=content)
+        assert answer.status_code == status, answer.text
+    assert owner.commit(repo, put_lfs("a.bin", sha256, 5)).status_code == 400
+    owner.upload_lfs(repo, b"right")
+    assert owner.commit(repo, put_lfs("a.bin", sha256, 5)).status_code == 200
+    assert owner.lfs_action(repo, sha256, 5) is None
+
+
+def test_multipart_upload_is_joined_and_verified(owner: Caller) -> None:
+    repo = owner.create("parts")
+    content = bytes(range(256)) * (PART_BYTES // 100)  # two parts and a half
+    sha256 = hashlib.sha256(content).hexdigest()
+    action = owner.lfs_action(repo, sha256, len(content), ("basic", "multipart"))
+    assert action is not None
+    assert int(action["header"]["chunk_size"]) == PART_BYTES
+    numbers = sorted(key for key in action["header"] if key.isdigit())
+    assert numbers == ["1", "2", "3"]
+
+    def send(number: str, part: bytes) -> str:
+        answer = owner.request("PUT", action["header"][number], content=part)
+        assert answer.status_code == 200
+        return answer.headers["ETag"]
+
+    parts = [content[i : i + PART_BYTES] for i in range(0, len(content), PART_BYTES)]
+    etags = [send(*pair) for pair in zip(numbers, parts, strict=True)][:2]
+    send("3", b"something else")
+    finish = {"oid": sha256, "parts": [{"partNumber": 1, "etag": etags[0]}]}
+    assert owner.post(action["href"], json=finish).status_code == 400
+    send("3", parts[2])
+    assert owner.post(action["href"], json=finish).status_code == 200
+    assert owner.post(action["href"], json=finish).status_code == 200  # a repeated request
+    assert owner.commit(repo, put_lfs("big.bin", sha256, len(content))).status_code == 200
+    assert owner.get(f"/datasets/{repo}/resolve/main/big.bin").content == content
+
+
+def test_multipart_upload_with_a_missing_part_names_it(owner: Caller) -> None:
+    repo = owner.create("missing-part")
+    action = owner.lfs_action(repo, "b" * 64, PART_BYTES + 1, ("multipart",))
+    assert action is not None
+    owner.request("PUT", action["header"]["1"], content=b"x" * PART_BYTES)
+    answer = owner.post(action["href"], json={})
+    assert answer.status_code == 400
+    assert "Parts missing: 2" in answer.json()["error"]
+
+
+def test_pointer_text_is_not_taken_for_the_file_it_points_to(owner: Caller) -> None:
+    from builder.local_hub.blobs import lfs_pointer
+
+    repo = owner.create("pointer")
+    sha256 = owner.upload_lfs(repo, b"real content")
+    owner.commit(repo, put_lfs("a.bin", sha256, 12))
+    owner.commit(repo, put("a.bin", lfs_pointer(sha256, 12)))
+    assert owner.get(f"/datasets/{repo}/resolve/main/a.bin").content == lfs_pointer(sha256, 12)
