@@ -1,0 +1,94 @@
+"""A chat completion's envelope: content, why it ended, and what it cost in tokens."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+_THINKING = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the endpoint counted them; `cached_tokens` are among the prompt's."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a chat completion says, or why it says nothing.
+
+    Args:
+        content: The text; empty when there is none.
+        finish_reason: "stop", "length", "content_filter", … or None where not said.
+        problem: Reason to drop it before its text is looked at.
+    """
+
+    content: str
+    finish_reason: str | None
+    problem: str | None
+    usage: Usage
+
+
+def read_completion(body: bytes) -> Completion:
+    """Reads an answer of status 200; never raises, whatever it holds."""
+    try:
+        envelope = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # orjson refuses lone surrogates, which the content may still be judged by
+        try:
+            envelope = json.loads(body)
+        except (ValueError, RecursionError):
+            return Completion("", None, "not_a_completion", Usage())
+    if not isinstance(envelope, dict):
+        return Completion("", None, "not_a_completion", Usage())
+    usage = _usage(envelope.get("usage"))
+    choices = envelope.get("choices")
+    if not isinstance(choices, list):
+        return Completion("", None, "not_a_completion", usage)
+    if not choices or not isinstance(choices[0], dict):
+        return Completion("", None, "empty_choices", usage)
+    choice = choices[0]
+    finish_reason = choice.get("finish_reason")
+    if not isinstance(finish_reason, str):
+        finish_reason = None
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return Completion("", finish_reason, "empty_choices", usage)
+    content = _text(message.get("content"))
+    if message.get("refusal"):
+        return Completion(content, finish_reason, "refusal", usage)
+    if finish_reason == "content_filter":
+        return Completion(content, finish_reason, "content_filter", usage)
+    return Completion(content, finish_reason, None, usage)
+
+
+def _text(content: Any) -> str:
+    """A message's text: a string, or the text parts of a list; a leading thought left out."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(part for part in parts if isinstance(part, str))
+    if not isinstance(content, str):
+        return ""
+    if "</think>" in content:
+        return _THINKING.sub("", content, count=1)
+    return content
+
+
+def _usage(usage: Any) -> Usage:
+    if not isinstance(usage, dict):
+        return Usage()
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    return Usage(
+        _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached)
+    )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 0

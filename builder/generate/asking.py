@@ -1,0 +1,276 @@
+"""Asking a live endpoint: written down before it is sent, paced, paid, written down again."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from builder.generate.client import Endpoint, EndpointError, SendError, step_down
+from builder.generate.ledger import Ledger, StoredReply
+from builder.generate.pace import Pace, Stopped
+from builder.generate.requests import Abilities, Format, Request, RequestFactory
+from builder.generate.writer import LedgerWriter
+from schemas.errors import PolysceneError
+
+#: Pushbacks are the endpoint's pace, not the request's fault, so more of them are borne.
+_PUSHBACKS_AN_ATTEMPT = 5
+
+
+class BudgetReached(PolysceneError):
+    """`--max-usd` or `--max-requests` was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """A request that brought no reply however often it was sent; nothing was paid."""
+
+    reason: str
+
+
+class Asker(Protocol):
+    """Where replies come from; `can_buy` says whether it ever sends anything."""
+
+    can_buy: bool
+
+    async def ask(self, request: Request, *, urgent: bool) -> StoredReply | GaveUp | None:
+        """The reply to a request, from the ledger or bought; None leaves the job open.
+
+        Raises:
+            Stopped: The run is draining.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Budget:
+    """Hard stops over the whole workspace, and what is spent of them.
+
+    Args:
+        max_requests: None for no bound.
+        max_usd: None for no bound.
+        num_requests: Sent so far, repeats counted.
+        cost_usd: Spent so far.
+        num_paid: Replies that `cost_usd` covers.
+    """
+
+    max_requests: int | None = None
+    max_usd: float | None = None
+    num_requests: int = 0
+    cost_usd: float = 0.0
+    num_paid: int = 0
+
+    def take(self, in_flight: int) -> None:
+        """Counts one more request.
+
+        Args:
+            in_flight: Requests whose cost is not known yet.
+
+        Raises:
+            BudgetReached: It would go beyond a bound.
+        """
+        if self.max_requests is not None and self.num_requests >= self.max_requests:
+            raise BudgetReached(
+                f"stopped at --max-requests {self.max_requests}: that many were sent from this "
+                "workspace. Run again with a higher number to go on."
+            )
+        if self.max_usd is not None:
+            expected = self.cost_usd
+            if self.num_paid:
+                expected += max(0, in_flight - 1) * self.cost_usd / self.num_paid
+            if expected >= self.max_usd:
+                raise BudgetReached(
+                    f"stopped at --max-usd {self.max_usd:g}: this workspace has spent "
+                    f"${self.cost_usd:.4f}, requests in flight not counted. Run again with a "
+                    "higher bound to go on."
+                )
+        self.num_requests += 1
+
+    def pay(self, cost_usd: float | None) -> None:
+        if cost_usd is not None:
+            self.cost_usd += cost_usd
+            self.num_paid += 1
+
+
+class StoredReplies:
+    """Replies the ledger holds, and no others."""
+
+    can_buy = False
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def ask(self, request: Request, *, urgent: bool) -> StoredReply | None:
+        await asyncio.sleep(0)  # lets the writer at the loop
+        return self._ledger.find_reply(request.key)
+
+
+class LiveAsker:
+    """Asks an endpoint, each request until it has a reply or none can be had.
+
+    Args:
+        endpoint: Where to send.
+        factory: Makes bodies.
+        pace: Shared by all that send to this endpoint.
+        budget: Shared by all that spend.
+        ledger: Holds replies of earlier runs.
+        writer: Takes rows.
+        wanted_format: `structured_output` of the configuration.
+        stop: Called with an error after which nothing more can be sent.
+    """
+
+    can_buy = True
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        factory: RequestFactory,
+        pace: Pace,
+        budget: Budget,
+        ledger: Ledger,
+        writer: LedgerWriter,
+        stop: Callable[[PolysceneError], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._factory = factory
+        self._pace = pace
+        self._budget = budget
+        self._ledger = ledger
+        self._writer = writer
+        self._stop = stop
+        self._wanted = factory.teacher.structured_output
+        self._meta_name = f"abilities {endpoint.address} {endpoint.model} {self._wanted}"
+        self._abilities = self._remembered()
+        self._look_up = ledger.has_leftovers()
+        self._prompts: set[str] = set()
+        self._max_attempts = pace.config.max_attempts
+
+    async def ask(self, request: Request, *, urgent: bool) -> StoredReply | GaveUp | None:
+        request_id = None
+        if self._look_up:
+            stored = self._ledger.find_reply(request.key)
+            if stored is not None:
+                return stored
+            request_id = self._ledger.find_request(request.key)
+        num_failures = num_pushbacks = 0
+        while True:
+            try:
+                request_id, answer = await self._send_once(request, request_id, urgent)
+            except _Unsent as failure:
+                request_id, error = failure.request_id, failure.error
+                if error.kind == "pushback":
+                    num_pushbacks += 1
+                else:
+                    num_failures += 1
+                tries = num_failures + num_pushbacks // _PUSHBACKS_AN_ATTEMPT
+                if self._pace.endpoint_works and error.kind == "refused":
+                    return await self._keep(request_id, error.status, error.body)
+                if self._pace.endpoint_works and tries >= self._max_attempts:
+                    self._writer.post("failed", request.key)
+                    return GaveUp(error.what)
+                await self._wait(self._pace.backoff_s(num_failures + num_pushbacks))
+                urgent = True
+                continue
+            if answer is None:  # the endpoint was asked in a way it does not take
+                urgent = True
+                continue
+            return await self._keep(request_id, 200, answer)
+
+    async def _send_once(
+        self, request: Request, request_id: int | None, urgent: bool
+    ) -> tuple[int, bytes | None]:
+        sent_at = await self._pace.enter(urgent=urgent)
+        try:
+            try:
+                self._budget.take(self._pace.in_flight)
+            except BudgetReached as exc:
+                self._stop(exc)
+                raise Stopped from exc
+            abilities = self._abilities
+            body = self._factory.body(request, abilities)
+            request_id = await self._note(request, request_id)
+            try:
+                answer = await self._endpoint.send(body)
+            except SendError as error:
+                if error.kind == "refused" and self._step_down(abilities, error):
+                    return request_id, None
+                self._judge_failure(error, sent_at)
+                raise _Unsent(request_id, error) from error
+            self._pace.answered()
+            return request_id, answer.body
+        finally:
+            self._pace.leave()
+
+    async def _note(self, request: Request, request_id: int | None) -> int:
+        """Writes the request down before it is sent; returns its id."""
+        if request_id is not None:
+            await self._writer.add("resent", request.key)
+            return request_id
+        if request.prompt_hash not in self._prompts:
+            self._prompts.add(request.prompt_hash)
+            self._writer.post("prompt", request.prompt_hash, request.system)
+        request_id = self._writer.take_request_id()
+        await self._writer.add(
+            "request",
+            request_id,
+            request.key,
+            request.job.id,
+            request.kind,
+            request.prompt_hash,
+            request.parameters,
+            None,
+        )
+        return request_id
+
+    async def _keep(self, request_id: int, status: int, body: bytes) -> StoredReply:
+        """Writes the raw reply down; it is parsed only after that."""
+        await self._writer.add("reply", request_id, status, body)
+        return StoredReply(request_id, status, body)
+
+    def _judge_failure(self, error: SendError, sent_at: float) -> None:
+        if error.kind == "fatal":
+            self._stop(EndpointError(error.message + " Nothing paid for is lost."))
+            raise Stopped from error
+        try:
+            self._pace.failed(error, sent_at)
+        except EndpointError as hopeless:
+            self._stop(hopeless)
+            raise Stopped from hopeless
+
+    def _step_down(self, asked_with: Abilities, error: SendError) -> bool:
+        """Whether to ask again in another way; remembers what was found out."""
+        if asked_with != self._abilities:
+            return True
+        lower = step_down(asked_with, error.body, self._wanted)
+        if lower is None:
+            return False
+        self._abilities = lower
+        value = orjson.dumps([lower.format, lower.tokens_field, lower.takes_temperature])
+        self._writer.post("meta", self._meta_name, value.decode())
+        return True
+
+    def _remembered(self) -> Abilities:
+        found = self._ledger.meta(self._meta_name)
+        if found is not None:
+            return Abilities(*orjson.loads(found))
+        wanted: Format = "json_schema" if self._wanted == "auto" else self._wanted
+        return Abilities(wanted)
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleeps, but not on while the run drains."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not self._pace.stopping:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, 0.25))
+        raise Stopped
+
+
+class _Unsent(Exception):
+    def __init__(self, request_id: int, error: SendError) -> None:
+        super().__init__(error.what)
+        self.request_id = request_id
+        self.error = error

@@ -1,0 +1,240 @@
+"""The engine: many jobs at once, each from its request to its outcome, in no particular order."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from builder.generate.answers import Usage, read_completion
+from builder.generate.asking import Asker, Budget, GaveUp
+from builder.generate.cost import Price
+from builder.generate.ledger import StoredReply
+from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped_row, kept_row
+from builder.generate.pace import Stopped
+from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
+from builder.generate.requests import Request, RequestFactory
+from builder.generate.tally import Tally
+from builder.generate.writer import LedgerWriter
+from builder.plan.job import Job
+from builder.prompts import Prompt, correction, render_judge, render_prompt
+from schemas.errors import PolysceneError
+from schemas.sample import Draft, Evaluation
+
+_log = logging.getLogger(__name__)
+
+#: Of an unreadable reply, this much is shown to the model when it is asked to write it again.
+MAX_QUOTED_CHARS = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A model to ask: how to make its requests, where its replies come from, what they cost."""
+
+    factory: RequestFactory
+    asker: Asker
+    price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Bought:
+    """A reply read as far as its envelope, or the reason there is none."""
+
+    request: Request
+    read: Read | Unreadable
+    content: str
+    paid: Paid
+
+
+class _Open(Exception):
+    pass
+
+
+class Engine:
+    """Runs jobs until they end, or the run is stopped.
+
+    Args:
+        teacher: Writes samples.
+        judge: Scores revisions, if one is configured.
+        outcomes: Makes rows.
+        writer: Takes them.
+        tally: Counts.
+        budget: Told what replies cost.
+        num_workers: Jobs under way at once: bounds memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        teacher: Teacher,
+        judge: Teacher | None,
+        outcomes: OutcomeMaker,
+        writer: LedgerWriter,
+        tally: Tally,
+        budget: Budget,
+        num_workers: int,
+    ) -> None:
+        self._teacher = teacher
+        self._judge = judge
+        self._outcomes = outcomes
+        self._writer = writer
+        self._tally = tally
+        self._budget = budget
+        self._num_workers = num_workers
+        self._stopping = False
+        self.stopped_by: PolysceneError | None = None
+        self.on_stop: list[Callable[[], None]] = []
+
+    def stop(self, error: PolysceneError | None = None) -> None:
+        """Takes no new job and sends nothing more; requests in flight are waited for."""
+        if error is not None and self.stopped_by is None:
+            self.stopped_by = error
+        if not self._stopping:
+            self._stopping = True
+            for call in self.on_stop:
+                call()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    async def run(self, jobs: Iterator[Job]) -> None:
+        """Runs every job; those a stop leaves open are asked for by the next run.
+
+        What went wrong for all of them is in `stopped_by` afterwards.
+        """
+
+        async def work() -> None:
+            for job in jobs:
+                if self._stopping:
+                    return
+                try:
+                    await self._run_job(job)
+                except (Stopped, _Open):
+                    continue
+                except PolysceneError as exc:
+                    self.stop(exc)
+                    return
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._num_workers):
+                group.create_task(work())
+
+    async def _run_job(self, job: Job) -> None:
+        try:
+            row = await self._outcome(job)
+        except (Stopped, _Open, PolysceneError):
+            raise
+        except Exception:
+            # A reply that breaks our own code must not stop a build of half a million: it is in
+            # the ledger, and `reparse` takes it up once the code is mended.
+            _log.exception("job %s (%s, %s)", job.id, job.cell.name, job.language)
+            row = dropped_row(job, "internal_error", None)
+        if self._writer.is_full:  # replies may come faster than a disk takes them
+            await self._writer.add("outcome", *row)
+        else:
+            self._writer.post("outcome", *row)
+        reason = row[7]
+        if reason is None:
+            self._tally.keep(job.language)
+        else:
+            self._tally.drop(job.language, reason)
+
+    async def _outcome(self, job: Job) -> tuple[Any, ...]:
+        prompt = render_prompt(job)
+        asked = self._teacher.factory.sample(job, prompt)
+        bought = await self._buy(self._teacher, asked, urgent=False)
+        if isinstance(bought.read, Unreadable) and bought.read.error is not None:
+            bought = await self._ask_again(prompt, bought, bought.read.error)
+        if isinstance(bought.read, Unreadable):
+            return dropped_row(job, bought.read.reason, bought.request.key)
+        checked = self._outcomes.check(job, bought.read)
+        if checked.report.reason is not None:
+            return dropped_row(job, checked.report.reason, bought.request.key)
+        try:
+            sample = self._outcomes.sample(job, checked)
+        except ValidationError as exc:
+            _log.info("job %s: %s", job.id, exc.errors(include_url=False, include_input=False))
+            return dropped_row(job, "invalid_row", bought.request.key)
+        paid = bought.paid
+        judged = None
+        if self._judge is not None:
+            judged, judge_cost = await self._ask_judge(self._judge, job, checked.revision)
+            paid += judge_cost
+        provenance = self._outcomes.provenance(
+            job,
+            sample,
+            checked,
+            prompt_hash=prompt.hash,
+            request_hash=bought.request.key,
+            paid=paid,
+            repaired=bought.read.repaired,
+            judged=judged,
+        )
+        return kept_row(job, sample, provenance)
+
+    async def _ask_again(self, prompt: Prompt, bought: _Bought, error: str) -> _Bought:
+        """Asks once more for an unreadable reply, naming what is wrong with it."""
+        quoted = bought.content[:MAX_QUOTED_CHARS].encode("utf-8", "replace").decode()
+        again = self._teacher.factory.correction(bought.request, prompt, quoted, correction(error))
+        try:
+            second = await self._buy(self._teacher, again, urgent=True)
+        except _Open:
+            if self._teacher.asker.can_buy:
+                raise
+            return bought
+        self._tally.num_corrections += 1
+        return _Bought(second.request, second.read, second.content, bought.paid + second.paid)
+
+    async def _ask_judge(
+        self, judge: Teacher, job: Job, revision: Draft
+    ) -> tuple[Judged | None, Paid]:
+        """A judge's evaluation; a judge that cannot be read costs no sample."""
+        request = judge.factory.judge(job, render_judge(job, revision))
+        try:
+            bought = await self._buy(judge, request, urgent=True)
+        except _Open:
+            if judge.asker.can_buy:
+                raise
+            return None, Paid()
+        cost = Paid(0, 0, bought.paid.cost_usd)
+        if isinstance(bought.read, Unreadable):
+            return None, cost
+        evaluation = Evaluation.model_validate(bought.read.value, from_attributes=True)
+        return Judged(evaluation, judge.factory.teacher.model), cost
+
+    async def _buy(self, teacher: Teacher, request: Request, *, urgent: bool) -> _Bought:
+        got = await teacher.asker.ask(request, urgent=urgent)
+        if got is None:
+            raise _Open
+        if isinstance(got, GaveUp):
+            return _Bought(request, Unreadable(got.reason), "", Paid())
+        if got.status != 200:
+            return _Bought(request, Unreadable(_refusal_reason(got)), "", Paid())
+        completion = read_completion(got.raw)
+        cost_usd = self._count(teacher, got, completion.usage)
+        if request.kind == "judge":
+            read = read_evaluation(completion)
+        else:
+            read = read_reply(request.job.cell, completion)
+        usage = completion.usage
+        paid = Paid(usage.prompt_tokens, usage.completion_tokens, cost_usd)
+        return _Bought(request, read, completion.content, paid)
+
+    def _count(self, teacher: Teacher, reply: StoredReply, usage: Usage) -> float | None:
+        cost_usd = teacher.price.cost_usd(usage) if teacher.price else None
+        if not reply.is_counted:
+            tokens = (usage.prompt_tokens, usage.completion_tokens)
+            self._writer.post("usage", reply.request_id, *tokens, cost_usd)
+            self._budget.pay(cost_usd)
+            self._tally.read(usage, cost_usd)
+        return cost_usd
+
+
+def _refusal_reason(reply: StoredReply) -> str:
+    said = reply.raw.decode("utf-8", "replace").lower()
+    if "content_policy" in said or "content_filter" in said or "content management" in said:
+        return "content_filter"
+    return f"http_{reply.status}"

@@ -1,0 +1,93 @@
+"""Joining workspaces: the shards of a first round become one ledger, from which a build goes on."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from builder.config import load_config, save_config
+from builder.generate.ledger import Ledger, LedgerError
+from builder.workspace import Workspace, open_workspace
+
+_COPY = """
+INSERT OR IGNORE INTO main.prompt SELECT * FROM part.prompt;
+INSERT OR IGNORE INTO main.meta SELECT * FROM part.meta;
+INSERT OR IGNORE INTO main.round SELECT * FROM part.round;
+INSERT INTO main.request
+    SELECT id + (SELECT coalesce(max(id), 0) FROM main.request), key, job_id, kind, prompt_hash,
+           parameters, num_sent, state, batch
+    FROM part.request WHERE key NOT IN (SELECT key FROM main.request);
+INSERT OR IGNORE INTO main.reply
+    SELECT joined.id, status, raw FROM part.reply
+    JOIN part.request AS own ON own.id = request_id
+    JOIN main.request AS joined ON joined.key = own.key;
+INSERT OR IGNORE INTO main.usage
+    SELECT joined.id, prompt_tokens, completion_tokens, cost_usd FROM part.usage
+    JOIN part.request AS own ON own.id = request_id
+    JOIN main.request AS joined ON joined.key = own.key;
+INSERT OR IGNORE INTO main.outcome SELECT * FROM part.outcome;
+"""
+
+
+def run_merge(parts: Sequence[Path], into: Path) -> int:
+    """Joins workspaces of one plan; merging the same ones again changes nothing.
+
+    Args:
+        parts: Workspaces built with `--shard i/N`, and the same images.
+        into: Made when missing; may hold some of the parts already.
+
+    Returns:
+        Number of jobs with an outcome afterwards.
+
+    Raises:
+        PolysceneError: A part is missing, of another plan, or past its first round.
+    """
+    target = open_workspace(into, create=True)
+    with target.locked(), Ledger(target.ledger_path, create=True) as ledger:
+        for path in parts:
+            part = open_workspace(path)
+            with part.locked():
+                _refuse_unfit(ledger, part)
+                _copy_images(part, target)
+                if not target.config_path.exists():
+                    save_config(load_config(part.config_path), target.config_path)
+                _copy_rows(ledger, part)
+        return sum(ledger.tried_counts().values())
+
+
+def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
+    with Ledger(part.ledger_path) as other:
+        rounds, plan = other.rounds(), other.meta("plan_hash")
+    if not rounds:
+        raise LedgerError(f"{part.root}: nothing was built there. Leave it out.")
+    if len(rounds) > 1 or rounds[0].closed:
+        raise LedgerError(
+            f"{part.root}: past its first round, so not a shard. Build shards with --shard i/N."
+        )
+    mine = ledger.rounds()
+    if ledger.meta("plan_hash") not in (None, plan) or (
+        mine and mine[0].plan_hash != rounds[0].plan_hash
+    ):
+        raise LedgerError(
+            f"{part.root}: of another plan than {ledger.path}. Shards need the same configuration "
+            "and the same images."
+        )
+
+
+def _copy_rows(ledger: Ledger, part: Workspace) -> None:
+    ledger.db.execute("ATTACH DATABASE ? AS part", (str(part.ledger_path),))
+    try:
+        with ledger.transaction():
+            for statement in _COPY.split(";")[:-1]:
+                ledger.db.execute(statement)
+    finally:
+        ledger.db.execute("DETACH DATABASE part")
+
+
+def _copy_images(part: Workspace, target: Workspace) -> None:
+    """Copies the first part's images; the plan's hash tells whether the others have the same."""
+    if target.images_dir.exists():
+        return
+    arriving = target.images_dir.with_suffix(".part")
+    shutil.rmtree(arriving, ignore_errors=True)
+    shutil.copytree(part.images_dir, arriving)
+    arriving.replace(target.images_dir)

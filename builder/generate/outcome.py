@@ -1,0 +1,209 @@
+"""A job's end: a kept sample with its provenance, or a reason; as rows of the ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from builder.checks import CheckReport, check_revision
+from builder.config import BuildConfig
+from builder.generate.reply import Read
+from builder.images.store import ImageRecord
+from builder.plan.job import Job
+from schemas.reply import Reply, to_draft
+from schemas.sample import (
+    CheckResult,
+    Draft,
+    Evaluation,
+    ImageSource,
+    Interpretation,
+    Provenance,
+    Sample,
+    sample_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Tokens and dollars a sample took, every request for it counted."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+
+    def __add__(self, other: "Paid") -> "Paid":
+        costs = [cost for cost in (self.cost_usd, other.cost_usd) if cost is not None]
+        return Paid(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            round(sum(costs), 9) if costs else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An independent model's evaluation of the revision."""
+
+    evaluation: Evaluation
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A readable reply whose revision went through the row checks."""
+
+    draft: Draft
+    revision: Draft
+    evaluation: Evaluation
+    interpretations: tuple[Interpretation, ...]
+    report: CheckReport
+
+
+class OutcomeMaker:
+    """Turns replies into outcomes.
+
+    Args:
+        config: Bounds of the checks, and the teacher's name.
+        image_record: Facts about an image, as `ImageStore.record`.
+    """
+
+    def __init__(self, config: BuildConfig, image_record: Callable[[str], ImageRecord]) -> None:
+        self._config = config
+        self._image_record = lru_cache(4096)(image_record)
+
+    def check(self, job: Job, read: Read) -> Checked:
+        """Runs the row checks over a reply's revision."""
+        reply: Reply = read.value
+        revision = to_draft(job.cell, reply.revision)
+        evaluation = Evaluation.model_validate(reply.evaluation, from_attributes=True)
+        report = check_revision(job.cell, job.language, revision, evaluation, self._config.checks)
+        interpretations = tuple(
+            Interpretation.model_validate(entry, from_attributes=True)
+            for entry in reply.interpretations
+        )
+        return Checked(
+            to_draft(job.cell, reply.draft), revision, evaluation, interpretations, report
+        )
+
+    def sample(self, job: Job, checked: Checked) -> Sample:
+        """The row a checked revision makes.
+
+        Raises:
+            ValidationError: The row breaks the contract.
+        """
+        images = dict(zip(job.cell.image_roles, job.images, strict=True))
+        revision, evaluation = checked.revision, checked.evaluation
+        content: dict[str, Any] = {
+            "language": job.language,
+            "task_type": job.cell.task_type,
+            "modality": job.cell.modality,
+            "instruction": revision.instruction,
+            "query_text": revision.query_text,
+            "query_image": images.get("query"),
+            "positive_text": revision.positive_text,
+            "positive_image": images.get("positive"),
+            "negative_texts": (revision.negative_text,),
+            "negative_images": (images.get("negative"),),
+        }
+        return Sample(
+            id=sample_id(content),
+            **content,
+            relevance=evaluation.relevance.score,
+            plausibility=evaluation.plausibility.score,
+            clarity=evaluation.clarity.score,
+            diversity=evaluation.diversity.score,
+        )
+
+    def provenance(
+        self,
+        job: Job,
+        sample: Sample,
+        checked: Checked,
+        *,
+        prompt_hash: str,
+        request_hash: str,
+        paid: Paid,
+        repaired: bool,
+        judged: Judged | None,
+    ) -> Provenance:
+        """How a sample came about."""
+        checks = checked.report.results
+        if repaired:
+            checks = (CheckResult(check="json_repaired", result="kept"), *checks)
+        return Provenance(
+            id=sample.id,
+            language=job.language,
+            task_type=job.cell.task_type,
+            modality=job.cell.modality,
+            teacher_model=self._config.teacher.model,
+            prompt_hash=prompt_hash,
+            request_hash=request_hash,
+            seed=job.seed,
+            round=job.round,
+            length=job.length,
+            difficulty=job.difficulty,
+            text_register=job.text_register,
+            task_idea=job.task_idea,
+            interpretations=checked.interpretations,
+            draft=checked.draft,
+            evaluation=checked.evaluation,
+            revision=checked.revision,
+            judge=judged.evaluation if judged else None,
+            judge_model=judged.model if judged else None,
+            prompt_tokens=paid.prompt_tokens,
+            completion_tokens=paid.completion_tokens,
+            cost_usd=paid.cost_usd,
+            checks=checks,
+            language_votes=checked.report.votes,
+            images=tuple(self._images(job)),
+        )
+
+    def _images(self, job: Job) -> list[ImageSource]:
+        sources = []
+        for role, sha256 in zip(job.cell.image_roles, job.images, strict=True):
+            record = self._image_record(sha256)
+            sources.append(
+                ImageSource(
+                    role=role,
+                    sha256=sha256,
+                    group=record.group,
+                    source=record.source,
+                    licence=record.licence,
+                )
+            )
+        return sources
+
+
+def kept_row(job: Job, sample: Sample, provenance: Provenance) -> tuple[Any, ...]:
+    """Row of the outcome table for a kept sample."""
+    return (
+        *_place(job),
+        sample.id,
+        None,
+        provenance.request_hash,
+        sample.__pydantic_serializer__.to_json(sample),
+        provenance.__pydantic_serializer__.to_json(provenance),
+    )
+
+
+def dropped_row(job: Job, reason: str, request_hash: str | None) -> tuple[Any, ...]:
+    """Row of the outcome table for a dropped sample."""
+    return (*_place(job), None, reason, request_hash, None, None)
+
+
+def _place(job: Job) -> tuple[Any, ...]:
+    cell = job.cell
+    return job.id, job.round, job.index, cell.task_type, cell.modality, job.language
+
+
+__all__ = [
+    "Checked",
+    "Judged",
+    "OutcomeMaker",
+    "Paid",
+    "ValidationError",
+    "dropped_row",
+    "kept_row",
+]

@@ -1,0 +1,185 @@
+"""Pace: how many requests may be in flight, when to wait, when to give an endpoint up."""
+
+import asyncio
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from builder.config import PaceConfig
+from builder.generate.client import EndpointError, SendError
+
+#: Factor on the concurrency when the endpoint pushes back.
+_DECREASE = 0.7
+_FIRST_BACKOFF_S = 0.5
+_MAX_BACKOFF_S = 20.0
+#: An endpoint that never answered is asked a last time after this long, whatever it asks to wait.
+_NEVER_ANSWERED_S = 45.0
+_MIN_FAILURES = 4
+
+
+class Stopped(Exception):
+    """Nothing more is to be sent."""
+
+
+class Pace:
+    """Adaptive concurrency with a circuit breaker.
+
+    The limit doubles a round trip until the first pushback, then grows by
+    one a round trip; a pushback or failure cuts it, at most once a round
+    trip. The breaker opens when nothing but failures came for
+    `breaker_window_s`, the endpoint having been asked again after any wait
+    it asked for.
+
+    Args:
+        config: Bounds.
+        clock: Seconds, monotonic.
+        seed: Of the jitter on waits.
+    """
+
+    def __init__(
+        self, config: PaceConfig, clock: Callable[[], float] = time.monotonic, seed: int = 0
+    ) -> None:
+        self.config = config
+        self.limit = float(min(config.initial_in_flight, config.max_in_flight))
+        self.in_flight = 0
+        self.num_answers = 0
+        self.failures: Counter[str] = Counter()
+        self.stopping = False
+        self._clock = clock
+        self._random = random.Random(seed)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._urgent: deque[asyncio.Future[None]] = deque()
+        self._starting = True
+        self._paused_until = 0.0
+        self._resume: asyncio.TimerHandle | None = None
+        self._cut_at = -1.0
+        self._failing_since: float | None = None
+        self._failing: Counter[str] = Counter()
+
+    async def enter(self, *, urgent: bool = False) -> float:
+        """Waits for a place; returns the time it was given.
+
+        Args:
+            urgent: For a job that already has a reply or a failure: before new jobs.
+
+        Raises:
+            Stopped: The run is draining.
+        """
+        if self.stopping:
+            raise Stopped
+        if self.in_flight >= int(self.limit) or self._paused() or self._urgent or self._waiting:
+            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            (self._urgent if urgent else self._waiting).append(place)
+            self._admit()
+            try:
+                await place
+            except asyncio.CancelledError:
+                if place.done() and not place.cancelled() and place.exception() is None:
+                    self.leave()
+                raise
+        else:
+            self.in_flight += 1
+        return self._clock()
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self.in_flight -= 1
+        self._admit()
+
+    def answered(self) -> None:
+        """An answer came: the endpoint works, a little more can be asked of it."""
+        self.num_answers += 1
+        self._failing_since = None
+        self._failing.clear()
+        if self.in_flight * 2 >= int(self.limit):
+            self.limit += 1.0 if self._starting else 1.0 / self.limit
+            self.limit = min(self.limit, float(self.config.max_in_flight))
+
+    def failed(self, error: SendError, sent_at: float) -> None:
+        """A call brought no answer: slows down, and opens the breaker when it must.
+
+        Args:
+            error: What came instead.
+            sent_at: When the call was sent, as `enter` returned it.
+
+        Raises:
+            EndpointError: Nothing but failures for too long.
+        """
+        now = self._clock()
+        self.failures[error.what] += 1
+        self._failing[error.what] += 1
+        if self._failing_since is None:
+            self._failing_since = now
+        # A 500 or a refusal tells nothing of load: cutting for them would starve a flawed endpoint.
+        loaded = error.kind == "pushback" or error.what == "timeout"
+        if loaded and sent_at > self._cut_at:
+            self._cut_at = now
+            self._starting = False
+            self.limit = max(1.0, self.limit * _DECREASE)
+        self._break_if_hopeless(error, sent_at, now)
+        if error.kind == "pushback" and error.retry_after_s:
+            wait_s = min(error.retry_after_s, self.config.max_retry_after_s)
+            if self.num_answers == 0:
+                wait_s = min(wait_s, _NEVER_ANSWERED_S + self._failing_since - now)
+            self._pause(wait_s)
+
+    def backoff_s(self, num_failures: int) -> float:
+        """How long a job waits before its next try, with jitter."""
+        longest = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (num_failures - 1))
+        return longest * (0.5 + self._random.random() / 2)
+
+    @property
+    def endpoint_works(self) -> bool:
+        """Whether the latest calls brought answers, so that a failure is the request's own."""
+        return self._failing_since is None
+
+    def stop(self) -> None:
+        """Lets nobody in any more; those waiting get `Stopped`."""
+        self.stopping = True
+        for place in (*self._urgent, *self._waiting):
+            if not place.done():
+                place.set_exception(Stopped())
+        self._urgent.clear()
+        self._waiting.clear()
+        if self._resume is not None:
+            self._resume.cancel()
+
+    def _break_if_hopeless(self, error: SendError, sent_at: float, now: float) -> None:
+        since = self._failing_since
+        assert since is not None
+        num = self._failing.total()
+        lasted = now - since
+        asked_again = sent_at >= since or error.what == "timeout"
+        enough = num >= max(_MIN_FAILURES, int(self.limit))
+        hopeless = enough and asked_again and lasted >= self.config.breaker_window_s
+        never_answered = self.num_answers == 0 and lasted >= _NEVER_ANSWERED_S
+        if not hopeless and not never_answered:
+            return
+        counts = ", ".join(f"{what} {num}" for what, num in self._failing.most_common())
+        raise EndpointError(
+            f"gave up after {lasted:.0f} s of nothing but failures ({counts}); the last: "
+            f"{error.message} Is the server up? Run the same command again to go on; nothing "
+            "paid for is lost."
+        )
+
+    def _paused(self) -> bool:
+        return self._clock() < self._paused_until
+
+    def _pause(self, wait_s: float) -> None:
+        until = self._clock() + wait_s
+        if until <= self._paused_until:
+            return
+        self._paused_until = until
+        if self._resume is not None:
+            self._resume.cancel()
+        self._resume = asyncio.get_running_loop().call_later(wait_s + 0.001, self._admit)
+
+    def _admit(self) -> None:
+        if self._paused():
+            return
+        while self.in_flight < int(self.limit) and (self._urgent or self._waiting):
+            place = (self._urgent or self._waiting).popleft()
+            if not place.done():
+                self.in_flight += 1
+                place.set_result(None)

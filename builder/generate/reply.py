@@ -1,0 +1,218 @@
+"""From a reply's text to an object: strictly, then out of its wrapping, then repaired, or not."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from builder.generate.answers import Completion
+from schemas.reply import Reply, ReplyEvaluation, draft_names, reply_model
+from schemas.vocabulary import Cell
+
+#: Longer texts are not searched or repaired: no reply is that long, and repair is not linear.
+MAX_REPAIRED_CHARS = 64_000
+#: White space beyond this is a model that ran away under constrained decoding.
+MAX_WHITESPACE_CHARS = 4_000
+
+_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECASE)
+_REFUSAL = re.compile(
+    r"^\W*(i'?m sorry|i am sorry|sorry\b|i can(?:'|no)?t\b|i am unable|i'm unable|unable to)",
+    re.IGNORECASE,
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+#: Keys of a reply besides those of drafts: 5 a criterion list, 5 an interpretation.
+_EVALUATION_KEYS = 4 + 1 + 4 * 2
+_TOP_KEYS = 4
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a reply is not one.
+
+    Args:
+        reason: Short name, for counts.
+        error: What is wrong in words, for a correction; None where asking again is no use.
+    """
+
+    reason: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A reply that satisfies its model; `repaired` says that its JSON was mended first."""
+
+    value: Any
+    repaired: bool = False
+
+
+def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
+    """Reads a cell's reply.
+
+    The ladder: strict JSON; the same out of fences or prose; `json-repair`,
+    only when the model itself ended the reply (`finish_reason` "stop") and
+    the JSON is closed. A truncated reply is never repaired, for repair would
+    complete it without complaint. A key given twice makes the reply
+    ambiguous, so it counts as unreadable, not as the last one given.
+    """
+    read = _climb(reply_model(cell), completion, _num_keys(cell))
+    if isinstance(read, Unreadable):
+        return read
+    return _match_images(cell, read)
+
+
+def read_evaluation(completion: Completion) -> Read | Unreadable:
+    """Reads a judge's reply."""
+    return _climb(ReplyEvaluation, completion, _EVALUATION_KEYS)
+
+
+def _climb(model: type[T], completion: Completion, num_keys: int) -> Read | Unreadable:
+    if completion.problem is not None:
+        return Unreadable(completion.problem)
+    content = completion.content
+    text = content.strip()
+    if not text:
+        flood = len(content) > MAX_WHITESPACE_CHARS
+        if flood:
+            return Unreadable("whitespace_flood")
+        return Unreadable("truncated" if completion.finish_reason == "length" else "empty_content")
+    if completion.finish_reason == "length":
+        flood = len(content) - len(text) > MAX_WHITESPACE_CHARS
+        return Unreadable("whitespace_flood" if flood else "truncated")
+    problem: Unreadable | None = None
+    for candidate in _candidates(text):
+        read = _strict(model, candidate, num_keys)
+        if isinstance(read, Read):
+            return read
+        problem = problem or read
+    assert problem is not None
+    if _whitespace_run(text):
+        return Unreadable("whitespace_flood")
+    if problem.reason != "not_json":
+        return problem
+    return _repair(model, completion, text, num_keys, problem)
+
+
+def _candidates(text: str) -> list[str]:
+    """The text itself, and what stands in it between fences or the outermost braces."""
+    found = [text]
+    if text[0] == "{" and text[-1] == "}":
+        return found
+    if len(text) > MAX_REPAIRED_CHARS:
+        return found
+    fence = _FENCE.search(text)
+    if fence:
+        found.append(fence[1].strip())
+    start, end = text.find("{"), text.rfind("}")
+    if 0 <= start < end:
+        found.append(text[start : end + 1])
+    return found
+
+
+def _strict(model: type[T], text: str, num_keys: int) -> Read | Unreadable:
+    try:
+        value = model.model_validate_json(text)
+    except ValidationError as exc:
+        return _what_is_wrong(exc, text)
+    except UnicodeEncodeError:
+        return Unreadable("lone_surrogate", "the text holds half of a surrogate pair")
+    # A validated reply has just these keys; a count that differs may mean one given twice.
+    if text.count('":') != num_keys:
+        twice = _key_given_twice(text)
+        if twice is not None:
+            return Unreadable("duplicate_key", f'key "{twice}" is given twice in one object')
+    return Read(value)
+
+
+def _what_is_wrong(exc: ValidationError, text: str) -> Unreadable:
+    errors = exc.errors(include_url=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":
+        if "surrogate" in errors[0]["msg"] or _ESCAPED_SURROGATE.search(errors[0]["msg"]):
+            return Unreadable("lone_surrogate", "the text holds half of a surrogate pair")
+        return Unreadable("not_json", f"not valid JSON: {errors[0].get('ctx', {}).get('error')}")
+    said = "; ".join(
+        f"`{'.'.join(str(part) for part in error['loc'])}`: {error['msg']}" for error in errors[:5]
+    )
+    return Unreadable("wrong_fields", said)
+
+
+def _repair(
+    model: type[T], completion: Completion, text: str, num_keys: int, problem: Unreadable
+) -> Read | Unreadable:
+    if "{" not in text:
+        if _REFUSAL.match(text.replace("\u2019", "'")):
+            return Unreadable("refusal")
+        return Unreadable("not_json", "there is no JSON object in the reply")
+    body = text[text.find("{") :].removesuffix("```").rstrip()
+    if not body.endswith("}") and "}" not in body[-200:]:
+        return Unreadable("truncated")
+    ambiguous = body.count('":') > num_keys
+    if completion.finish_reason != "stop" or len(text) > MAX_REPAIRED_CHARS or ambiguous:
+        return problem
+    if not body.endswith("}"):
+        body = body[: body.rfind("}") + 1]
+    if body.count("{") > body.count("}") or body.count("[") > body.count("]"):
+        return Unreadable("truncated")
+    from json_repair import repair_json
+
+    try:
+        value: Any = repair_json(body, return_objects=True)
+    except (ValueError, RecursionError, IndexError):
+        return problem
+    if not isinstance(value, dict):
+        return problem
+    repaired = json.dumps(value, ensure_ascii=False)
+    if _SURROGATE.search(repaired):
+        return Unreadable("lone_surrogate", "the text holds half of a surrogate pair")
+    try:
+        return Read(model.model_validate_json(repaired), repaired=True)
+    except ValidationError:
+        return problem
+
+
+def _whitespace_run(text: str) -> bool:
+    """Whether most of a text is white space inside it."""
+    if len(text) <= MAX_WHITESPACE_CHARS:
+        return False
+    return len(text) - sum(map(len, text.split())) > max(MAX_WHITESPACE_CHARS, len(text) // 2)
+
+
+def _key_given_twice(text: str) -> str | None:
+    twice: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                twice.append(key)
+            seen.add(key)
+
+    json.loads(text, object_pairs_hook=note)
+    return twice[0] if twice else None
+
+
+def _num_keys(cell: Cell) -> int:
+    drafts = 2 * (1 + len(draft_names(cell)))
+    return _TOP_KEYS + drafts + _EVALUATION_KEYS + 5 * len(cell.image_roles)
+
+
+def _match_images(cell: Cell, read: Read) -> Read | Unreadable:
+    """Refuses a reply that does not interpret just the attached images, each once."""
+    reply: Reply = read.value
+    given = [entry.image for entry in reply.interpretations]
+    wanted = list(cell.image_roles)
+    if given == wanted:
+        return read
+    if sorted(given) == sorted(wanted):
+        reply.interpretations.sort(key=lambda entry: wanted.index(entry.image))
+        return read
+    return Unreadable(
+        "wrong_interpretations",
+        f"`interpretations` must hold one entry for each of: {', '.join(wanted)}; "
+        f"got: {', '.join(given) or 'none'}",
+    )

@@ -1,0 +1,146 @@
+"""Requests as bytes: static parts serialised once, images as references until they are sent."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import orjson
+
+from builder.config import TeacherConfig
+from builder.plan.job import Job
+from builder.prompts import Prompt
+from schemas.reply import judge_schema, reply_schema
+
+Kind = Literal["sample", "correction", "judge"]
+#: How an endpoint is asked for JSON, the strictest first.
+Format = Literal["json_schema", "json_object", "text"]
+FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "text")
+
+_IMAGE_OPEN = b',{"type":"image_url","image_url":{"url":"'
+_IMAGE_CLOSE = b'"}}'
+_CACHED_IMAGE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an endpoint takes, found out once: how to ask for JSON, and which parameters."""
+
+    format: Format = "json_schema"
+    tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    takes_temperature: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; `key` is the hash of its payload with images by sha256, and of its job.
+
+    The key covers model, parameters, reply schema and messages, not how
+    the endpoint has to be asked for JSON, so it stays when that changes.
+    """
+
+    key: str
+    kind: Kind
+    job: Job
+    prompt_hash: str
+    system: str
+    parameters: str
+    messages: tuple[bytes, ...]
+
+
+class RequestFactory:
+    """Makes requests for one model, and their bodies.
+
+    Args:
+        teacher: The model and its parameters.
+        data_url: Image by sha256 -> data URL, as `ImageStore.data_url`.
+    """
+
+    def __init__(self, teacher: TeacherConfig, data_url: Callable[[str], str]) -> None:
+        self.teacher = teacher
+        self._data_url = data_url
+        self._images: OrderedDict[str, bytes] = OrderedDict()
+        self._image_bytes = 0
+        self._head = lru_cache(64)(self._make_head)
+        self._opening = lru_cache(64)(_opening)
+
+    def sample(self, job: Job, prompt: Prompt) -> Request:
+        """Asks for a job's sample."""
+        return self._request("sample", job, prompt, ())
+
+    def judge(self, job: Job, prompt: Prompt) -> Request:
+        """Asks a judge for an evaluation of a job's revised texts."""
+        return self._request("judge", job, prompt, ())
+
+    def correction(self, asked: Request, prompt: Prompt, answer: str, note: str) -> Request:
+        """Asks once more, showing the answer that could not be read and what is wrong with it."""
+        turns = (
+            {"role": "assistant", "content": answer},
+            {"role": "user", "content": note},
+        )
+        return self._request("correction", asked.job, prompt, turns)
+
+    def body(self, request: Request, abilities: Abilities) -> bytes:
+        """The JSON to send, images inside."""
+        parts = [self._head(request.kind == "judge", request.job.cell, abilities)]
+        parts.append(request.messages[0])
+        for sha256 in request.job.images:
+            parts += (_IMAGE_OPEN, self._image(sha256), _IMAGE_CLOSE)
+        parts += (b"]}", *request.messages[1:], b"]}")
+        return b"".join(parts)
+
+    def _request(
+        self, kind: Kind, job: Job, prompt: Prompt, turns: tuple[dict[str, str], ...]
+    ) -> Request:
+        first = self._opening(prompt.system) + orjson.dumps(prompt.user) + b"}"
+        messages = (first, *(b"," + orjson.dumps(turn) for turn in turns))
+        digest = hashlib.sha256(self._head(kind == "judge", job.cell, Abilities()))
+        digest.update(first)
+        digest.update(f"{job.id},{','.join(job.images)}".encode())
+        for turn in messages[1:]:
+            digest.update(turn)
+        return Request(
+            digest.hexdigest(), kind, job, prompt.hash, prompt.system, prompt.user, messages
+        )
+
+    def _make_head(self, judge: bool, cell: Any, abilities: Abilities) -> bytes:
+        teacher = self.teacher
+        body: dict[str, Any] = {"model": teacher.model}
+        if teacher.temperature is not None and abilities.takes_temperature:
+            body["temperature"] = teacher.temperature
+        body[abilities.tokens_field] = teacher.max_completion_tokens
+        if abilities.format == "json_schema":
+            schema = judge_schema() if judge else reply_schema(cell)
+            name = "evaluation" if judge else cell.name
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": name, "strict": True, "schema": schema},
+            }
+        elif abilities.format == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        body |= teacher.extra_body
+        return orjson.dumps(body)[:-1] + b',"messages":['
+
+    def _image(self, sha256: str) -> bytes:
+        found = self._images.get(sha256)
+        if found is not None:
+            self._images.move_to_end(sha256)
+            return found
+        data = self._data_url(sha256).encode()
+        self._images[sha256] = data
+        self._image_bytes += len(data)
+        while self._image_bytes > _CACHED_IMAGE_BYTES and len(self._images) > 1:
+            _, dropped = self._images.popitem(last=False)
+            self._image_bytes -= len(dropped)
+        return data
+
+
+def _opening(system: str) -> bytes:
+    """Everything from the first message up to the user's text."""
+    return (
+        b'{"role":"system","content":'
+        + orjson.dumps(system)
+        + b'},{"role":"user","content":[{"type":"text","text":'
+    )

@@ -1,0 +1,128 @@
+"""The closed loop: plan what is missing, run it, drop repeats, until the shares are met."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from builder.checks.across import find_repeats
+from builder.config import BuildConfig
+from builder.generate.engine import Engine
+from builder.generate.ledger import Ledger, LedgerError, RoundRecord, Slot
+from builder.generate.tally import Tally
+from builder.generate.writer import LedgerWriter
+from builder.images.store import ImageStore
+from builder.plan import Plan, plan_round
+from builder.plan.job import Job
+
+#: Part `index` of `num` of a round's jobs: (index, num).
+Shard = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRound:
+    """A round with jobs still to run."""
+
+    round: int
+    plan: Plan
+    num_open: int
+    jobs: Callable[[], Iterator[Job]]
+
+
+class Rounds:
+    """Plans rounds, remembers what they were planned from, and closes them.
+
+    Args:
+        config: Its `max_rounds` is the cap.
+        ledger: Where rounds stand.
+        store: The images.
+        shard: Only this part of round 0, which stays open for the others.
+    """
+
+    def __init__(
+        self, config: BuildConfig, ledger: Ledger, store: ImageStore, shard: Shard | None = None
+    ) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._store = store
+        self._shard = shard
+
+    def next_open(self, *, note: bool = True) -> OpenRound | None:
+        """The round to run next; None when the shares are met or the cap is reached.
+
+        Args:
+            note: Whether to write a new round down, as must be before its first request.
+
+        Raises:
+            LedgerError: A round begun earlier does not come out the same any more.
+        """
+        known = self._ledger.rounds()
+        for record in known:
+            if not record.closed:
+                return self._opened(record.round, self.replan(record))
+        number = len(known)
+        if number >= self._config.max_rounds or (self._shard and number):
+            return None
+        accepted, tried = self._ledger.accepted_counts(), self._ledger.tried_counts()
+        plan = self._plan(number, accepted, tried)
+        if len(plan) == 0:
+            return None
+        if note:
+            record = RoundRecord(number, plan.hash, len(plan), accepted, tried)
+            self._ledger.add_round(record)
+        return self._opened(number, plan)
+
+    def replan(self, record: RoundRecord) -> Plan:
+        """The plan of a round once more.
+
+        Raises:
+            LedgerError: It is not the same any more.
+        """
+        plan = self._plan(record.round, record.accepted, record.tried)
+        if plan.hash != record.plan_hash:
+            raise LedgerError(
+                f"{self._ledger.path}: round {record.round} comes out differently from when it was "
+                "begun: images were added or removed since. Restore them, or begin a new workspace."
+            )
+        return plan
+
+    def _plan(self, number: int, accepted: dict[Slot, int], tried: dict[Slot, int]) -> Plan:
+        return plan_round(
+            self._config,
+            self._store,
+            number,
+            accepted,  # type: ignore[arg-type]
+            tried,  # type: ignore[arg-type]
+        )
+
+    def close(self, round_: int) -> None:
+        """Applies the rules over the whole set, in job order, and notes the round as done."""
+        rows = ((job_id, orjson.loads(row)) for job_id, row in self._ledger.kept_in_job_order())
+        self._ledger.drop(find_repeats(rows, self._config.checks.max_instruction_repeats))
+        self._ledger.close_round(round_)
+
+    def _opened(self, number: int, plan: Plan) -> OpenRound:
+        done = self._ledger.done_in_round(number, len(plan))
+
+        def jobs() -> Iterator[Job]:
+            return (job for job in plan.jobs(self._shard) if not done[job.index])
+
+        is_whole = self._shard is None
+        num_open = len(plan) - sum(done) if is_whole else sum(1 for _ in jobs())
+        return OpenRound(number, plan, num_open, jobs)
+
+
+async def run_rounds(
+    rounds: Rounds, engine: Engine, writer: LedgerWriter, tally: Tally, *, is_shard: bool
+) -> None:
+    """Runs round after round until none is left or the engine stops."""
+    while not engine.stopping:
+        current = rounds.next_open()
+        if current is None:
+            return
+        tally.begin_round(current.round, current.num_open)
+        await engine.run(current.jobs())
+        await writer.flush()
+        if engine.stopping or is_shard:
+            return
+        rounds.close(current.round)

@@ -1,0 +1,250 @@
+"""One run of a build: opens everything, runs the rounds, drains on a signal, closes everything."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from builder.config import BuildConfig, TeacherConfig, save_config
+from builder.generate.asking import Budget, BudgetReached, LiveAsker
+from builder.generate.client import Endpoint
+from builder.generate.cost import Price, price_of
+from builder.generate.engine import Engine, Teacher
+from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.outcome import OutcomeMaker
+from builder.generate.pace import Pace
+from builder.generate.progress import Report, shown
+from builder.generate.requests import RequestFactory
+from builder.generate.rounds import Rounds, Shard, run_rounds
+from builder.generate.summary import Summary, summarise
+from builder.generate.tally import Tally
+from builder.generate.writer import LedgerWriter, free_bytes
+from builder.images.store import ImageStore
+from builder.workspace import Workspace
+from schemas.errors import PolysceneError
+
+#: Jobs beyond the concurrency that are rendered, parsed or written meanwhile.
+_WORKERS_A_PLACE = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a build is run; nothing here changes what comes out.
+
+    Args:
+        shard: Run only this part of round 0, counted from 0: (index, number).
+        max_usd: Stop before the workspace has spent more.
+        max_requests: Stop when the workspace has sent this many.
+        batch: Use the Batch API.
+    """
+
+    shard: Shard | None = None
+    max_usd: float | None = None
+    max_requests: int | None = None
+    batch: bool = False
+    free_bytes: Callable[[Path], int] = free_bytes
+
+
+def run_build(
+    workspace: Workspace, config: BuildConfig, options: BuildOptions, console: Console
+) -> Summary:
+    """Builds until the shares are met, the cap on rounds is reached, or something stops it.
+
+    Resumes what the workspace holds. Samples come out the same whatever the
+    order of replies, the concurrency or the number of times it was stopped.
+
+    Raises:
+        PolysceneError: It could not start, or was stopped; what was done is kept.
+        KeyboardInterrupt: SIGINT or SIGTERM; likewise.
+    """
+    with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
+        claim(ledger, config, workspace)
+        with ImageStore(workspace.images_dir, config.images) as store:
+            run = _Run(config, options, ledger, store, console)
+            _run_loop(run.build())
+        summary = summarise(config, ledger, has_price=run.has_price)
+    if run.interrupted:
+        raise KeyboardInterrupt
+    if run.stopped_by is not None:
+        raise run.stopped_by
+    return summary
+
+
+def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Makes sure that the workspace belongs to this plan, and saves the configuration.
+
+    Raises:
+        LedgerError: Another plan was begun here.
+    """
+    _refuse_other_plan(ledger, config, workspace)
+    ledger.set_meta("plan_hash", config.plan_hash)
+    save_config(config, workspace.config_path)
+
+
+def _refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    found = ledger.meta("plan_hash")
+    if found is not None and found != config.plan_hash:
+        raise LedgerError(
+            f"{workspace.root}: begun with another configuration (plan {found[:12]}, this one is "
+            f"{config.plan_hash[:12]}). Use {workspace.config_path}, or name another workspace."
+        )
+
+
+def describe_next(
+    workspace: Workspace, config: BuildConfig, options: BuildOptions, console: Console
+) -> None:
+    """Says what a build would ask for next; sends and writes nothing but the workspace itself."""
+    with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
+        _refuse_other_plan(ledger, config, workspace)
+        with ImageStore(workspace.images_dir, config.images) as store:
+            current = Rounds(config, ledger, store, options.shard).next_open(note=False)
+    if current is None:
+        console.print("Nothing is missing, or the cap on rounds is reached.")
+        return
+    console.print(
+        f"Round {current.round}: {current.num_open} jobs would be asked of "
+        f"{config.teacher.model}. `python -m builder plan` tells tokens and price.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+class _Run:
+    """The parts of one run, made inside the event loop."""
+
+    def __init__(
+        self,
+        config: BuildConfig,
+        options: BuildOptions,
+        ledger: Ledger,
+        store: ImageStore,
+        console: Console,
+    ) -> None:
+        self.config = config
+        self.options = options
+        self.ledger = ledger
+        self.store = store
+        self.console = console
+        self.prices = {role: price_of(teacher) for role, teacher in self._models().items()}
+        self.has_price = self.prices["teacher"] is not None
+        self.interrupted = False
+        self.stopped_by: PolysceneError | None = None
+        if options.max_usd is not None and None in self.prices.values():
+            raise PolysceneError(
+                f"--max-usd: the price of {config.teacher.model} is not known. Give "
+                "`teacher.prices` in the configuration, or use --max-requests."
+            )
+
+    def _models(self) -> dict[str, TeacherConfig]:
+        models = {"teacher": self.config.teacher}
+        return models | ({"judge": self.config.judge} if self.config.judge else {})
+
+    async def build(self) -> None:
+        spent = self.ledger.spent()
+        budget = Budget(
+            self.options.max_requests,
+            self.options.max_usd,
+            spent.num_requests,
+            spent.cost_usd,
+            spent.num_replies,
+        )
+        tally = Tally()
+        pace = Pace(self.config.pace)
+        endpoints: list[Endpoint] = []
+        engine: Engine | None = None
+
+        def stop(error: PolysceneError | None) -> None:
+            if engine is not None:
+                engine.stop(error)
+
+        writer = LedgerWriter(self.ledger, stop, self.options.free_bytes)
+        try:
+            teachers = {
+                role: self._live(role, model, pace, budget, writer, stop, endpoints)
+                for role, model in self._models().items()
+            }
+            engine = Engine(
+                teacher=teachers["teacher"],
+                judge=teachers.get("judge"),
+                outcomes=OutcomeMaker(self.config, self.store.record),
+                writer=writer,
+                tally=tally,
+                budget=budget,
+                num_workers=int(self.config.pace.max_in_flight * _WORKERS_A_PLACE) + 2,
+            )
+            engine.on_stop.append(pace.stop)
+            self._listen(engine)
+            report = Report(tally, pace, budget, has_price=self.has_price)
+            rounds = Rounds(self.config, self.ledger, self.store, self.options.shard)
+            async with shown(report, self.console):
+                await run_rounds(
+                    rounds, engine, writer, tally, is_shard=self.options.shard is not None
+                )
+            self.stopped_by = engine.stopped_by
+        finally:
+            for endpoint in endpoints:
+                await endpoint.close()
+            await writer.close()
+
+    def _live(
+        self,
+        role: str,
+        model: TeacherConfig,
+        pace: Pace,
+        budget: Budget,
+        writer: LedgerWriter,
+        stop: Callable[[PolysceneError], None],
+        endpoints: list[Endpoint],
+    ) -> Teacher:
+        endpoint = Endpoint(model)
+        endpoints.append(endpoint)
+        factory = request_factory(model, self.config, self.store)
+        asker = LiveAsker(
+            endpoint=endpoint,
+            factory=factory,
+            pace=pace,
+            budget=budget,
+            ledger=self.ledger,
+            writer=writer,
+            stop=stop,
+        )
+        return Teacher(factory, asker, self.prices[role])
+
+    def _listen(self, engine: Engine) -> None:
+        """First signal: drain. Second: leave, with all that was committed."""
+        loop = asyncio.get_running_loop()
+        main = asyncio.current_task()
+        assert main is not None
+
+        def on_signal() -> None:
+            if self.interrupted:
+                main.cancel()
+                return
+            self.interrupted = True
+            self.console.print(
+                "Stopping: requests in flight are waited for and kept. Once more to leave at once."
+            )
+            engine.stop()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
+
+
+def request_factory(model: TeacherConfig, config: BuildConfig, store: ImageStore) -> RequestFactory:
+    """Makes requests with images no larger than the configuration allows."""
+    side = config.images.max_side_px
+    return RequestFactory(model, lambda sha256: store.data_url(sha256, side))
+
+
+def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        asyncio.run(main)
+    except asyncio.CancelledError as exc:
+        raise KeyboardInterrupt from exc
+
+
+__all__ = ["BudgetReached", "BuildOptions", "Price", "claim", "request_factory", "run_build"]
