@@ -107,11 +107,16 @@ _CAUTIONS = (
     "Near misses from the same family are wrong.",
     "Judge by meaning rather than by shape.",
 )
-_MAX_IDEA_CHARS = 90
+_MAX_PLACE_CHARS = 60
 
 
 def write_instruction(cell: Cell, task_idea: str, rng: Random) -> str:
-    """One instruction; some ten million forms a cell, the task idea's not counted."""
+    """One instruction, in one of some hundred thousand forms a cell.
+
+    Of a task idea only the part that starts with "for" is taken up ("for a travel guide"): a
+    lexicon cannot judge seasons or offers, and an instruction must not ask for what the texts
+    do not give.
+    """
     query_side, document_side = cell.modality.split("->")
     drawing = rng.choice(_DRAWINGS)
     sentence = rng.choice(_OPENINGS[cell.task_type]).format(
@@ -121,9 +126,8 @@ def write_instruction(cell: Cell, task_idea: str, rng: Random) -> str:
     )
     sentence = sentence.format(drawing=drawing)
     sentence = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", sentence)
-    idea = task_idea.strip().rstrip(".")
-    if idea and len(idea) <= _MAX_IDEA_CHARS and rng.random() < 0.5:
-        sentence = f"{sentence}. Task: {idea}."
-    else:
-        sentence = f"{sentence}, for {rng.choice(_PURPOSES)}."
+    places = [part.strip().rstrip(".") for part in task_idea.split(";")]
+    places = [p for p in places if p.startswith("for ") and len(p) <= _MAX_PLACE_CHARS]
+    place = places[0] if places and rng.random() < 0.7 else f"for {rng.choice(_PURPOSES)}"
+    sentence = f"{sentence}, {place}."
     return f"{sentence} {rng.choice(_CAUTIONS)}" if rng.random() < 0.6 else sentence

@@ -1,5 +1,6 @@
 """Compose query and document texts of one sample from CLDR names and keywords."""
 
+import re
 from dataclasses import dataclass
 from random import Random
 
@@ -10,6 +11,9 @@ from schemas.vocabulary import Cell
 
 _COMMAS = {"ar": "، ", "fa": "، ", "ps": "، ", "sd": "، ", "ug": "، ", "ur": "، ", "am": "፣ "}
 _COMMAS |= {"ja": "、", "zh": "、", "my": "၊ ", "th": " ", "lo": " ", "km": " "}
+_FEW, _SOME, _MANY = (0, 1), (1, 3), (3, 6)
+#: A query of up to so many words gets so many keywords beside the name.
+_KEYWORDS_UP_TO = ((5, _FEW), (10, (1, 2)), (15, _SOME), (25, (2, 4)))
 _SHAPES = ("{name}: {words}", "{name} ({words})", "{name} – {words}", "{words} – {name}")
 
 
@@ -32,14 +36,18 @@ class Wording:
 
     @classmethod
     def of_knobs(cls, knobs: dict[str, str]) -> "Wording":
-        """Read `query length` and `difficulty`; anything else is medium and names the thing."""
+        """Read `query length` ("short", "5 to 10 words") and `difficulty` ("hard: ...")."""
         length = knobs.get("query length", "").lower()
-        least, most = 1, 3
-        if "short" in length or "less" in length:
-            least, most = 0, 1
-        elif "long" in length or "more" in length:
-            least, most = 3, 6
-        return cls(least, most, "hard" not in knobs.get("difficulty", "").lower())
+        limits = [int(number) for number in re.findall(r"\d+", length)]
+        if limits:
+            least, most = next((b for top, b in _KEYWORDS_UP_TO if max(limits) <= top), _MANY)
+        elif "short" in length:
+            least, most = _FEW
+        elif "long" in length or "sentences" in length:
+            least, most = _MANY
+        else:
+            least, most = _SOME
+        return cls(least, most, not knobs.get("difficulty", "").lower().startswith("hard"))
 
 
 class Writer:
@@ -128,7 +136,11 @@ class Writer:
 
     def _hint(self, words: Words, number: int, hidden: tuple[str, ...]) -> str:
         """Some keywords that give none of the hidden texts away; "" if there are none."""
-        open_words = [k for k in words.keywords if not any(overlaps(k, h) for h in hidden)]
+        open_words = [
+            keyword
+            for keyword in words.keywords
+            if any(map(str.isalpha, keyword)) and not any(overlaps(keyword, h) for h in hidden)
+        ]
         return self._comma.join(self._some(open_words, number))
 
     def _some(self, keywords: list[str], number: int) -> list[str]:

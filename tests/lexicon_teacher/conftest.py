@@ -23,7 +23,7 @@ def prompt_of(cell: Cell, language: str, seed: int, length: str, difficulty: str
             f"Query length: {length}",
             f"Difficulty: {difficulty}",
             "Register: plain",
-            "Task idea: search a shelf of stickers",
+            "Task idea: find what a word names; for a sticker shop; matching the main object",
             f"Seed: {seed}",
             f"Images: {', '.join(cell.image_roles) or 'none'}",
         )

@@ -14,6 +14,7 @@ from builder.lexicon_teacher.questions import load_questions
 from builder.lexicon_teacher.recognise import Recogniser
 from builder.lexicon_teacher.request import RequestError
 from builder.lexicon_teacher.teacher import LexiconTeacher
+from builder.lexicon_teacher.texts import Wording
 from schemas.reply import Reply, reply_model, to_draft
 from schemas.vocabulary import CELLS, LANGUAGES, Cell
 from tests.lexicon_teacher.conftest import MakeRequest
@@ -91,6 +92,28 @@ def test_instructions_seldom_repeat(teacher: LexiconTeacher, make_request: MakeR
     ]
     assert len(set(written)) >= 270
     assert not any(" a i" in text or " a e" in text for text in written)
+    assert any("for a sticker shop." in text for text in written)
+
+
+@pytest.mark.parametrize(
+    ("length", "keywords"),
+    [
+        ("short", (0, 1)),
+        ("at most 5 words", (0, 1)),
+        ("8 to 15 words", (1, 3)),
+        ("20 to 40 words", (3, 6)),
+        ("two or three sentences", (3, 6)),
+        ("", (1, 3)),
+    ],
+)
+def test_length_knob_bounds_the_keywords(length: str, keywords: tuple[int, int]) -> None:
+    wording = Wording.of_knobs({"query length": length})
+    assert (wording.least, wording.most) == keywords
+
+
+def test_only_a_hard_job_may_leave_the_name_out() -> None:
+    assert Wording.of_knobs({"difficulty": "easy: the hard negative is another thing"}).names_query
+    assert not Wording.of_knobs({"difficulty": "hard: it fails on one detail"}).names_query
 
 
 def test_a_reencoded_drawing_is_still_recognised() -> None:
