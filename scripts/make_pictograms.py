@@ -1,6 +1,6 @@
 """Make the bundled pictogram corpus from public npm packages: drawings and CLDR words.
 
-    python -m scripts.make_pictograms --packages /tmp/pictogram-packages
+    python -m scripts.make_pictograms --packages ~/pictogram-packages
 
 Run it from the repository root. It needs `npm` and the Python packages Pillow, pyarrow and
 resvg-py (the last one only here, never at run time). It fetches every package with `npm pack`, at
