@@ -1,0 +1,13 @@
+"""What was reached and what is missing: SQL over the outcomes, and its report."""
+
+from builder.balance.outcomes import read_counts, read_outcomes
+from builder.balance.report import Balance, balance_of, print_balance, surplus_jobs
+
+__all__ = [
+    "Balance",
+    "balance_of",
+    "print_balance",
+    "read_counts",
+    "read_outcomes",
+    "surplus_jobs",
+]

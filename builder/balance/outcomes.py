@@ -1,0 +1,91 @@
+"""The ledger's outcomes as an Arrow table, read without their rows' contents."""
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+
+from builder.plan.shares import Slot
+from schemas.errors import PolysceneError
+
+_ROWS_AT_ONCE = 50_000
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+#: The columns that balancing looks at, in the ledger's own order and names.
+OUTCOME_SCHEMA = pa.schema(
+    [
+        ("job_id", pa.string()),
+        ("round", pa.int32()),
+        ("idx", pa.int32()),
+        ("task_type", _DICTIONARY),
+        ("modality", _DICTIONARY),
+        ("language", _DICTIONARY),
+        ("reason", _DICTIONARY),
+    ]
+)
+
+
+class OutcomeError(PolysceneError):
+    """The ledger's outcomes cannot be read."""
+
+
+def read_outcomes(ledger_path: Path) -> pa.Table:
+    """All outcomes, kept and dropped, in no particular order.
+
+    Reads beside a running build: the ledger's writer is never kept waiting.
+
+    Raises:
+        OutcomeError: The ledger is missing or damaged.
+    """
+    names = ", ".join(OUTCOME_SCHEMA.names)
+    batches: list[pa.RecordBatch] = []
+    with _open(ledger_path) as database:
+        cursor = database.execute(f"SELECT {names} FROM outcome")
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            columns = zip(*rows, strict=True)
+            arrays = [
+                pa.array(values, type=field.type)
+                for values, field in zip(columns, OUTCOME_SCHEMA, strict=True)
+            ]
+            batches.append(pa.record_batch(arrays, schema=OUTCOME_SCHEMA))
+    return pa.Table.from_batches(batches, schema=OUTCOME_SCHEMA).unify_dictionaries()
+
+
+def read_counts(ledger_path: Path) -> tuple[Counter[Slot], Counter[Slot]]:
+    """Accepted samples, and jobs kept or dropped, of each slot.
+
+    Raises:
+        OutcomeError: The ledger is missing or damaged.
+    """
+    accepted: Counter[Slot] = Counter()
+    tried: Counter[Slot] = Counter()
+    with _open(ledger_path) as database:
+        rows = database.execute(
+            "SELECT task_type, modality, language, reason IS NULL, count(*) FROM outcome "
+            "GROUP BY 1, 2, 3, 4"
+        )
+        for task_type, modality, language, is_kept, count in rows:
+            tried[task_type, modality, language] += count
+            if is_kept:
+                accepted[task_type, modality, language] += count
+    return accepted, tried
+
+
+class _open:  # reads as the function it stands for
+    """Opens the ledger for reading and turns SQLite's errors into ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        if not self._path.exists():
+            raise OutcomeError(f"{self._path}: no ledger there. Run `python -m builder build`.")
+        self._database = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
+        return self._database
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        self._database.close()
+        if isinstance(exc, sqlite3.Error):
+            raise OutcomeError(
+                f"{self._path}: not readable as a ledger ({exc}). Restore it from a backup."
+            ) from exc

@@ -1,0 +1,187 @@
+"""How far a build is: what is missing, how far shares are off, and what is too much."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from builder.balance.outcomes import read_outcomes
+from builder.config import BuildConfig
+from builder.plan.shares import Slot, targets_of
+from schemas.vocabulary import LANGUAGES
+
+_LANGUAGES_SHOWN = 15
+
+
+class Share(NamedTuple):
+    """One task type, modality combination or language; shares are of all samples.
+
+    `gap` is reached less wanted share, `shortfall` what lacks of its own count.
+    """
+
+    side: str
+    value: str
+    wanted: int
+    accepted: int
+    dropped: int
+    wanted_share: float
+    reached_share: float
+    gap: float
+    shortfall: float
+
+
+class Dropped(NamedTuple):
+    """Replies of a language dropped for one reason; `share` is of the language's replies."""
+
+    language: str
+    reason: str
+    dropped: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The state of a build.
+
+    Args:
+        num_wanted: Samples wanted.
+        num_accepted: Samples kept, surplus included.
+        num_dropped: Replies dropped.
+        tolerance: What the configuration allows of gap and shortfall.
+        missing: Samples still missing of each slot; slots with none are left out.
+        shares: One for each task type, modality combination and language.
+        dropped: By language and reason, the most first.
+    """
+
+    num_wanted: int
+    num_accepted: int
+    num_dropped: int
+    tolerance: float
+    missing: dict[Slot, int]
+    shares: tuple[Share, ...]
+    dropped: tuple[Dropped, ...]
+
+    @property
+    def largest_gap(self) -> float:
+        """Largest distance of a reached share from the wanted one, in shares of the whole."""
+        return max((abs(share.gap) for share in self.shares), default=0.0)
+
+    @property
+    def largest_shortfall(self) -> float:
+        """How far the worst task type, combination or language stays behind its own count."""
+        return max((share.shortfall for share in self.shares), default=0.0)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether every share is within the tolerance, by either measure."""
+        return max(self.largest_gap, self.largest_shortfall) <= self.tolerance
+
+
+def balance_of(config: BuildConfig, outcomes: pa.Table | Path) -> Balance:
+    """Compares what was accepted with what the configuration wants.
+
+    Args:
+        config: The build.
+        outcomes: Outcomes as `read_outcomes` gives them, or the ledger's path.
+    """
+    with _database(config, outcomes) as database:
+        database.execute(f"CREATE TEMP TABLE slot AS {_sql('missing')}")
+        totals = database.execute(
+            "SELECT sum(wanted), sum(accepted), sum(dropped) FROM slot"
+        ).fetchone()
+        wanted, accepted, dropped = (int(total) for total in totals or (0, 0, 0))
+        missing = database.execute(
+            "SELECT task_type, modality, language, missing FROM slot WHERE missing > 0"
+        ).fetchall()
+        return Balance(
+            wanted,
+            accepted,
+            dropped,
+            config.tolerance,
+            {(task, modality, language): count for task, modality, language, count in missing},
+            tuple(Share(*row) for row in database.execute(_sql("shares")).fetchall()),
+            tuple(Dropped(*row) for row in database.execute(_sql("reasons")).fetchall()),
+        )
+
+
+def surplus_jobs(config: BuildConfig, outcomes: pa.Table | Path) -> list[str]:
+    """Ids of accepted jobs beyond what their slot wants, the last planned of each slot.
+
+    Setting them aside leaves exactly the wanted number in every full slot;
+    which ones does not depend on the order in which replies came.
+    """
+    with _database(config, outcomes) as database:
+        return [row[0] for row in database.execute(_sql("surplus")).fetchall()]
+
+
+def print_balance(balance: Balance, console: Console) -> None:
+    """Prints shares of tasks, combinations and the languages furthest behind."""
+    table = Table(title="Balance", title_justify="left")
+    for name in ("share of", "", "wanted", "accepted", "dropped", "wanted %", "reached %"):
+        table.add_column(name, justify="left" if name in ("share of", "") else "right")
+    languages = [share for share in balance.shares if share.side == "language"]
+    behind = sorted(languages, key=lambda share: (-share.shortfall, -share.wanted))
+    for side in ("task type", "modality"):
+        for share in (share for share in balance.shares if share.side == side):
+            _add_row(table, share, share.value)
+        table.add_section()
+    for share in behind[:_LANGUAGES_SHOWN]:
+        _add_row(table, share, f"{LANGUAGES[share.value].name} ({share.value})")
+    console.print(table)
+    rest = len(languages) - _LANGUAGES_SHOWN
+    more = f"{rest} more languages are no further behind. " if rest > 0 else ""
+    state = "Every share is met" if balance.is_met else "Not every share is met yet"
+    console.print(
+        f"balance: {balance.num_accepted:,} of {balance.num_wanted:,} accepted, "
+        f"{balance.num_dropped:,} dropped, {sum(balance.missing.values()):,} missing. {more}"
+        f"{state} within {balance.tolerance:.1%}: largest gap {balance.largest_gap:.2%} of the "
+        f"whole, largest shortfall {balance.largest_shortfall:.2%}.",
+        highlight=False,
+    )
+
+
+def _add_row(table: Table, share: Share, name: str) -> None:
+    table.add_row(
+        share.side,
+        name,
+        f"{share.wanted:,}",
+        f"{share.accepted:,}",
+        f"{share.dropped:,}",
+        f"{share.wanted_share:.2%}",
+        f"{share.reached_share:.2%}",
+    )
+
+
+def _database(config: BuildConfig, outcomes: pa.Table | Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory database that holds both tables and never asks the network for anything."""
+    database = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "threads": 2,
+        }
+    )
+    table = read_outcomes(outcomes) if isinstance(outcomes, Path) else outcomes
+    database.register("outcome", table)
+    database.register("target", _target_table(config))
+    return database
+
+
+def _target_table(config: BuildConfig) -> pa.Table:
+    by_slot: dict[Slot, int] = targets_of(config).by_slot
+    columns: dict[str, list[Any]] = {
+        name: [slot[position] for slot in by_slot]
+        for position, name in enumerate(("task_type", "modality", "language"))
+    }
+    return pa.table({**columns, "wanted": pa.array(by_slot.values(), type=pa.int64())})
+
+
+@cache
+def _sql(name: str) -> str:
+    return files(__package__ or __name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")

@@ -1,0 +1,25 @@
+-- Wanted and reached share of every task type, modality combination and language.
+-- Tables: slot, the rows of missing.sql.
+WITH long AS (
+    SELECT 'task type' AS side, task_type AS value, wanted, accepted, dropped FROM slot
+    UNION ALL
+    SELECT 'modality', task_type || ' ' || modality, wanted, accepted, dropped FROM slot
+    UNION ALL
+    SELECT 'language', language, wanted, accepted, dropped FROM slot
+),
+total AS (
+    SELECT greatest(1, sum(wanted)) AS wanted, greatest(1, sum(accepted)) AS accepted FROM slot
+)
+SELECT
+    side,
+    value,
+    sum(long.wanted)::BIGINT AS wanted,
+    sum(long.accepted)::BIGINT AS accepted,
+    sum(long.dropped)::BIGINT AS dropped,
+    sum(long.wanted) / any_value(total.wanted) AS wanted_share,
+    sum(long.accepted) / any_value(total.accepted) AS reached_share,
+    reached_share - wanted_share AS gap,
+    greatest(0, 1 - sum(long.accepted) / greatest(1, sum(long.wanted))) AS shortfall
+FROM long, total
+GROUP BY side, value
+ORDER BY side, sum(long.wanted) DESC, value

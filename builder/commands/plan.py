@@ -1,0 +1,192 @@
+"""`builder plan`: what would be asked and what it would cost, before anything is sent."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from builder.config import BuildConfig
+    from builder.plan import Targets
+
+_LANGUAGES_SHOWN = 14
+
+
+def plan(
+    config: Annotated[Path, typer.Option(help="The build's configuration, a YAML file.")],
+    workspace: Annotated[
+        Path,
+        typer.Option(
+            "--workspace",
+            "-w",
+            help="Where it exists, its images give the picture size, and only what its ledger "
+            "still lacks is planned.",
+        ),
+    ] = Path("workspace"),
+    models: Annotated[
+        str, typer.Option(help="More models to price, separated by commas.")
+    ] = "gpt-5-mini,gemini-3.8-flash,claude-haiku-5-5",
+    drop_share: Annotated[
+        float,
+        typer.Option(min=0, max=0.9, help="Share of replies expected to be dropped and redone."),
+    ] = 0.05,
+    all_languages: Annotated[
+        bool, typer.Option("--all-languages", help="List every language, not only the largest.")
+    ] = False,
+) -> None:
+    """Print jobs by cell and language, and estimate tokens and price. Sends nothing.
+
+    Works without any image. Token counts are estimates from prompt length, published image
+    formulas and typical replies; read them as plus or minus a third.
+    """
+    from rich.console import Console
+
+    from builder.config import load_config
+    from builder.plan.shares import targets_of
+
+    settings = load_config(config)
+    targets = targets_of(settings)
+    console = Console()
+    planned, tried, image_size, num_images = _standing(workspace, settings, targets)
+    what = (
+        f"{settings.name}: {settings.num_samples:,} samples in {len(targets.languages)} languages"
+    )
+    console.print(f"[bold]{what}[/bold]", highlight=False)
+    if tried:
+        console.print(
+            f"{tried:,} jobs are done in {workspace}; {int(planned.sum()):,} are still missing."
+        )
+    _print_cells(console, targets, planned)
+    _print_languages(console, targets, planned, all_languages)
+    names = [settings.teacher.model, *(name.strip() for name in models.split(","))]
+    _print_prices(console, settings, targets, planned, image_size, drop_share, names)
+    width, height = image_size
+    size = (
+        f"{width:.0f} x {height:.0f} px on average" if num_images else "none yet, a size is assumed"
+    )
+    console.print(
+        f"images: {num_images:,} ({size}); sent at most {settings.images.max_side_px} px a side. "
+        f"{drop_share:.0%} of replies expected to be dropped. Nothing was sent.",
+        highlight=False,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(plan)
+
+
+def _standing(
+    workspace: Path, settings: "BuildConfig", targets: "Targets"
+) -> "tuple[NDArray[np.int64], int, tuple[float, float], int]":
+    """What is missing, how many jobs were tried, mean image size and number of images."""
+    import numpy as np
+
+    from builder.balance import read_counts
+    from builder.images.index import index_images
+    from builder.images.store import ImageStore
+    from builder.plan.round import jobs_to_plan
+    from builder.workspace import open_workspace
+
+    nothing = np.zeros_like(targets.wanted_CL)
+    if not (workspace / "workspace.json").exists():
+        return targets.wanted_CL, 0, (0.0, 0.0), 0
+    opened = open_workspace(workspace)
+    size, num_images = (0.0, 0.0), 0
+    if opened.images_dir.exists():
+        with ImageStore(opened.images_dir) as store:
+            index = index_images(store, settings.images.validation_share)
+            size, num_images = (index.mean_width, index.mean_height), len(index)
+    accepted_CL = tried_CL = nothing
+    if opened.ledger_path.exists():
+        accepted, tried = read_counts(opened.ledger_path)
+        accepted_CL, tried_CL = targets.counts(accepted), targets.counts(tried)
+    planned_CL = jobs_to_plan(targets, accepted_CL, tried_CL, settings.tolerance)
+    return planned_CL, int(tried_CL.sum()), size, num_images
+
+
+def _print_cells(console: "Console", targets: "Targets", planned: "NDArray[np.int64]") -> None:
+    from rich.table import Table
+
+    table = Table(title="Jobs by cell", title_justify="left")
+    table.add_column("task type")
+    table.add_column("modality")
+    table.add_column("jobs", justify="right")
+    table.add_column("share", justify="right")
+    total = max(1, int(planned.sum()))
+    for cell, jobs in zip(targets.cells, planned.sum(axis=1), strict=True):
+        table.add_row(cell.task_type, cell.modality, f"{jobs:,}", f"{jobs / total:.1%}")
+    table.add_section()
+    table.add_row("all", "", f"{planned.sum():,}", "")
+    console.print(table)
+
+
+def _print_languages(
+    console: "Console", targets: "Targets", planned: "NDArray[np.int64]", all_languages: bool
+) -> None:
+    from rich.table import Table
+
+    from schemas.vocabulary import LANGUAGES
+
+    table = Table(title="Jobs by language", title_justify="left")
+    table.add_column("language")
+    table.add_column("jobs", justify="right")
+    table.add_column("share", justify="right")
+    jobs = planned.sum(axis=0)
+    total = max(1, int(jobs.sum()))
+    order = (-jobs).argsort(kind="stable")
+    shown = order if all_languages else order[:_LANGUAGES_SHOWN]
+    for number in shown:
+        code = targets.languages[number]
+        name = f"{LANGUAGES[code].name} ({code})"
+        table.add_row(name, f"{jobs[number]:,}", f"{jobs[number] / total:.2%}")
+    rest = jobs[order[len(shown) :]]
+    if len(rest):
+        spread = f"{rest.min():,}" if rest.min() == rest.max() else f"{rest.min():,}–{rest.max():,}"
+        table.add_section()
+        table.add_row(
+            f"{len(rest)} more, {spread} each", f"{rest.sum():,}", f"{rest.sum() / total:.2%}"
+        )
+    console.print(table)
+
+
+def _print_prices(
+    console: "Console",
+    settings: "BuildConfig",
+    targets: "Targets",
+    planned: "NDArray[np.int64]",
+    image_size: tuple[float, float],
+    drop_share: float,
+    names: list[str],
+) -> None:
+    from rich.table import Table
+
+    from builder.config import TeacherConfig
+    from builder.plan.price import estimate
+
+    table = Table(title="Tokens and price, estimated", title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for name in ("requests", "tokens in", "tokens out", "US $", "batch US $"):
+        table.add_column(name, justify="right")
+    for name in dict.fromkeys(name for name in names if name):
+        is_own = name == settings.teacher.model
+        teacher = settings.teacher if is_own else TeacherConfig(model=name)
+        found = estimate(
+            teacher, settings, targets, planned, image_size=image_size, drop_share=drop_share
+        )
+        table.add_row(
+            f"[bold]{name}[/bold]" if is_own else name,
+            f"{found.num_calls:,}",
+            _tokens(found.input_tokens),
+            _tokens(found.output_tokens),
+            "unknown" if found.usd is None else f"{found.usd:,.2f}",
+            "" if found.batch_usd is None else f"{found.batch_usd:,.2f}",
+        )
+    console.print(table)
+
+
+def _tokens(count: int) -> str:
+    return f"{count / 1e6:,.1f} M"
