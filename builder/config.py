@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 import orjson
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import PolysceneError
 from schemas.vocabulary import LANGUAGES, TASK_TYPES, Modality, TaskType
@@ -140,6 +140,14 @@ class BuildConfig(_Section):
     images: ImagesConfig = ImagesConfig()
     checks: ChecksConfig = ChecksConfig()
     release: ReleaseConfig = ReleaseConfig()
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _norwegian_is_no_boolean(cls, value: object) -> object:
+        """YAML 1.1 reads an unquoted `no` as false; as a key here it can only mean Norwegian."""
+        if not isinstance(value, dict):
+            return value
+        return {"no" if code is False else code: share for code, share in value.items()}
 
     @model_validator(mode="after")
     def _shares_are_possible(self) -> Self:
