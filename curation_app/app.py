@@ -46,6 +46,7 @@ def create_app(desk: ReviewDesk, *, host: str, default_reviewer: str | None) -> 
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
+        max_file_size=1,  # no page takes a file
         show_error=False,
         mcp_server=False,
     )

@@ -233,30 +233,33 @@ class ReviewStore:
         return num_events
 
     def _prepare(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        owner = self._db.execute("PRAGMA application_id").fetchone()[0]
-        if (owner, version) != (_APPLICATION_ID, STORE_VERSION):
-            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if tables and owner != _APPLICATION_ID:
-                raise StoreError(f"{self.path}: not a review store. Name another file.")
-            if tables:
-                raise StoreError(
-                    f"{self.path}: store version {version}, this program reads {STORE_VERSION}. "
-                    "Export it with the release of polyscene that made it."
-                )
-        self._db.execute("PRAGMA journal_mode = WAL")
+        if not self._is_ours():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            with self._transaction():
+                if not self._is_ours():  # another process may have been first
+                    for statement in _statements(_TABLES):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                    self._db.execute(f"PRAGMA user_version = {STORE_VERSION}")
         self._db.execute("PRAGMA synchronous = FULL")
-        if owner != _APPLICATION_ID:
-            self._create()
 
-    def _create(self) -> None:
-        with self._transaction():
-            if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                return  # another process was first
-            for statement in _statements(_TABLES):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {STORE_VERSION}")
+    def _is_ours(self) -> bool:
+        """Whether the file holds our tables; False where it is still empty."""
+        owner, version, num_tables = self._db.execute(
+            "SELECT (SELECT application_id FROM pragma_application_id), "
+            "(SELECT user_version FROM pragma_user_version), "
+            "(SELECT count(*) FROM sqlite_master)"
+        ).fetchone()
+        if not num_tables:
+            return False
+        if owner != _APPLICATION_ID:
+            raise StoreError(f"{self.path}: not a review store. Name another file.")
+        if version != STORE_VERSION:
+            raise StoreError(
+                f"{self.path}: store version {version}, this program reads {STORE_VERSION}. "
+                "Export it with the release of polyscene that made it."
+            )
+        return True
 
     def _insert(self, event: ReviewEvent) -> ReviewEvent:
         seq = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM event").fetchone()[0]

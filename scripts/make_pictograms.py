@@ -55,6 +55,9 @@ LICENCE_FILES = {
     "cldr-annotations-full": "cldr-Unicode-3.0.txt",
 }
 
+#: Codes under which circle-flags draws a language (Arabic, Interlingue, Latin), not the territory.
+LANGUAGE_FLAGS = {"ar", "ie", "la"}
+
 CLDR_LOCALE = {"tl": "fil"}  # CLDR has no words at all for `la`
 
 Words = dict[str, tuple[str, list[str]]]  # concept -> (name, keywords)
@@ -177,7 +180,7 @@ def drawings(packages: dict[str, Path]) -> Iterator[tuple[str, list[dict[str, An
         yield concept, [{"style": s, "bytes": encode_webp(i)} for s, i in images.items()]
     circles = read_json(packages["@iconify-json/circle-flags"] / "icons.json")
     for path in sorted((packages["flag-icons"] / "flags" / "4x3").glob("??.svg")):
-        if path.stem not in circles["icons"]:
+        if path.stem not in circles["icons"] or path.stem in LANGUAGE_FLAGS:
             continue
         images = {
             "flag-icons": render_svg(path.read_text(encoding="utf-8")),

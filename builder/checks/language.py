@@ -51,32 +51,41 @@ class LanguageReport:
 def check_language(candidate: Candidate) -> LanguageReport:
     """Every text in the job's language, the instruction in English.
 
-    Reasons: `wrong_script`, `wrong_language`, `instruction_not_english`.
+    Texts too short to judge each by itself are judged together once more, as
+    the vote of field `together`. Reasons: `wrong_script`, `wrong_language`,
+    `instruction_not_english`.
     """
+    code, config = candidate.language.code, candidate.config
+    identifiers, min_words = tuple(config.language_identifiers), config.min_words_to_identify
     votes: list[LanguageVote] = []
-    has_abstained = False
-    fields = [
-        *(
-            (name, text, candidate.language.code, "wrong_language")
-            for name, text in candidate.texts
-        ),
-        ("instruction", candidate.draft.instruction, "en", "instruction_not_english"),
-    ]
-    for field, text, code, reason in fields:
-        if has_wrong_script(text, LANGUAGES[code]):
-            is_english = reason == "instruction_not_english"
-            return LanguageReport(reason if is_english else "wrong_script", tuple(votes), False)
-        finding, opinions = judge(
-            text,
-            code,
-            tuple(candidate.config.language_identifiers),
-            candidate.config.min_words_to_identify,
-        )
-        votes += (_vote(field, name, detected) for name, detected in opinions)
+
+    def ask(field: str, text: str, declared: str) -> Finding:
+        finding, named = judge(text, declared, identifiers, min_words)
+        votes.extend([_vote(field, identifier, detected) for identifier, detected in named])
+        return finding
+
+    unclear: list[str] = []
+    for field, text in candidate.texts:
+        if has_wrong_script(text, candidate.language):
+            return LanguageReport("wrong_script", tuple(votes), False)
+        finding = ask(field, text, code)
         if finding == "contradicted":
-            return LanguageReport(reason, tuple(votes), has_abstained)
-        has_abstained |= finding == "abstained"
-    return LanguageReport(None, tuple(votes), has_abstained)
+            return LanguageReport("wrong_language", tuple(votes), False)
+        if finding == "abstained":
+            unclear.append(text)
+    if len(unclear) > 1:
+        finding = ask("together", ", ".join(unclear), code)
+        if finding == "contradicted":
+            return LanguageReport("wrong_language", tuple(votes), False)
+        if finding == "confirmed":
+            unclear.clear()
+    instruction = candidate.draft.instruction
+    if (
+        has_wrong_script(instruction, LANGUAGES["en"])
+        or (finding := ask("instruction", instruction, "en")) == "contradicted"
+    ):
+        return LanguageReport("instruction_not_english", tuple(votes), False)
+    return LanguageReport(None, tuple(votes), bool(unclear) or finding == "abstained")
 
 
 def judge(

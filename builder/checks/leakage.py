@@ -3,9 +3,10 @@
 from builder.checks.candidate import Candidate
 from builder.checks.normal_form import contains
 
-#: A retrieval query may share words with its document; only a whole longer text inside is a leak.
-_MIN_RETRIEVAL_LEAK_CHARS = 15
-_MIN_RETRIEVAL_LEAK_CHARS_UNSPACED = 6
+#: A retrieval query may share words with its document; a whole document inside it is a leak, but
+#: for a document of one short word. In Chinese, Japanese and Korean two characters are a word.
+_MIN_RETRIEVAL_LEAK_CHARS = 4
+_MIN_RETRIEVAL_LEAK_CHARS_CJK = 2
 
 
 def answer_leak(candidate: Candidate) -> str | None:
@@ -48,9 +49,6 @@ def _retrieval_leaks(candidate: Candidate, positive: str, code: str) -> bool:
         return False
     if query == positive:
         return True
-    least = (
-        _MIN_RETRIEVAL_LEAK_CHARS_UNSPACED
-        if code in ("zh", "ja", "ko")
-        else _MIN_RETRIEVAL_LEAK_CHARS
-    )
+    is_cjk = code in ("zh", "ja", "ko")
+    least = _MIN_RETRIEVAL_LEAK_CHARS_CJK if is_cjk else _MIN_RETRIEVAL_LEAK_CHARS
     return len(positive) >= least and contains(query, positive, code)

@@ -255,8 +255,7 @@ class LiveAsker:
         found = self._ledger.meta(self._meta_name)
         if found is not None:
             return Abilities(*orjson.loads(found))
-        wanted: Format = "json_schema" if self._wanted == "auto" else self._wanted
-        return Abilities(wanted)
+        return Abilities() if self._wanted == "auto" else Abilities(self._wanted)
 
     async def _wait(self, seconds: float) -> None:
         """Sleeps, but not on while the run drains."""

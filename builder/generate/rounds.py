@@ -12,9 +12,13 @@ from builder.generate.ledger import Ledger, LedgerError, RoundRecord, Slot
 from builder.generate.tally import Tally
 from builder.generate.writer import LedgerWriter
 from builder.images.store import ImageStore
-from builder.plan import Plan, plan_round
+from builder.plan import Plan, plan_round, targets_of
 from builder.plan.job import Job
+from builder.plan.round import largest_shortfall
 
+#: These rounds plan just what is missing; later ones, with little left to overshoot by, also more
+#: of what is often dropped.
+_NUM_EXACT_ROUNDS = 3
 #: Part `index` of `num` of a round's jobs: (index, num).
 Shard = tuple[int, int]
 
@@ -63,7 +67,10 @@ class Rounds:
         number = len(known)
         if number >= self._config.max_rounds or (self._shard and number):
             return None
-        accepted, tried = self._ledger.accepted_counts(), self._ledger.tried_counts()
+        accepted = self._ledger.accepted_counts()
+        if known and self._shortfall(accepted) <= self._config.tolerance:
+            return None
+        tried = self._ledger.tried_counts() if number >= _NUM_EXACT_ROUNDS else {}
         plan = self._plan(number, accepted, tried)
         if len(plan) == 0:
             return None
@@ -85,6 +92,10 @@ class Rounds:
                 "begun: images were added or removed since. Restore them, or begin a new workspace."
             )
         return plan
+
+    def _shortfall(self, accepted: dict[Slot, int]) -> float:
+        targets = targets_of(self._config)
+        return largest_shortfall(targets, targets.counts(accepted))  # type: ignore[arg-type]
 
     def _plan(self, number: int, accepted: dict[Slot, int], tried: dict[Slot, int]) -> Plan:
         return plan_round(

@@ -101,7 +101,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(
         f"shares: {summary.num_kept} of {summary.num_wanted} samples in "
         f"{len(summary.languages)} languages; largest gap in share "
-        f"{summary.largest_gap:.2%}, worst shortfall {summary.shortfall:.2%}: {met} the tolerance of {summary.tolerance:.2%}",
+        f"{summary.largest_gap:.2%}, worst shortfall {summary.shortfall:.2%}: {met} the tolerance "
+        f"of {summary.tolerance:.2%}",
         highlight=False,
         soft_wrap=True,
     )

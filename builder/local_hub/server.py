@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -55,13 +55,13 @@ def serve(
         )
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_server(root):
-        app = create_app(root, accounts or _default_accounts(root))
+        app = create_app(root, _default_accounts(root) if accounts is None else accounts)
         serve_app(app, host, port, ready or _print_address)
 
 
 def serve_app(app: ASGIApp, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve any ASGI application, such as the Hub wrapped by a test, until told to stop."""
-    with listen(host, port) as listener:
+    with listen(host, port) as listener, suppress(KeyboardInterrupt):
         make_server(app, listener, ready).run(sockets=[listener])
 
 

@@ -34,6 +34,10 @@ _FIELDS = (
     *("relevance", "plausibility", "clarity", "diversity", "alignment", "split"),
 )
 _BATCH_ROWS = 20_000
+_OPTIONS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 #: Opens a shard for reading, as a file on disk or on the Hub.
 OpenShard = Callable[[ShardEntry], AbstractContextManager[Any]]
@@ -116,8 +120,7 @@ def compare(old: Side, new: Side) -> Difference:
     difference.num_shards_read = len(old_shards) + len(new_shards)
     if not difference.num_shards_read:
         return difference
-    options = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    with duckdb.connect(config=options) as connection:
+    with duckdb.connect(config=dict(_OPTIONS)) as connection:
         for name, side, shards in (
             ("old_rows", old, old_shards),
             ("new_rows", new, new_shards),

@@ -54,7 +54,8 @@ def _coverage(tally: Tally) -> Image.Image:
     small = _font(11)
     for row, cell in enumerate(CELLS):
         y = top + row * side
-        draw.text((16, y), f"{CONFIG_OF_TASK[cell.task_type]} {cell.modality}", fill=_INK, font=small)
+        name = f"{CONFIG_OF_TASK[cell.task_type]} {cell.modality}"
+        draw.text((16, y), name, fill=_INK, font=small)
         for column, language in enumerate(languages):
             num = tally.slots[cell.task_type, cell.modality, language]
             x = left + column * side
