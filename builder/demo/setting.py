@@ -1,0 +1,81 @@
+"""Where a demo run happens, and how it runs and times its commands."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from schemas.errors import PolysceneError
+
+REPO_ID = "demo/pictograms"
+RECIPE = Path("recipes/pictograms.yaml")
+FIRST, SECOND = "0.1.0", "0.2.0"
+NUM_REVIEWED = 1_500
+SEED = 0
+
+
+class DemoError(PolysceneError):
+    """A stage of the demo failed; names the command."""
+
+
+@dataclass(slots=True)
+class Demo:
+    """Paths and settings of one run, and the seconds each stage took."""
+
+    root: Path
+    console: Console
+    recipe: Path = RECIPE
+    training: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def workspace(self) -> Path:
+        return self.root / "workspace"
+
+    @property
+    def planted(self) -> Path:
+        return self.root / "planted.jsonl"
+
+    @contextmanager
+    def stage(self, name: str, title: str) -> Iterator[None]:
+        """Prints a heading and keeps the time."""
+        self.console.rule(f"[bold]{title}", align="left")
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 1)
+
+    def command(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
+        """Shows and runs one command of ours; returns what it printed to stdout.
+
+        Raises:
+            DemoError: It failed; its own message stands above.
+        """
+        words = [str(word) for word in arguments]
+        self.console.print(f"[dim]$ python -m {' '.join(words)}", highlight=False, markup=True)
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **self.environment, **(environment or {})},
+            check=False,
+        )
+        if done.returncode != 0:
+            print(done.stdout, end="", file=sys.stderr)
+            raise DemoError(
+                f"`python -m {' '.join(words)}` ended with code {done.returncode}; what it said "
+                "stands above. Run the demo again: finished stages are not repeated."
+            )
+        return done.stdout
+
+    def show(self, *arguments: str | Path) -> None:
+        """Runs a command and prints what it says."""
+        print(self.command(*arguments), end="", flush=True)

@@ -1,0 +1,106 @@
+"""The numbers of a demo run, read back from what its stages left, and their closing table."""
+
+from collections import Counter
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from builder.demo import reviewer
+from builder.demo.setting import FIRST, SECOND, Demo
+from builder.generate.ledger import Ledger
+from schemas.manifest import read_manifest
+from schemas.shards import read_records
+
+
+def summarise(
+    demo: Demo,
+    loaded: list[dict[str, Any]],
+    decisions: reviewer.Decisions,
+    releases: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """What `summary.json` holds.
+
+    Args:
+        demo: A finished run.
+        loaded: What each cold `load_dataset` found, in order of version.
+        decisions: What the scripted reviewer did.
+        releases: The versions the Hub lists, each with its commit and tag.
+    """
+    manifest = read_manifest(demo.workspace / "releases" / SECOND)
+    with Ledger(demo.workspace / "ledger.sqlite") as ledger:
+        num_dropped = ledger.drop_counts()
+    recall = orjson.loads((demo.root / "training" / "recall.json").read_bytes())
+    arms = recall["arms"]
+    return {
+        "num_samples": manifest.num_samples,
+        "num_dropped": num_dropped,
+        "languages": manifest.languages,
+        "modalities": manifest.modalities,
+        "releases": releases,
+        "mistakes": _mistakes(demo, decisions),
+        "reviews": {
+            "reviewer": reviewer.NAME,
+            "num_accepted": decisions.num_accepted,
+            "num_mended": decisions.num_mended,
+            "num_rejected": decisions.num_rejected,
+        },
+        "loaded": loaded,
+        "recall_at_10": {
+            **{name: arm["mean"] for name, arm in arms.items()},
+            "seed_interval": {name: arm["seed_interval"] for name, arm in arms.items()},
+            "per_language": {name: arm["per_language"] for name, arm in arms.items()},
+            "chance": recall["chance"],
+            "num_candidates": recall["num_candidates"],
+            "encoder": recall["encoder"],
+            "seeds": recall["seeds"],
+        },
+        "seconds": {**demo.seconds, "total": round(sum(demo.seconds.values()), 1)},
+    }
+
+
+def _mistakes(demo: Demo, decisions: reviewer.Decisions) -> dict[str, dict[str, int]]:
+    """By kind: how many the teacher planted, the checks caught, the reviewer put right."""
+    planted = reviewer.planted_mistakes(demo.planted)
+    published = {
+        row["seed"]
+        for shard in sorted((demo.workspace / "releases" / FIRST / "data/provenance").iterdir())
+        for row in read_records(shard, ["seed"])
+    }
+    num_planted = Counter(entry["mistake"] for entry in planted.values())
+    survived = Counter(entry["mistake"] for seed, entry in planted.items() if seed in published)
+    reviewed = Counter(reason for line in decisions.lines for reason in line.get("reasons", ()))
+    return {
+        kind: {
+            "planted": count,
+            "caught_by_checks": count - survived[kind],
+            "put_right_by_reviewer": reviewed[kind],
+        }
+        for kind, count in sorted(num_planted.items())
+    }
+
+
+def print_summary(summary: dict[str, Any], console: Console) -> None:
+    """The closing table."""
+    table = Table(title="The loop, closed", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    dropped = ", ".join(f"{reason} {count:,}" for reason, count in summary["num_dropped"].items())
+    table.add_row("samples", f"{summary['num_samples']:,} in {len(summary['languages'])} languages")
+    table.add_row("dropped", dropped)
+    for kind, counts in summary["mistakes"].items():
+        table.add_row(
+            f"planted {kind}",
+            f"{counts['planted']:,}: caught by checks {counts['caught_by_checks']:,}, "
+            f"put right by the reviewer {counts['put_right_by_reviewer']:,}",
+        )
+    for release in summary["releases"]:
+        table.add_row(release["tag"], f"commit {release['commit'][:12]}")
+    recall = summary["recall_at_10"]
+    for arm in ("untrained", "english_only", "multilingual"):
+        low, high = recall["seed_interval"][arm]
+        table.add_row(f"recall@10 {arm}", f"{recall[arm]:.3f} (seeds {low:.3f} to {high:.3f})")
+    seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in summary["seconds"].items())
+    table.add_row("seconds", seconds)
+    console.print(table)

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from builder.config import BuildConfig, ConfigError, load_config, save_config
+
+
+def test_a_saved_config_reads_back_equal(tmp_path: Path) -> None:
+    config = BuildConfig(name="trial", num_samples=7, languages={"ar": 1, "en": 3})
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("num_samples: 0", ["num_samples", "greater than 0"]),
+        ("nmu_samples: 3", ["nmu_samples"]),
+        ("languages: {xx: 1}", ["xx not among the 93"]),
+        ("modality_shares: {vqa: {'T->I': 1}}", ['vqa has no modality "T->I"']),
+        ("task_shares: {vqa: 0}", ["task_shares", "sum to 0"]),
+        ("teacher: {model: [", ["not YAML"]),
+        ("name: ../../etc", ["name"]),
+    ],
+)
+def test_a_bad_config_names_file_and_field(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "build.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(word in message for word in ["build.yaml", "Mend the file", *words])
+
+
+def test_pace_and_prices_leave_the_plan_alone_and_the_model_does_not() -> None:
+    config = BuildConfig()
+    slower = config.model_copy(update={"pace": config.pace.model_copy(update={"max_in_flight": 3})})
+    assert slower.plan_hash == config.plan_hash
+    other = config.model_copy(
+        update={"teacher": config.teacher.model_copy(update={"model": "another"})}
+    )
+    assert other.plan_hash != config.plan_hash
