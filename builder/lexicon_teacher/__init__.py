@@ -5,7 +5,6 @@ scores are drawn, and at small stated rates it makes mistakes on purpose.
 """
 
 from builder.images.pictograms import languages_of
-from builder.lexicon_teacher.command import add_arguments, main, run
 from builder.lexicon_teacher.mistakes import MistakeRates, read_planted
 from builder.lexicon_teacher.server import running_teacher, serve
 from builder.lexicon_teacher.teacher import MODEL, LexiconTeacher
@@ -14,11 +13,8 @@ __all__ = [
     "MODEL",
     "LexiconTeacher",
     "MistakeRates",
-    "add_arguments",
     "languages_of",
-    "main",
     "read_planted",
-    "run",
     "running_teacher",
     "serve",
 ]
