@@ -47,7 +47,7 @@ def malformed_text(candidate: Candidate) -> str | None:
     """Characters that no text needs and that break storage, display or tokenisers."""
     for text in candidate.all_texts:
         # Printable holds for most texts and costs next to nothing.
-        if not text.isprintable() and _MALFORMED.search(text):
+        if (not text.isprintable() or "\ufffd" in text) and _MALFORMED.search(text):
             return "malformed_text"
     return None
 

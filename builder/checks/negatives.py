@@ -6,6 +6,7 @@ from builder.checks.candidate import Candidate
 
 #: Arabic and Hebrew vowel points and Arabic tatweel: written or left out without change of meaning.
 _OPTIONAL_MARKS = re.compile("[\u064b-\u0652\u0640\u0591-\u05c7]")
+_SPACE_BUT_BETWEEN_DIGITS = re.compile(r"(?<!\d) | (?!\d)")
 #: From this length on, a text that holds the other whole says the same and more.
 _MIN_CONTAINING_CHARS = 40
 #: From this length on, one more letter at a word's end is an inflection.
@@ -58,7 +59,7 @@ def lopsided_negative(candidate: Candidate) -> str | None:
 
 
 def _essence(text: str) -> str:
-    return _OPTIONAL_MARKS.sub("", text).replace(" ", "")
+    return _SPACE_BUT_BETWEEN_DIGITS.sub("", _OPTIONAL_MARKS.sub("", text))
 
 
 def _is_inflection(short: str, long: str) -> bool:

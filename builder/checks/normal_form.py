@@ -5,8 +5,8 @@ import unicodedata
 from functools import cache
 from typing import overload
 
-#: Languages that write no spaces between words, and the characters that make about one word.
-CHARS_A_WORD = {"zh": 2, "ja": 2, "th": 5, "lo": 5, "km": 5, "my": 5}
+#: Languages that write no spaces between words, and the letters (no vowel signs) in a usual word.
+CHARS_A_WORD = {"zh": 2, "ja": 2, "th": 4, "lo": 4, "km": 3, "my": 3}
 #: Languages that put endings or particles on a noun, so that only its beginning is a boundary.
 SUFFIXING = frozenset(
     (

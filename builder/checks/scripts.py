@@ -46,22 +46,26 @@ _COMPOSED: dict[str, tuple[str, ...]] = {
     "Jpan": ("Kana", "Hani"),
     "Kore": ("Hang", "Hani"),
 }
-#: Latin words that any language may borrow: initials, units, brand names, model numbers.
-_BORROWED = re.compile(r"\b(?=\w*\d|\w*[A-Z]\w*[A-Z])\w+\b|\b[A-Za-z]\b", re.ASCII)
+#: Latin words that stand for themselves in any language: initials, units, model numbers, iPhone.
+_BORROWED = re.compile(r"\b(?=\w*\d|\w+[A-Z])\w+\b|\b[A-Za-z]\b", re.ASCII)
+#: Names in Latin letters, to be allowed where they stand within a text of the language.
+_NAMES = re.compile(r"\b(?=\w*\d|\w*[A-Z])\w+\b|\b[a-z]\b", re.ASCII)
 _MAX_FOREIGN_SHARE = 0.5
 
 
 def has_wrong_script(text: str, language: Language) -> bool:
     """Whether most letters are of scripts the language is not written in.
 
-    Works from one word on. Initials, units and brand names in Latin letters
-    count for nothing, as every language borrows them.
+    Works from one word on. Initials, units and model numbers in Latin letters
+    count for nothing, as every language borrows them; nor do Latin names
+    beside words of the language's own.
     """
     if not _foreign_letters(language.scripts).search(text):
         return False
     own, foreign = _count(text, language)
     if foreign > own and "Latn" not in language.scripts:
-        own, foreign = _count(_BORROWED.sub(" ", text), language)
+        borrowed = _NAMES if own else _BORROWED
+        own, foreign = _count(borrowed.sub(" ", text), language)
     return foreign > (own + foreign) * _MAX_FOREIGN_SHARE
 
 
