@@ -1,14 +1,23 @@
 -- What is still missing of each slot: one row a (task type, modality, language) that is wanted.
 -- Tables: target(task_type, modality, language, wanted), outcome(..., reason).
+WITH counted AS (
+    SELECT
+        task_type,
+        modality,
+        language,
+        count(*) FILTER (reason IS NULL) AS accepted,
+        count(*) FILTER (reason IS NOT NULL) AS dropped
+    FROM outcome
+    GROUP BY task_type, modality, language
+)
 SELECT
-    target.task_type,
-    target.modality,
-    target.language,
-    target.wanted,
-    count(outcome.job_id) FILTER (outcome.reason IS NULL) AS accepted,
-    count(outcome.job_id) FILTER (outcome.reason IS NOT NULL) AS dropped,
-    greatest(0, target.wanted - accepted) AS missing
+    task_type,
+    modality,
+    language,
+    wanted,
+    coalesce(accepted, 0) AS accepted,
+    coalesce(dropped, 0) AS dropped,
+    greatest(0, wanted - coalesce(accepted, 0)) AS missing
 FROM target
-LEFT JOIN outcome USING (task_type, modality, language)
-GROUP BY ALL
-ORDER BY target.task_type, target.modality, target.language
+LEFT JOIN counted USING (task_type, modality, language)
+ORDER BY task_type, modality, language

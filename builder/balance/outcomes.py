@@ -29,10 +29,14 @@ class OutcomeError(PolysceneError):
     """The ledger's outcomes cannot be read."""
 
 
-def read_outcomes(ledger_path: Path) -> pa.Table:
-    """All outcomes, kept and dropped, in no particular order.
+def read_outcomes(ledger_path: Path, since_round: int = 0) -> pa.Table:
+    """Outcomes, kept and dropped, in no particular order.
 
     Reads beside a running build: the ledger's writer is never kept waiting.
+
+    Args:
+        ledger_path: The SQLite file.
+        since_round: Only outcomes of this round and later ones.
 
     Raises:
         OutcomeError: The ledger is missing or damaged.
@@ -40,7 +44,8 @@ def read_outcomes(ledger_path: Path) -> pa.Table:
     names = ", ".join(OUTCOME_SCHEMA.names)
     batches: list[pa.RecordBatch] = []
     with _open(ledger_path) as database:
-        cursor = database.execute(f"SELECT {names} FROM outcome")
+        query = f"SELECT {names} FROM outcome WHERE round >= ?"
+        cursor = database.execute(query, [since_round])
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             columns = zip(*rows, strict=True)
             arrays = [
@@ -69,6 +74,13 @@ def read_counts(ledger_path: Path) -> tuple[Counter[Slot], Counter[Slot]]:
             if is_kept:
                 accepted[task_type, modality, language] += count
     return accepted, tried
+
+
+def last_round(ledger_path: Path) -> int:
+    """The latest round with an outcome; -1 where there is none."""
+    with _open(ledger_path) as database:
+        found = database.execute("SELECT max(round) FROM outcome").fetchone()[0]
+    return -1 if found is None else int(found)
 
 
 class _open:  # reads as the function it stands for

@@ -11,7 +11,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from builder.balance.outcomes import read_outcomes
+from builder.balance.outcomes import last_round, read_counts, read_outcomes
 from builder.config import BuildConfig
 from builder.plan.shares import Slot, targets_of
 from schemas.vocabulary import LANGUAGES
@@ -90,7 +90,9 @@ def balance_of(config: BuildConfig, outcomes: pa.Table | Path) -> Balance:
         config: The build.
         outcomes: Outcomes as `read_outcomes` gives them, or the ledger's path.
     """
-    with _database(config, outcomes) as database:
+    table = read_outcomes(outcomes) if isinstance(outcomes, Path) else outcomes
+    target = _slot_table(targets_of(config).by_slot, "wanted")
+    with _database(outcome=table, target=target) as database:
         database.execute(f"CREATE TEMP TABLE slot AS {_sql('missing')}")
         totals = database.execute(
             "SELECT sum(wanted), sum(accepted), sum(dropped) FROM slot"
@@ -110,21 +112,35 @@ def balance_of(config: BuildConfig, outcomes: pa.Table | Path) -> Balance:
         )
 
 
-def surplus_jobs(config: BuildConfig, outcomes: pa.Table | Path) -> list[str]:
+def surplus_jobs(config: BuildConfig, ledger_path: Path) -> list[str]:
     """Ids of accepted jobs beyond what their slot wants, the last planned of each slot.
 
     Setting them aside leaves exactly the wanted number in every full slot;
     which ones does not depend on the order in which replies came.
     """
-    with _database(config, outcomes) as database:
-        return [row[0] for row in database.execute(_sql("surplus")).fetchall()]
+    wanted = targets_of(config).by_slot
+    accepted, _ = read_counts(ledger_path)
+    excess = {slot: count - wanted.get(slot, 0) for slot, count in accepted.items()}
+    excess = {slot: count for slot, count in excess.items() if count > 0}
+    if not excess:
+        return []
+    jobs: list[str] = []
+    # Nearly always the latest round holds all of the surplus; older rows are not read then.
+    for since_round in range(last_round(ledger_path), -1, -1):
+        outcomes = read_outcomes(ledger_path, since_round)
+        with _database(outcome=outcomes, excess=_slot_table(excess, "surplus")) as database:
+            jobs = [row[0] for row in database.execute(_sql("surplus")).fetchall()]
+        if len(jobs) == sum(excess.values()):
+            break
+    return jobs
 
 
 def print_balance(balance: Balance, console: Console) -> None:
     """Prints shares of tasks, combinations and the languages furthest behind."""
     table = Table(title="Balance", title_justify="left")
-    for name in ("share of", "", "wanted", "accepted", "dropped", "wanted %", "reached %"):
-        table.add_column(name, justify="left" if name in ("share of", "") else "right")
+    table.add_column("", no_wrap=True)
+    for name in ("wanted", "accepted", "dropped", "wanted %", "reached %"):
+        table.add_column(name, justify="right")
     languages = [share for share in balance.shares if share.side == "language"]
     behind = sorted(languages, key=lambda share: (-share.shortfall, -share.wanted))
     for side in ("task type", "modality"):
@@ -148,7 +164,6 @@ def print_balance(balance: Balance, console: Console) -> None:
 
 def _add_row(table: Table, share: Share, name: str) -> None:
     table.add_row(
-        share.side,
         name,
         f"{share.wanted:,}",
         f"{share.accepted:,}",
@@ -158,8 +173,8 @@ def _add_row(table: Table, share: Share, name: str) -> None:
     )
 
 
-def _database(config: BuildConfig, outcomes: pa.Table | Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory database that holds both tables and never asks the network for anything."""
+def _database(**tables: pa.Table) -> duckdb.DuckDBPyConnection:
+    """An in-memory database of these tables that never asks the network for anything."""
     database = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
@@ -167,19 +182,17 @@ def _database(config: BuildConfig, outcomes: pa.Table | Path) -> duckdb.DuckDBPy
             "threads": 2,
         }
     )
-    table = read_outcomes(outcomes) if isinstance(outcomes, Path) else outcomes
-    database.register("outcome", table)
-    database.register("target", _target_table(config))
+    for name, table in tables.items():
+        database.register(name, table)
     return database
 
 
-def _target_table(config: BuildConfig) -> pa.Table:
-    by_slot: dict[Slot, int] = targets_of(config).by_slot
+def _slot_table(counts: dict[Slot, int], name: str) -> pa.Table:
     columns: dict[str, list[Any]] = {
-        name: [slot[position] for slot in by_slot]
-        for position, name in enumerate(("task_type", "modality", "language"))
+        part: [slot[position] for slot in counts]
+        for position, part in enumerate(("task_type", "modality", "language"))
     }
-    return pa.table({**columns, "wanted": pa.array(by_slot.values(), type=pa.int64())})
+    return pa.table({**columns, name: pa.array(counts.values(), type=pa.int64())})
 
 
 @cache
