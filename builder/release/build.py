@@ -19,7 +19,7 @@ from builder.release.croissant import croissant
 from builder.release.image_columns import ImageCache, checked_reader
 from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews, review_record
-from builder.release.layout import plan_layout
+from builder.release.layout import Layout, Slot, plan_layout
 from builder.release.plots import draw_plots
 from builder.release.quality import quality_report
 from builder.release.rows import ReleaseError, RowSource
@@ -138,7 +138,10 @@ def _fill(
     share = config.images.validation_share
     layout = plan_layout(inputs.counts, config.release, share, inputs.mean_image_bytes)
     reviews = Reviews(inputs.events, config.release.min_reviews_to_reject)
-    targets = dict(targets_of(config).by_slot) if config.release.trim_surplus else None
+    targets: dict[Slot, int] | None = None
+    if config.release.trim_surplus:
+        targets = {(task, modality, code): num for (task, modality, code), num in
+                   targets_of(config).by_slot.items()}
     rows = RowSource(inputs.kept(), reviews, share, targets)
     tally = Tally()
     shards = _write_shards(directory, inputs, rows, tally, layout, reusable, progress)
@@ -184,7 +187,7 @@ def _write_shards(
     inputs: ReleaseInputs,
     rows: RowSource,
     tally: Tally,
-    layout: Any,
+    layout: Layout,
     reusable: Previous | None,
     progress: Progress,
 ) -> list[ShardEntry]:

@@ -1,0 +1,50 @@
+"""`builder export`: a release in another trainer's format."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def export(
+    directory: Annotated[Path, typer.Argument(help="New directory to write.")],
+    to: Annotated[
+        Literal["mme5", "sentence-transformers", "webdataset"],
+        typer.Option("--format", help="Format to write."),
+    ],
+    version: Annotated[
+        str | None, typer.Option(help="Version to export [default: the latest].")
+    ] = None,
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", help="Directory of the build.")
+    ] = Path("workspace"),
+) -> None:
+    """Write a version for another trainer.
+
+    [bold]mme5[/bold]: the columns that mmE5 and VLM2Vec read, images as files.
+    [bold]sentence-transformers[/bold]: anchor, positive, negative.
+    [bold]webdataset[/bold]: tar files with a JSON file and the images of each sample.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from builder.publish.exports import FORMATS
+    from builder.release.versions import find_release
+
+    release = find_release(workspace / "releases", version)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task(f"export {release.name} to {to}", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bars.update(bar, completed=done, total=total)
+
+        done = FORMATS[to](release, directory, progress)
+    print(
+        f"{done.directory}: {done.num_rows:,} samples of version {release.name}, "
+        f"{done.num_files:,} files. Read it with: {done.how_to_read}"
+    )
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(export)

@@ -1,0 +1,69 @@
+"""`builder publish`: a release to a Hub, as one commit and one tag."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def publish(
+    repo_id: Annotated[str, typer.Argument(help="Where to: OWNER/NAME.")],
+    version: Annotated[
+        str | None, typer.Option(help="Version to publish [default: the latest].")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private, if it is made now.")
+    ] = False,
+    attempts: Annotated[int, typer.Option(min=1, help="Tries while the Hub does not answer.")] = 4,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, help="Longest silence of the Hub, in seconds.")
+    ] = 120.0,
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", help="Directory of the build.")
+    ] = Path("workspace"),
+) -> None:
+    """Publish a version on a Hub: one commit, then one tag vX.Y.Z.
+
+    The Hub is huggingface.co or whatever HF_ENDPOINT names; the token comes from
+    HF_TOKEN or [bold]hf auth login[/bold]. Files are checked against the manifest
+    first. Safe to repeat: an interrupted publication is finished, a finished one
+    moves nothing, and a tag never changes.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from builder import publish as publishing
+    from builder.release.versions import find_release
+    from builder.workspace import open_workspace
+
+    directory = find_release(open_workspace(workspace).releases_dir, version)
+    publishing.limit_waiting(timeout_s)
+    repo = publishing.DatasetRepo(repo_id)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bars:
+        shown: dict[str, int] = {}
+
+        def progress(stage: str, num_bytes: int, total: int) -> None:
+            if stage not in shown:
+                name = f"{stage} {directory.name}"
+                shown[stage] = int(bars.add_task(name, total=total))
+            bars.update(bars.task_ids[list(shown).index(stage)], advance=num_bytes, total=total)
+
+        done = publishing.publish(
+            directory, repo, private=private, attempts=attempts, progress=progress
+        )
+    if not done.made_commit and not done.made_tag:
+        print(f"{repo_id}: version {done.version} is published already; nothing was moved.")
+    elif not done.made_commit:
+        print(f"{repo_id}: version {done.version} was committed before; tagged it now.")
+    else:
+        print(
+            f"{repo_id}: published version {done.version}: {done.num_uploaded} files, "
+            f"{done.num_uploaded_bytes / 1e6:,.1f} MB in one commit"
+            + (f", {done.num_deleted} old files left out" if done.num_deleted else "")
+        )
+    print(f"  commit {done.commit[:12]}, tag {done.version.tag}, {repo.api.endpoint}")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(publish)

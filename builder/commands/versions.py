@@ -1,0 +1,134 @@
+"""`builder versions`, `diff`, `rollback` and `pull`: what is published, and moving about in it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="Directory of the build.")]
+
+
+def diff(
+    old: Annotated[str, typer.Argument(help="Version, release directory, or OWNER/NAME@X.Y.Z.")],
+    new: Annotated[str, typer.Argument(help="The same, of the newer version.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    workspace: _Workspace = Path("workspace"),
+) -> None:
+    """Count the rows that differ between two versions: added, removed, changed by field.
+
+    Shards that both have are not read, and images never are.
+    """
+    import orjson
+
+    from builder.publish.repo import limit_waiting
+    from builder.publish.sides import find_side
+    from builder.release.compare import compare
+
+    limit_waiting()
+    releases_dir = workspace / "releases"
+    difference = compare(find_side(old, releases_dir), find_side(new, releases_dir))
+    if as_json:
+        print(orjson.dumps(difference.as_json(), option=orjson.OPT_INDENT_2).decode())
+        return
+    print(f"{difference.old} → {difference.new}: {difference.summary()}")
+    for title, counters in (
+        ("config", difference.by_config),
+        ("language", difference.by_language),
+        ("modality", difference.by_modality),
+    ):
+        if counters:
+            print(f"  {title:<16}{'added':>9}{'removed':>9}{'changed':>9}")
+        for name, counter in sorted(counters.items()):
+            numbers = "".join(f"{counter[kind]:>9,}" for kind in ("added", "removed", "changed"))
+            print(f"    {name:<14}{numbers}")
+
+
+def versions(
+    repo_id: Annotated[
+        str | None, typer.Argument(help="OWNER/NAME on the Hub [default: the workspace's own].")
+    ] = None,
+    workspace: _Workspace = Path("workspace"),
+) -> None:
+    """List the versions of a repository, or of the workspace."""
+    import sys
+
+    from builder.publish.history import local_versions, published_versions
+    from builder.publish.repo import DatasetRepo, limit_waiting
+
+    warning = None
+    if repo_id:
+        limit_waiting()
+        found, warning = published_versions(DatasetRepo(repo_id))
+    else:
+        found = local_versions(workspace / "releases")
+    if not found:
+        print(f"{repo_id or workspace / 'releases'}: no version there")
+    for entry in found:
+        commit = f"  {entry.commit[:12]}" if entry.commit else ""
+        print(
+            f"{entry.version!s:<10}{commit}  {entry.num_samples:>10,} samples"
+            f"  {entry.num_languages:>3} languages  {entry.note}"
+        )
+    if warning:
+        print(warning, file=sys.stderr)
+
+
+def rollback(
+    repo_id: Annotated[str, typer.Argument(help="OWNER/NAME on the Hub.")],
+    version: Annotated[str, typer.Argument(help="Version to restore, as X.Y.Z.")],
+    workspace: _Workspace = Path("workspace"),
+) -> None:
+    """Make an earlier version the latest again, under the next patch version.
+
+    The new commit holds the old version's files unchanged; only manifest.json
+    differs, and says which version it restores. No data is moved. A workspace
+    that has the old version gets the new one too.
+    """
+    from builder.publish.repo import DatasetRepo, limit_waiting
+    from builder.publish.rollback import materialise
+    from builder.publish.rollback import rollback as roll_back
+    from builder.release.versions import Version
+
+    limit_waiting()
+    done = roll_back(DatasetRepo(repo_id), Version.parse(version))
+    verb = "restores" if done.made_commit or done.made_tag else "restored already"
+    print(f"{repo_id}: version {done.version} {verb} {done.restored} (commit {done.commit[:12]})")
+    directory = materialise(done, workspace / "releases")
+    if directory is not None:
+        print(f"  also in the workspace: {directory}")
+
+
+def pull(
+    address: Annotated[str, typer.Argument(help="Published version: OWNER/NAME@X.Y.Z.")],
+    workspace: _Workspace = Path("workspace"),
+) -> None:
+    """Rebuild a workspace from a published version, to go on from there.
+
+    Brings back its images, rows, reviews and configuration, so that `build` and
+    `release` go on on another machine. Replies of the model are not published
+    and do not come back.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from builder.publish.pull import pull as pull_version
+    from builder.publish.repo import DatasetRepo, limit_waiting, parse_address
+
+    repo_id, version = parse_address(address)
+    limit_waiting()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task(f"pull {version}", total=None)
+
+        def progress(stage: str, done: int, total: int) -> None:
+            bars.update(bar, description=f"pull {version}: {stage}", completed=done, total=total)
+
+        place = pull_version(DatasetRepo(repo_id), version, workspace, progress)
+    print(
+        f"{address}: rebuilt in {place.root}. Go on with `python -m builder build -w {place.root}`."
+    )
+
+
+def register(app: typer.Typer) -> None:
+    for command in (versions, diff, rollback, pull):
+        app.command()(command)

@@ -1,0 +1,55 @@
+"""What a repository or a workspace holds: its versions, in words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.publish.repo import DatasetRepo
+from builder.release.versions import Version, released_versions
+from schemas.manifest import ManifestError, ReleaseManifest, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One version; `commit` is None in a workspace, `note` says what is special about it."""
+
+    version: Version
+    commit: str | None
+    num_samples: int
+    num_languages: int
+    note: str
+
+
+def published_versions(repo: DatasetRepo) -> tuple[list[Listed], str | None]:
+    """Versions on a Hub, the lowest first, and what is amiss with the head of main, if anything."""
+    refs = repo.refs()
+    found = [
+        _listed(version, commit, repo.manifest(commit))
+        for version, commit in sorted(refs.tags.items())
+    ]
+    warning = None
+    content = repo.manifest_bytes(refs.head) if refs.head else None
+    if refs.head and content is not None and refs.head not in refs.tags.values():
+        head = repo.manifest(refs.head)
+        warning = (
+            f"main (commit {refs.head[:12]}) holds version {head.version} without its tag: "
+            "its publication was interrupted. Publish it again to finish."
+        )
+    return found, warning
+
+
+def local_versions(releases_dir: Path) -> list[Listed]:
+    """Versions in a workspace, the lowest first."""
+    found: list[Listed] = []
+    for version in released_versions(releases_dir):
+        try:
+            found.append(_listed(version, None, read_manifest(releases_dir / str(version))))
+        except ManifestError as exc:
+            found.append(Listed(version, None, 0, 0, str(exc)))
+    return found
+
+
+def _listed(version: Version, commit: str | None, manifest: ReleaseManifest) -> Listed:
+    note = f"restores {manifest.restored_from}" if manifest.restored_from else ""
+    if not note and manifest.changelog:
+        note = manifest.changelog[0]
+    return Listed(version, commit, manifest.num_samples, len(manifest.languages), note)

@@ -1,0 +1,278 @@
+"""Rebuilds a workspace from a published version, to go on from there on another machine.
+
+The version itself is kept as a release, so that the next one takes over its
+unchanged shards; its images go into the image store, its rows into the ledger
+with the texts they had before reviewers mended them, its review events beside
+it. Requests and replies were never published and do not come back; nor do
+rows that were dropped, whose counts are carried along.
+"""
+
+# pyright: standard, reportMissingTypeStubs=false
+# pyarrow ships no types
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from builder.config import BuildConfig, load_config, save_config
+from builder.generate.ledger import Ledger
+from builder.images.store import ImageStore
+from builder.publish.errors import PublishError
+from builder.publish.repo import DatasetRepo
+from builder.publish.verify import verify_release
+from builder.release.inputs import ORIGIN_NAME
+from builder.release.judging import review_event
+from builder.release.versions import Version
+from builder.workspace import Workspace, open_workspace
+from schemas.manifest import MANIFEST_NAME, ReleaseManifest, ShardEntry
+from schemas.review import ReviewEvent, write_events
+from schemas.sample import CONTENT_FIELDS, Provenance, Sample, content_hash
+from schemas.shards import parse_record, read_records
+from schemas.vocabulary import CONFIG_OF_TASK
+
+_BATCH_ROWS = 500
+#: Pulled rows stand before every round of this workspace's own.
+_PULLED_ROUND = -1
+
+#: Hears which stage runs, and how many of how many rows are done.
+Progress = Callable[[str, int, int], None]
+
+
+def pull(
+    repo: DatasetRepo,
+    version: Version,
+    root: Path,
+    progress: Progress = lambda stage, done, total: None,
+) -> Workspace:
+    """Rebuilds a workspace from a published version.
+
+    Interrupted, the next call begins again and keeps what was downloaded.
+
+    Args:
+        repo: The repository.
+        version: The version wanted.
+        root: Directory of the workspace; new, or one where a pull was interrupted.
+        progress: Hears how far it is.
+
+    Raises:
+        PublishError: There is no such version, or the workspace holds a build already.
+    """
+    commit = repo.commit_of(version)
+    workspace = open_workspace(root, create=True)
+    with workspace.locked():
+        _refuse_used(workspace)
+        directory = _download(repo, commit, version, workspace, progress)
+        manifest = verify_release(directory)
+        config = _config(directory)
+        events = list(_events(directory, manifest))
+        provenance_of = _add_images(directory, manifest, workspace, config, progress)
+        _add_rows(directory, manifest, workspace, events, provenance_of, progress)
+        if events:
+            write_events(workspace.reviews_path, events)
+        _save_origin(directory, workspace, repo, version)
+        # Last, since a configuration says that the workspace is whole.
+        save_config(config, workspace.config_path)
+    return workspace
+
+
+def _refuse_used(workspace: Workspace) -> None:
+    if workspace.config_path.exists():
+        raise PublishError(
+            f"{workspace.root}: a build is there already. Pull into a new directory."
+        )
+    for path in (workspace.ledger_path, *workspace.root.glob("ledger.sqlite-*")):
+        path.unlink(missing_ok=True)
+
+
+def _download(
+    repo: DatasetRepo, commit: str, version: Version, workspace: Workspace, progress: Progress
+) -> Path:
+    """The version as a release of the workspace."""
+    target = workspace.releases_dir / str(version)
+    if target.exists():
+        return target
+    progress("downloading", 0, 0)
+    arriving = workspace.releases_dir / f".pulling-{version}"
+    manifest = repo.manifest(commit)
+    wanted = [MANIFEST_NAME, *(entry.path for entry in (*manifest.shards, *manifest.files))]
+    with repo.speaking():
+        repo.api.snapshot_download(
+            repo.repo_id,
+            repo_type="dataset",
+            revision=commit,
+            local_dir=arriving,
+            allow_patterns=wanted,
+        )
+    shutil.rmtree(arriving / ".cache", ignore_errors=True)
+    arriving.rename(target)
+    return target
+
+
+def _config(directory: Path) -> BuildConfig:
+    path = directory / "config.yaml"
+    if not path.exists():
+        raise PublishError(f"{path}: missing; the version cannot be gone on from.")
+    return load_config(path)
+
+
+def _events(directory: Path, manifest: ReleaseManifest) -> Iterator[ReviewEvent]:
+    for entry in manifest.shards:
+        if entry.config == "reviews":
+            for record in read_records(directory / entry.path):
+                yield review_event(record)
+
+
+def _sample_shards(manifest: ReleaseManifest) -> list[ShardEntry]:
+    configs = set(CONFIG_OF_TASK.values())
+    return [entry for entry in manifest.shards if entry.config in configs]
+
+
+def _add_images(
+    directory: Path,
+    manifest: ReleaseManifest,
+    workspace: Workspace,
+    config: BuildConfig,
+    progress: Progress,
+) -> Callable[[], Iterator[dict[str, Any]]]:
+    """Stores every image once; returns a way to read the provenance rows."""
+
+    def provenance() -> Iterator[dict[str, Any]]:
+        for entry in manifest.shards:
+            if entry.config == "provenance":
+                yield from read_records(directory / entry.path)
+
+    facts: dict[str, tuple[str, str, str]] = {}
+    for row in provenance():
+        for image in row["images"]:
+            facts[image["sha256"]] = (image["group"], image["licence"], image["source"])
+    done = 0
+    with ImageStore(workspace.images_dir, config.images) as store:
+        for entry in _sample_shards(manifest):
+            with store.batch():
+                for record in read_records(
+                    directory / entry.path, ["query_image", "positive_image", "negative_images"]
+                ):
+                    _store_images(store, record, facts)
+                    done += 1
+                    if done % _BATCH_ROWS == 0:
+                        progress("images", done, manifest.num_samples)
+    return provenance
+
+
+def _store_images(
+    store: ImageStore, record: dict[str, Any], facts: dict[str, tuple[str, str, str]]
+) -> None:
+    for image in (record["query_image"], record["positive_image"], *record["negative_images"]):
+        if image is None:
+            continue
+        known = facts.pop(Path(image["path"]).stem, None)
+        if known is not None:
+            group, licence, source = known
+            store.add(image["bytes"], group=group, licence=licence, source=source)
+
+
+def _add_rows(
+    directory: Path,
+    manifest: ReleaseManifest,
+    workspace: Workspace,
+    events: list[ReviewEvent],
+    provenance: Callable[[], Iterator[dict[str, Any]]],
+    progress: Progress,
+) -> None:
+    seals: dict[str, set[str]] = {}
+    for event in events:
+        if event.edits is not None:
+            seals.setdefault(event.sample_id, set()).add(event.content_hash)
+    with Ledger(workspace.ledger_path, create=True) as ledger:
+        index = 0
+        for entry in _sample_shards(manifest):
+            with ledger.transaction():
+                for position, record in enumerate(read_records(directory / entry.path)):
+                    sample, _ = parse_record(record, shard=entry.path, row_index=position)
+                    ledger.db.execute(
+                        "INSERT INTO outcome (job_id, round, idx, task_type, modality, language, "
+                        "sample_id, sample) VALUES (?,?,?,?,?,?,?,?)",
+                        (
+                            *(_job_id(sample.id), _PULLED_ROUND, index),
+                            *(sample.task_type, sample.modality, sample.language, sample.id),
+                            orjson.dumps(sample.model_dump(mode="json")),
+                        ),
+                    )
+                    index += 1
+            progress("rows", index, manifest.num_samples)
+        done = 0
+        for batch in _batches(provenance()):
+            with ledger.transaction():
+                for row in batch:
+                    _add_provenance(ledger, row, seals)
+            done += len(batch)
+            progress("provenance", done, manifest.num_samples)
+
+
+def _job_id(sample_id: str) -> str:
+    return f"pulled-{sample_id}"
+
+
+def _add_provenance(ledger: Ledger, row: dict[str, Any], seals: dict[str, set[str]]) -> None:
+    provenance = Provenance.model_validate(row)
+    job_id = _job_id(provenance.id)
+    ledger.db.execute(
+        "UPDATE outcome SET provenance = ?, request_hash = ? WHERE job_id = ?",
+        (
+            orjson.dumps(provenance.model_dump(mode="json")),
+            provenance.request_hash,
+            job_id,
+        ),
+    )
+    if provenance.id in seals:
+        found = ledger.db.execute("SELECT sample FROM outcome WHERE job_id = ?", (job_id,))
+        original = before_edits(found.fetchone()[0], provenance, seals[provenance.id])
+        if original is not None:
+            ledger.db.execute("UPDATE outcome SET sample = ? WHERE job_id = ?", (original, job_id))
+
+
+def before_edits(sample: bytes, provenance: Provenance, seals: set[str]) -> bytes | None:
+    """The row as the teacher left it, if that is what a reviewer's edit was made on.
+
+    The teacher's last texts are its provenance's `revision`; their content
+    hash proves that nothing else was changed.
+    """
+    row: dict[str, Any] = orjson.loads(sample)
+    revision = provenance.revision
+    row |= {
+        "instruction": revision.instruction,
+        "query_text": revision.query_text,
+        "positive_text": revision.positive_text,
+    }
+    if len(row["negative_texts"]) == 1:
+        row["negative_texts"] = [revision.negative_text]
+    if content_hash({name: row[name] for name in CONTENT_FIELDS}) not in seals:
+        return None
+    return orjson.dumps(Sample.model_validate(row).model_dump(mode="json"))
+
+
+def _save_origin(
+    directory: Path, workspace: Workspace, repo: DatasetRepo, version: Version
+) -> None:
+    quality = orjson.loads((directory / "quality.json").read_bytes())
+    origin = {
+        "version": str(version),
+        "where": f"{repo.repo_id} version {version}",
+        "drops": quality["drops"]["generation"],
+    }
+    path = workspace.root / ORIGIN_NAME
+    path.write_bytes(orjson.dumps(origin, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _BATCH_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,270 @@
+"""A dataset repository on a Hub: its head, its version tags, its files, its manifests."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from builder.publish.errors import AccessError, PublishError, in_words
+from builder.release.versions import Version
+from schemas.manifest import MANIFEST_NAME, ReleaseManifest, parse_manifest
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub.hf_api import GitCommitInfo
+
+_BRANCH = "main"
+_TYPE = "dataset"
+_DEFAULT_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of a commit; `sha256` is known of large files only, `blob_id` is git's."""
+
+    path: str
+    num_bytes: int
+    blob_id: str
+    sha256: str | None
+
+    def holds(self, path: Path, sha256: str) -> bool:
+        """Whether it has the bytes of a local file whose sha256 is known."""
+        if self.sha256 is not None:
+            return self.sha256 == sha256
+        return self.blob_id == git_blob_id(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """Where a repository stands: head of main, and commit of every version tag."""
+
+    head: str | None
+    tags: dict[Version, str]
+
+
+@dataclass
+class DatasetRepo:
+    """One repository, spoken to through the official client.
+
+    Args:
+        repo_id: OWNER/NAME.
+        endpoint: Address of the Hub; the client's own setting when None.
+        token: Token; what the environment or `hf auth login` gives when None.
+        cache_dir: Where downloads are kept; the client's own place when None.
+    """
+
+    repo_id: str
+    endpoint: str | None = None
+    token: str | None = None
+    cache_dir: Path | None = None
+    _manifests: dict[str, bytes | None] = field(default_factory=dict)
+
+    @cached_property
+    def api(self) -> "HfApi":
+        from huggingface_hub import HfApi
+
+        return HfApi(endpoint=self.endpoint, token=self.token, library_name="polyscene")
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """Errors of the client inside become ours."""
+        with in_words(self.repo_id, self.api.endpoint):
+            yield
+
+    def ensure(self, *, private: bool) -> None:
+        """Makes the repository if it is not there; leaves an existing one's visibility alone."""
+        with self.speaking():
+            self.api.create_repo(
+                self.repo_id, repo_type=_TYPE, private=private or None, exist_ok=True
+            )
+
+    def refs(self) -> Refs:
+        """Head and version tags, read afresh."""
+        with self.speaking():
+            found = self.api.list_repo_refs(self.repo_id, repo_type=_TYPE)
+        heads = [branch.target_commit for branch in found.branches if branch.name == _BRANCH]
+        tags = {
+            Version.parse(tag.name): tag.target_commit
+            for tag in found.tags
+            if Version.is_tag(tag.name)
+        }
+        return Refs(heads[0] if heads else None, tags)
+
+    def commit_of(self, version: Version) -> str:
+        """Commit of a version's tag.
+
+        Raises:
+            PublishError: There is no such tag; names those that are.
+        """
+        tags = self.refs().tags
+        if version not in tags:
+            there = ", ".join(map(str, sorted(tags))) or "none"
+            raise PublishError(f"{self.repo_id}: no version {version} there (there: {there}).")
+        return tags[version]
+
+    def files(self, commit: str) -> dict[str, RemoteFile]:
+        """Every file of a commit, by path."""
+        from huggingface_hub.hf_api import RepoFile
+
+        with self.speaking():
+            entries = self.api.list_repo_tree(
+                self.repo_id, repo_type=_TYPE, revision=commit, recursive=True
+            )
+            return {
+                entry.path: RemoteFile(
+                    entry.path, entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else None
+                )
+                for entry in entries
+                if isinstance(entry, RepoFile)
+            }
+
+    def commits(self) -> "list[GitCommitInfo]":
+        """Commits of main, the latest first."""
+        with self.speaking():
+            return self.api.list_repo_commits(self.repo_id, repo_type=_TYPE, revision=_BRANCH)
+
+    def manifest_bytes(self, commit: str) -> bytes | None:
+        """`manifest.json` of a commit as it stands; None when it has none."""
+        from huggingface_hub.errors import EntryNotFoundError
+
+        if commit not in self._manifests:
+            with self.speaking():
+                try:
+                    path = self.api.hf_hub_download(
+                        self.repo_id,
+                        MANIFEST_NAME,
+                        repo_type=_TYPE,
+                        revision=commit,
+                        cache_dir=self.cache_dir,
+                    )
+                    self._manifests[commit] = Path(path).read_bytes()
+                except EntryNotFoundError:
+                    self._manifests[commit] = None
+        return self._manifests[commit]
+
+    def manifest(self, commit: str) -> ReleaseManifest:
+        """The manifest of a commit.
+
+        Raises:
+            PublishError: It has none, so it is no version of ours.
+        """
+        content = self.manifest_bytes(commit)
+        if content is None:
+            raise PublishError(
+                f"{self.repo_id}: commit {commit[:8]} has no {MANIFEST_NAME}; "
+                "it was not published by this program."
+            )
+        try:
+            loaded = orjson.loads(content)
+        except orjson.JSONDecodeError as exc:
+            raise PublishError(
+                f"{self.repo_id}: {MANIFEST_NAME} of commit {commit[:8]} is not JSON. Roll back "
+                "to an earlier version."
+            ) from exc
+        return parse_manifest(loaded, f"{self.repo_id}@{commit[:8]}/{MANIFEST_NAME}")
+
+    def preupload(self, additions: "Sequence[CommitOperationAdd]") -> None:
+        """Uploads large files ahead of the commit that will name them."""
+        with self.speaking(), self._transport():
+            self.api.preupload_lfs_files(
+                self.repo_id, additions, repo_type=_TYPE, revision=_BRANCH, free_memory=False
+            )
+
+    def commit(self, operations: Sequence[Any], title: str, parent: str | None) -> str:
+        """Makes one commit on main, if main still stands at `parent`; returns its id."""
+        with self.speaking(), self._transport():
+            made = self.api.create_commit(
+                self.repo_id,
+                list(operations),
+                commit_message=title,
+                repo_type=_TYPE,
+                revision=_BRANCH,
+                parent_commit=parent,
+            )
+        return made.oid
+
+    def tag(self, version: Version, commit: str, message: str) -> None:
+        """Sets a version's tag."""
+        with self.speaking():
+            self.api.create_tag(
+                self.repo_id,
+                repo_type=_TYPE,
+                tag=version.tag,
+                revision=commit,
+                tag_message=message,
+            )
+
+    def file_system(self):
+        """The Hub as a file system, for reading parts of files."""
+        from huggingface_hub import HfFileSystem
+
+        return HfFileSystem(endpoint=self.endpoint, token=self.token, skip_instance_cache=True)
+
+    @cached_property
+    def has_xet(self) -> bool:
+        """Whether the Hub takes uploads by Xet; the client does not fall back by itself."""
+        from huggingface_hub.utils import build_hf_headers, get_session
+
+        address = f"{self.api.endpoint}/api/datasets/{self.repo_id}/xet-write-token/{_BRANCH}"
+        with self.speaking():
+            headers = build_hf_headers(token=self.api.token, library_name="polyscene")
+            return get_session().get(address, headers=headers).status_code == 200
+
+    @contextmanager
+    def _transport(self) -> Iterator[None]:
+        """Plain uploads while the Hub has no Xet."""
+        from huggingface_hub import constants
+
+        before = constants.HF_HUB_DISABLE_XET
+        if not before and not self.has_xet:
+            constants.HF_HUB_DISABLE_XET = True
+        try:
+            yield
+        finally:
+            constants.HF_HUB_DISABLE_XET = before
+
+
+def git_blob_id(path: Path) -> str:
+    """Git's id of a file's content, which the Hub gives for small files."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    digest.update(f"blob {path.stat().st_size}\0".encode())
+    digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def limit_waiting(timeout_s: float = _DEFAULT_TIMEOUT_S) -> None:
+    """Gives every request of the official client a time limit, which by itself it has not.
+
+    Args:
+        timeout_s: Longest silence of the server, in seconds; a slow upload is not silence.
+    """
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils import httpx
+    from huggingface_hub.utils._http import default_client_factory
+
+    def client() -> Any:
+        made = default_client_factory()
+        made.timeout = httpx.Timeout(timeout_s, connect=min(15.0, timeout_s))
+        return made
+
+    set_client_factory(client)
+
+
+def parse_address(text: str) -> tuple[str, Version]:
+    """OWNER/NAME and version of `OWNER/NAME@X.Y.Z`.
+
+    Raises:
+        PublishError: It is not of that form.
+    """
+    repo_id, mark, version = text.partition("@")
+    if not mark or repo_id.count("/") != 1:
+        raise PublishError(f'"{text}" names no published version. Write OWNER/NAME@X.Y.Z.')
+    return repo_id, Version.parse(version)
+
+
+__all__ = ["AccessError", "DatasetRepo", "Refs", "RemoteFile", "limit_waiting", "parse_address"]

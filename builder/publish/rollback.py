@@ -1,0 +1,180 @@
+"""Goes back to an earlier version by going forward: a new version with the old one's files.
+
+History is never rewritten. The new commit's tree equals the old tag's in every
+file but `manifest.json`, which says so: its `version` is new, `restored_from`
+names the old one. The card and the changelog stay those of the version that
+was restored, since they describe these very rows. No data moves: the Hub is
+told to put the old files back.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from builder.publish.errors import ConflictError, PublishError
+from builder.publish.publish import (
+    commit_title,
+    find_commit,
+    managed,
+    persistently,
+    set_tag,
+)
+from builder.publish.repo import DatasetRepo
+from builder.publish.verify import manifest_entries, verify_release
+from builder.release.versions import Version
+from schemas.manifest import MANIFEST_NAME, ReleaseManifest
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The new version, what it restores, and whether this call made it."""
+
+    version: Version
+    restored: Version
+    commit: str
+    made_commit: bool
+    made_tag: bool
+    manifest: ReleaseManifest
+
+
+def rollback(
+    repo: DatasetRepo,
+    wanted: Version,
+    *,
+    attempts: int = 4,
+    sleep: Callable[[float], None] = time.sleep,
+) -> RolledBack:
+    """Makes an earlier version the latest one again, under the next patch version.
+
+    Args:
+        repo: The repository.
+        wanted: The version to restore.
+        attempts: How often to try while the Hub is only unreachable.
+        sleep: Waits between attempts.
+
+    Raises:
+        PublishError: There is no such version, or it is the latest already.
+    """
+    return persistently(lambda: _rollback_once(repo, wanted), attempts=attempts, sleep=sleep)
+
+
+def restored_manifest(old: ReleaseManifest, version: Version, previous: Version) -> ReleaseManifest:
+    """The old manifest under a new version."""
+    restored = old.restored_from or old.version
+    line = f"Restores version {restored}: the same rows, card and shards, byte for byte."
+    return old.model_copy(
+        update={
+            "version": str(version),
+            "previous_version": str(previous),
+            "restored_from": restored,
+            "changelog": [line],
+        }
+    )
+
+
+def manifest_json(manifest: ReleaseManifest) -> bytes:
+    """The manifest as a release writes it."""
+    content = manifest.model_dump(mode="json")
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def materialise(result: RolledBack, releases_dir: Path) -> Path | None:
+    """Puts the new version beside the others of a workspace that has the old one."""
+    source, target = releases_dir / str(result.restored), releases_dir / str(result.version)
+    if not (source / MANIFEST_NAME).exists() or target.exists():
+        return None
+    verify_release(source)
+    staging = releases_dir / f".building-{result.version}"
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(source, staging, copy_function=_link)
+    (staging / MANIFEST_NAME).unlink()
+    (staging / MANIFEST_NAME).write_bytes(manifest_json(result.manifest))
+    staging.rename(target)
+    return target
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _rollback_once(repo: DatasetRepo, wanted: Version) -> RolledBack:
+    refs = repo.refs()
+    old_commit = repo.commit_of(wanted)
+    assert refs.head is not None, "a repository with a tag has a head"
+    latest = max(refs.tags)
+    old = repo.manifest(old_commit)
+    newest = repo.manifest(refs.tags[latest])
+    if _same_files(newest, old):
+        if latest != wanted and newest.restored_from == (old.restored_from or old.version):
+            return RolledBack(latest, wanted, refs.tags[latest], False, False, newest)
+        raise PublishError(
+            f"{repo.repo_id}: version {latest}, the latest, already holds what {wanted} holds."
+        )
+    version = latest.bumped("patch")
+    manifest = restored_manifest(old, version, latest)
+    content = manifest_json(manifest)
+    commit = find_commit(repo, refs, manifest, content)
+    made_commit = False
+    if commit is None:
+        try:
+            commit = repo.commit(
+                _operations(repo, refs.head, old_commit, old, content),
+                commit_title(manifest),
+                refs.head,
+            )
+            made_commit = True
+        except ConflictError:
+            commit = find_commit(repo, repo.refs(), manifest, content)
+            if commit is None:
+                raise
+    _check_equal(repo, old_commit, commit, old)
+    made_tag = set_tag(repo, version, commit, commit_title(manifest))
+    return RolledBack(version, wanted, commit, made_commit, made_tag, manifest)
+
+
+def _same_files(one: ReleaseManifest, other: ReleaseManifest) -> bool:
+    def content(manifest: ReleaseManifest) -> dict[str, str]:
+        return {path: entry.sha256 for path, entry in manifest_entries(manifest).items()}
+
+    return content(one) == content(other)
+
+
+def _operations(
+    repo: DatasetRepo, head: str, old_commit: str, old: ReleaseManifest, content: bytes
+) -> list[object]:
+    from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
+
+    there, then = repo.files(head), repo.files(old_commit)
+    wanted = set(manifest_entries(old))
+    head_content = repo.manifest_bytes(head)
+    now = repo.manifest(head) if head_content is not None else None
+    operations: list[object] = [
+        CommitOperationCopy(path, path, src_revision=old_commit)
+        for path in sorted(wanted)
+        if path not in there or there[path].blob_id != then[path].blob_id
+    ]
+    operations += [
+        CommitOperationDelete(path, is_folder=False)
+        for path in sorted(managed(there, now) - wanted - {MANIFEST_NAME})
+    ]
+    operations.append(CommitOperationAdd(MANIFEST_NAME, content))
+    return operations
+
+
+def _check_equal(repo: DatasetRepo, old_commit: str, new_commit: str, old: ReleaseManifest) -> None:
+    """Makes sure the new commit holds every file of the old version before it is tagged."""
+    then, now = repo.files(old_commit), repo.files(new_commit)
+    for path in manifest_entries(old):
+        if path not in now or now[path].blob_id != then[path].blob_id:
+            raise PublishError(
+                f"{repo.repo_id}: commit {new_commit[:8]} has another {path} than version "
+                f"{old.version}. It was not tagged; run the same command again."
+            )

@@ -1,0 +1,45 @@
+"""Finds a version to compare: in the workspace, in a directory, or on a Hub."""
+
+from pathlib import Path
+
+from builder.publish.repo import DatasetRepo, parse_address
+from builder.release.changelog import local_side
+from builder.release.compare import Side
+from builder.release.versions import find_release
+from schemas.manifest import MANIFEST_NAME, ShardEntry, read_manifest
+
+
+def find_side(text: str, releases_dir: Path, endpoint: str | None = None) -> Side:
+    """One side of a comparison.
+
+    Args:
+        text: A version of the workspace (0.2.0), a release directory, or OWNER/NAME@0.2.0.
+        releases_dir: Releases of the workspace.
+        endpoint: Address of the Hub; the client's own setting when None.
+
+    Raises:
+        PolysceneError: It is not there.
+    """
+    if (Path(text) / MANIFEST_NAME).exists():
+        return local_side(Path(text), read_manifest(Path(text)))
+    if "@" in text:
+        repo_id, version = parse_address(text)
+        return hub_side(DatasetRepo(repo_id, endpoint), repo_id, str(version))
+    directory = find_release(releases_dir, text)
+    return local_side(directory, read_manifest(directory))
+
+
+def hub_side(repo: DatasetRepo, repo_id: str, version: str) -> Side:
+    """A published version; of its shards only the columns asked for are fetched."""
+    from builder.release.versions import Version
+
+    commit = repo.commit_of(Version.parse(version))
+    file_system = repo.file_system()
+
+    def open_shard(entry: ShardEntry):
+        with repo.speaking():
+            return file_system.open(
+                f"datasets/{repo_id}@{commit}/{entry.path}", "rb", cache_type="none"
+            )
+
+    return Side(repo.manifest(commit), open_shard)
