@@ -106,7 +106,7 @@ def judge(
         named.append((identifier, opinion.top if opinion else None))
         if opinion is None:
             continue
-        if opinion.top in _group(declared):
+        if opinion.top in group_of(declared):
             return "confirmed", named
         opinions.append(opinion)
     return _weigh(opinions, declared, num_words), named
@@ -124,7 +124,7 @@ def _weigh(opinions: list[Opinion], declared: str, num_words: int) -> Finding:
     is_long = num_words >= _MIN_WORDS_ALONE
     if not ranking:
         return "contradicted" if reliable and is_long else "abstained"
-    accepted = _group(declared) | _TAKEN_FOR.get(declared, frozenset())
+    accepted = group_of(declared) | _TAKEN_FOR.get(declared, frozenset())
     best = max(ranking, key=lambda opinion: opinion.ranked[0][1])
     share = best.ranked[0][1]
     plausibility = max(opinion.share(accepted) for opinion in ranking)
@@ -148,7 +148,7 @@ def _only_known_to(reliable: Opinion, best: Opinion, declared: str) -> bool:
 
 
 @cache
-def _group(code: str) -> frozenset[str]:
+def group_of(code: str) -> frozenset[str]:
     """The languages that may stand for one another, `code` among them."""
     return next((group for group in _GROUPS if code in group), frozenset({code}))
 

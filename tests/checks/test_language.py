@@ -7,7 +7,7 @@ import pytest
 
 from builder.checks.candidate import Candidate
 from builder.checks.identify import IdentifierMissing, _langdetect, identify, languages_of
-from builder.checks.language import LanguageReport, _group, check_language, judge
+from builder.checks.language import LanguageReport, check_language, group_of, judge
 from builder.checks.normal_form import CHARS_A_WORD, count_words
 from builder.checks.scripts import has_wrong_script
 from builder.config import ChecksConfig
@@ -52,7 +52,7 @@ def test_wrong_language_of_the_same_script_is_found(num_words: int, least: float
     """Every pair of languages that share a script and are not one group."""
     found: Counter[bool] = Counter()
     for actual, pair in load_sentences().items():
-        for declared in LANGUAGES.keys() - _group(actual):
+        for declared in LANGUAGES.keys() - group_of(actual):
             shared = set(LANGUAGES[declared].scripts) & set(LANGUAGES[actual].scripts)
             for text in pair if shared else ():
                 if has_wrong_script(text, LANGUAGES[declared]):

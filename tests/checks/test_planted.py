@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from builder.checks import check_revision
-from builder.checks.language import _group
+from builder.checks.language import group_of
 from builder.config import ChecksConfig
 from schemas.sample import Draft
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
@@ -34,7 +34,7 @@ def sound_row(rng: Random) -> tuple[str, Draft]:
 
 
 def other_sentence(language: str, rng: Random) -> str:
-    others = [code for code in LANGUAGES if code not in _group(language)]
+    others = [code for code in LANGUAGES if code not in group_of(language)]
     return rng.choice(load_sentences()[rng.choice(others)])
 
 
