@@ -1,0 +1,110 @@
+"""Starting: accounts, addresses, one process a folder, and what is logged."""
+
+import json
+import logging
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from builder.local_hub import HubStartError, serve
+from builder.local_hub.server import is_loopback
+from tests.hub_server import RunningHub
+from tests.local_hub.conftest import PART_BYTES, Caller
+
+START = """
+import sys
+from pathlib import Path
+from builder.local_hub import serve
+serve(Path(sys.argv[1]), port=0)
+"""
+
+
+@contextmanager
+def started(root: Path, tokens: str | None = None) -> Iterator[list[str]]:
+    """Start a Hub as a user would and yield the lines it prints, up to its address."""
+    environment = {k: v for k, v in os.environ.items() if k != "HUB_TOKENS"}
+    if tokens is not None:
+        environment["HUB_TOKENS"] = tokens
+    command = [sys.executable, "-c", START, str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or "HF_ENDPOINT=" not in lines[-1]:
+            line = process.stdout.readline()
+            assert line, "the Hub did not start"
+            lines.append(line.strip())
+        try:
+            yield lines
+        finally:
+            process.terminate()
+
+
+def value(lines: list[str], name: str) -> str:
+    (line,) = (line for line in lines if f"{name}=" in line)
+    return line.split("=", 1)[1]
+
+
+def test_first_start_makes_one_token_and_shows_it_once(tmp_path: Path) -> None:
+    root = tmp_path / "hub"
+    with started(root) as lines:
+        token, url = value(lines, "HF_TOKEN"), value(lines, "HF_ENDPOINT")
+        with Caller(url, token) as caller:
+            assert caller.get("/api/whoami-v2").json()["name"] == "demo"
+            caller.create("kept")
+        with pytest.raises(HubStartError, match="another process"):
+            serve(root, port=0)
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert not any(token.encode() in path.read_bytes() for path in files)
+    assert stat.S_IMODE((root / "accounts.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((root / "signing-key").stat().st_mode) == 0o600
+    with started(root) as lines:
+        assert token not in "".join(lines)
+        assert "HF_TOKEN" not in "".join(lines)
+        assert "not for production" in "".join(lines)
+        with Caller(value(lines, "HF_ENDPOINT"), token) as caller:
+            assert caller.get("/api/datasets/demo/kept").status_code == 200
+
+
+def test_accounts_come_from_the_environment(tmp_path: Path) -> None:
+    tokens = json.dumps({"hub_ann": ["ann", "write"]})
+    with started(tmp_path / "hub", tokens) as lines:
+        assert "hub_ann" not in "".join(lines)
+        with Caller(value(lines, "HF_ENDPOINT"), "hub_ann") as caller:
+            assert caller.get("/api/whoami-v2").json()["name"] == "ann"
+    assert not (tmp_path / "hub" / "accounts.json").exists()
+
+
+def test_listens_beyond_this_machine_only_with_accounts_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HUB_TOKENS", raising=False)
+    for host in ("0.0.0.0", "::"):
+        with pytest.raises(HubStartError, match="HUB_TOKENS"):
+            serve(tmp_path / "hub", host=host, port=0)
+    monkeypatch.setenv("HUB_TOKENS", '{"t0ken": 1}')
+    with pytest.raises(HubStartError) as error:
+        serve(tmp_path / "hub", port=0)
+    assert "t0ken" not in str(error.value)
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("localhost")
+    assert not (tmp_path / "hub").exists()
+
+
+def test_log_names_requests_but_neither_tokens_nor_tickets(
+    hub: RunningHub, owner: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    repo = owner.create("logged")
+    owner.upload_lfs(repo, b"content")
+    owner.lfs_action(repo, "c" * 64, PART_BYTES * 2, ("multipart",))
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith(("builder", "uvicorn.e"))]
+    assert any(line.startswith("PUT /lfs/object 200") for line in ours)
+    token = owner.client.headers["Authorization"].split()[1]
+    assert not any(word in line for line in ours for word in ("ticket", token))
+    assert not logging.getLogger("uvicorn.access").propagate, "it would log whole addresses"
