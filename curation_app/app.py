@@ -40,6 +40,7 @@ def create_app(desk: ReviewDesk, *, host: str, default_reviewer: str | None) -> 
         app,
         review.build(desk, default_reviewer),
         path="/",
+        app_kwargs={"openapi_url": None},
         theme=_theme(gr),
         head='<link rel="stylesheet" href="/ui/review.css">',
         footer_links=[],

@@ -1,0 +1,346 @@
+"""The review page in a real Chromium, on the real server."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from curation_app.dataset import VersionDataset
+from curation_app.store import ReviewStore
+from schemas.review import ReviewEvent
+from tests.curation_app.conftest import HOSTILE
+from tests.curation_app.running_app import RunningApp
+
+pytest.importorskip("gradio", reason="the review pages need the extra `app`")
+playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it to run browser tests"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=as_root)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser) -> Iterator:
+    """A page of its own; a request that leaves loopback or an error in the page fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    foreign, errors = [], []
+
+    def note(request) -> None:
+        host = urlsplit(request.url).hostname
+        if urlsplit(request.url).scheme in ("http", "https", "ws") and host != "127.0.0.1":
+            foreign.append(request.url)
+
+    page.on("request", note)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(dialog.message) or dialog.dismiss())
+    yield page
+    context.close()
+    assert (foreign, errors) == ([], [])
+
+
+def show(page, app: RunningApp, query: str = "") -> None:
+    page.goto(app.url + query)
+    ready(page)
+
+
+def ready(page) -> None:
+    page.wait_for_selector('.ps[data-mode="reading"]')
+
+
+def wait_saved(page, words: str) -> None:
+    page.wait_for_function(
+        "words => document.querySelector('.ps-status-text').textContent.includes(words)", arg=words
+    )
+    ready(page)
+
+
+def shown_id(page) -> str:
+    return page.evaluate("new URL(location.href).searchParams.get('sample')")
+
+
+def events_of(app: RunningApp, sample_id: str) -> list[ReviewEvent]:
+    with ReviewStore(app.store) as store:
+        return store.events_of(sample_id)
+
+
+def test_a_sample_stands_side_by_side_with_right_to_left_text_right(page, app: RunningApp) -> None:
+    show(page, app, "?language=ar&modality=IT->IT&status=all")
+    sides = page.eval_on_selector_all(
+        ".ps-side",
+        """sides => sides.map(side => {
+          const text = side.querySelector(".ps-text"), style = getComputedStyle(text);
+          const range = document.createRange();
+          range.selectNodeContents(text);
+          const ink = range.getBoundingClientRect(), box = text.getBoundingClientRect();
+          const place = side.getBoundingClientRect();
+          return {title: side.querySelector("h3").firstChild.textContent, top: place.top,
+            left: place.left, lang: text.parentElement.lang, direction: style.direction,
+            bidi: style.unicodeBidi, fromRight: box.right - ink.right,
+            fromLeft: ink.left - box.left};
+        })""",
+    )
+    assert [side["title"] for side in sides] == ["Query", "Positive", "Hard negative"]
+    assert len({side["top"] for side in sides}) == 1
+    assert sides[0]["left"] < sides[1]["left"] < sides[2]["left"]
+    for side in sides:
+        assert (side["lang"], side["direction"], side["bidi"]) == ("ar", "rtl", "plaintext")
+        assert side["fromRight"] < 2 < 40 < side["fromLeft"]
+    instruction = page.locator("[data-slot=instruction] .ps-text")
+    assert instruction.evaluate("text => getComputedStyle(text).direction") == "ltr"
+    page.wait_for_function("document.querySelectorAll('.ps-picture.ps-ready').length === 3")
+
+
+def test_a_key_accepts_and_the_verdict_is_on_disk_when_it_says_saved(page, app) -> None:
+    show(page, app, "?language=ja")
+    first = shown_id(page)
+    assert "relevance" not in page.content()
+    page.keyboard.press("a")
+    wait_saved(page, "Saved · accepted")
+    [event] = events_of(app, first)
+    assert (event.kind, event.verdict, event.reviewer) == ("verdict", "accept", "Noor")
+    assert event.dataset_version == "0.1.0" and event.ms_active is not None
+    assert shown_id(page) != first
+    assert page.locator(".ps-scores dd").first.text_content() == "5 of 5"
+    page.reload()
+    ready(page)
+    assert shown_id(page) != first
+    page.goto(app.url + "?language=ja")
+    ready(page)
+    assert shown_id(page) != first
+
+
+def test_reject_asks_for_reasons_and_keeps_the_note(page, app: RunningApp) -> None:
+    show(page, app, "?language=he")
+    sample = shown_id(page)
+    page.keyboard.press("r")
+    page.keyboard.press("Enter")
+    assert "at least one reason" in page.locator("[data-slot=why-hint]").text_content()
+    page.keyboard.press("1")
+    page.keyboard.press("4")
+    page.locator("[data-slot=note]").fill("ארץ")
+    page.locator("[data-slot=note]").press("Enter")
+    wait_saved(page, "Saved · rejected")
+    [event] = events_of(app, sample)
+    assert event.verdict == "reject" and event.note == "ארץ"
+    assert event.reasons == ("wrong_language", "positive_wrong")
+    assert event.facets == {"language": "reject", "alignment": "reject"}
+
+
+def test_an_edit_is_kept_and_typing_in_it_fires_no_key(page, app: RunningApp) -> None:
+    show(page, app, "?language=hi&modality=IT->IT")
+    sample = shown_id(page)
+    page.keyboard.press("e")
+    area = page.locator('[data-edits="query_text"]')
+    area.fill("")
+    area.press_sequentially("aresun नया")
+    page.reload()  # the draft outlives it
+    ready(page)
+    page.keyboard.press("e")
+    assert area.input_value() == "aresun नया"
+    page.locator('[data-edits="negative_texts.0"]').fill("‮x")
+    page.keyboard.press("Control+Enter")
+    wait_saved(page, "Saved · edited and accepted")
+    [event] = events_of(app, sample)
+    assert (event.kind, event.verdict) == ("edit", "accept")
+    assert event.edits is not None
+    assert event.edits.query_text == "aresun नया"
+    assert event.edits.negative_texts == ("‮x",)
+    assert event.edits.positive_text is None
+    page.goto(f"{app.url}?sample={sample}&status=all")
+    ready(page)
+    assert page.locator(".ps-query .ps-text").first.text_content() == "aresun नया"
+    assert "Edited by Noor" in page.locator(".ps-before summary").first.text_content()
+
+
+def test_an_edit_that_changes_nothing_or_empties_a_text_is_refused(page, app) -> None:
+    show(page, app, "?language=en&modality=IT->IT")
+    sample = shown_id(page)
+    page.keyboard.press("e")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=Nothing was changed")
+    page.locator('[data-edits="positive_text"]').fill("")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=`positive_text` is empty")
+    page.keyboard.press("Escape")
+    assert page.locator(".ps-area").count() == 0
+    assert events_of(app, sample) == []
+
+
+def test_skip_undo_and_next(page, app: RunningApp) -> None:
+    show(page, app, "?language=en")
+    first = shown_id(page)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"!location.search.includes('{first}')")
+    ready(page)
+    second = shown_id(page)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"location.search.includes('{first}')")
+    ready(page)
+    page.keyboard.press("s")
+    wait_saved(page, "Saved · skipped")
+    assert shown_id(page) == second
+    page.keyboard.press("u")
+    wait_saved(page, "Saved · taken back")
+    assert shown_id(page) == first
+    assert [event.kind for event in events_of(app, first)] == ["skip", "undo"]
+    page.keyboard.press("f")
+    page.locator("[data-slot=note]").fill("look again")
+    page.keyboard.press("Enter")
+    wait_saved(page, "Saved · flagged")
+    assert shown_id(page) == first
+    assert events_of(app, first)[-1].note == "look again"
+
+
+def test_keys_pressed_faster_than_the_server_answers_judge_nothing_unseen(page, app) -> None:
+    show(page, app, "?language=ar")
+    seen = shown_id(page)
+    before = len(app.events())
+    page.evaluate(
+        """() => { for (let press = 0; press < 5; press++) document.dispatchEvent(
+          new KeyboardEvent("keydown", {key: "a", code: "KeyA", bubbles: true, composed: true}))}"""
+    )
+    wait_saved(page, "Saved · accepted")
+    assert [event.sample_id for event in app.events()[before:]] == [seen]
+
+
+def test_hostile_texts_are_inert_and_unseen_characters_are_shown(page, app: RunningApp) -> None:
+    show(page, app, "?language=fr&status=all")
+    title = page.title()
+    texts = [page.locator(f".ps-{role} .ps-text") for role in ("query", "positive", "negative")]
+    assert texts[0].text_content() == HOSTILE[0]
+    assert texts[2].text_content() == HOSTILE[2]
+    chips = texts[1].locator(".ps-unseen").all_text_contents()
+    assert chips == ["RLO", "PDF", "ZWSP"]
+    assert "می\u200cخواهم" in texts[1].text_content()
+    page.keyboard.press("e")
+    assert page.locator('[data-edits="positive_text"]').input_value() == HOSTILE[1]
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(300)
+    assert page.title() == title and "owned" not in title
+    card = page.locator("[data-slot=card]")
+    assert card.locator("script, b, .ps-text img").count() == 0
+
+
+def test_a_broken_image_is_a_placeholder_and_cannot_be_accepted(page, app: RunningApp) -> None:
+    show(page, app, "?language=de&status=all")
+    page.wait_for_function("document.querySelectorAll('.ps-broken').length === 2")
+    page.wait_for_selector("text=Cannot be read: damaged, or not an image.")
+    page.keyboard.press("a")
+    page.wait_for_selector("text=An image is broken")
+    page.keyboard.press("r")
+    assert (
+        page.locator("[data-slot=reasons] input:checked").get_attribute("value") == "broken_image"
+    )
+    page.keyboard.press("Escape")
+
+
+def test_two_windows_cannot_overwrite_each_other(
+    browser, app: RunningApp, dataset: VersionDataset
+) -> None:
+    row = int(np.flatnonzero(dataset.matching(language="hi", modality="I->I"))[0])
+    sample = dataset.sample_id(row)
+    context = browser.new_context()
+    first, second = context.new_page(), context.new_page()
+    for page in (first, second):
+        show(page, app, f"?sample={sample}&status=all")
+    first.keyboard.press("a")
+    wait_saved(first, "Saved")
+    second.keyboard.press("s")
+    second.wait_for_selector("text=already decided in another window")
+    assert "You accepted this" in second.locator("[data-slot=own]").text_content()
+    assert [event.verdict for event in events_of(app, sample)] == ["accept"]
+    context.close()
+
+
+def test_a_verdict_the_server_did_not_take_is_said_unsaved_and_saved_once(
+    page, release: Path, tmp_path: Path
+) -> None:
+    app = RunningApp(release, tmp_path / "reviews.sqlite")
+    app.start()
+    try:
+        show(page, app, "?language=ar")
+        sample = shown_id(page)
+        app.kill()
+        page.keyboard.press("a")
+        page.wait_for_selector("text=Not saved")
+        assert app.events() == []
+        page.keyboard.press("a")  # refused while the first is on its way
+        app.start()
+        page.locator("[data-act=retry]").click()
+        wait_saved(page, "Saved · accepted")
+        assert [(event.sample_id, event.verdict) for event in app.events()] == [(sample, "accept")]
+        assert shown_id(page) != sample
+    finally:
+        app.stop()
+
+
+def test_a_verdict_left_unsent_is_sent_on_the_next_visit(
+    page, release: Path, tmp_path: Path
+) -> None:
+    app = RunningApp(release, tmp_path / "reviews.sqlite")
+    app.start()
+    try:
+        show(page, app, "?language=ja")
+        sample = shown_id(page)
+        app.kill()
+        page.keyboard.press("a")
+        page.wait_for_selector("text=Not saved")
+        app.start()
+        show(page, app)
+        wait_saved(page, "Saved · accepted")
+        assert [event.sample_id for event in app.events()] == [sample]
+    finally:
+        app.stop()
+
+
+def test_the_page_asks_for_a_name_once(page, release: Path, tmp_path: Path) -> None:
+    app = RunningApp(release, tmp_path / "reviews.sqlite", reviewer=None)
+    app.start()
+    try:
+        page.goto(app.url)
+        name = page.locator("[data-slot=name]")
+        name.wait_for()
+        page.keyboard.press("Escape")
+        assert name.is_visible()
+        name.fill(" نور ")
+        name.press("Enter")
+        page.wait_for_selector("[data-slot=card]:not([hidden])")
+        ready(page)
+        page.keyboard.press("a")
+        wait_saved(page, "Saved")
+        page.reload()
+        ready(page)
+        assert page.locator("[data-slot=reviewer]").text_content() == "نور"
+        assert [event.reviewer for event in app.events()] == ["نور"]
+    finally:
+        app.stop()
+
+
+def test_the_theme_follows_the_choice(page, app: RunningApp) -> None:
+    show(page, app)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.locator("[data-act=theme]").click()
+    assert page.evaluate(paper) != light
+    page.reload()
+    ready(page)
+    assert page.evaluate(paper) != light

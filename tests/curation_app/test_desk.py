@@ -1,0 +1,181 @@
+"""The desk shows the next row, keeps verdicts blind, and stores what fits the row."""
+
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation_app.dataset import VersionDataset, open_dataset
+from curation_app.decisions import Decision, DecisionError, edits_between
+from curation_app.desk import Filters, ReviewDesk
+from curation_app.progress import Progress
+from curation_app.store import AlreadyDecided, ReviewStore
+from schemas.errors import RowError
+from schemas.review import Edits, fold_events
+from tests.curation_app.tiny_release import tiny_samples, write_release
+
+ALL = Filters(status="all")
+_ids = count()
+
+
+@pytest.fixture
+def desk(dataset: VersionDataset, tmp_path: Path):
+    with ReviewStore(tmp_path / "reviews.sqlite") as store:
+        yield ReviewDesk(dataset, store, clock=lambda: datetime(2026, 11, 23, 10, 0, tzinfo=UTC))
+
+
+def decision(desk: ReviewDesk, row: int, kind: str = "verdict", **changes: object) -> Decision:
+    loaded = desk.dataset.load(row)
+    fields: dict[str, object] = {
+        "event_id": f"event-{next(_ids):06d}",
+        "sample_id": loaded.sample.id,
+        "content_hash": loaded.content_hash,
+        "kind": kind,
+        "verdict": "accept" if kind in ("verdict", "edit") else None,
+    }
+    return Decision.model_validate({**fields, **changes})
+
+
+def test_a_decided_row_is_not_shown_again(desk: ReviewDesk) -> None:
+    todo = Filters()
+    first = desk.find("Noor", todo)
+    assert first == 0
+    desk.decide("Noor", decision(desk, 0))
+    desk.decide("Noor", decision(desk, 1, kind="skip"))
+    assert desk.find("Noor", todo) == 2
+    assert desk.find("Noor", Filters(status="skipped")) == 1
+    assert desk.find("Ada", todo) == 1  # the skip was another's own
+    assert desk.find("Noor", todo, sample_id=desk.dataset.sample_id(31)) == 2
+    assert desk.find("Noor", todo, sample_id=desk.dataset.sample_id(2), step="previous") == 31
+    assert desk.find("Noor", Filters(language="ar", status="edited")) is None
+
+
+def test_the_card_holds_no_machine_scores_before_the_verdict(desk: ReviewDesk) -> None:
+    before = desk.view("Noor", ALL, 0)["card"]
+    assert before["scores"] is None and "relevance" not in str(before)
+    desk.decide("Noor", decision(desk, 0, verdict="reject", reasons=("answer_leak",)))
+    after = desk.view("Noor", ALL, 0)["card"]
+    assert after["scores"]["relevance"] == 5
+    assert after["own"]["reasons"] == ["answer_leak"]
+    assert desk.view("Ada", ALL, 0)["card"]["scores"] is None
+
+
+def test_undo_brings_the_row_back(desk: ReviewDesk) -> None:
+    desk.decide("Noor", decision(desk, 3))
+    assert desk.progress.counts().accepted == 1
+    undone = desk.undo("Noor", "undo-0001")
+    assert undone is not None and undone.sample_id == desk.dataset.sample_id(3)
+    assert desk.progress.counts().reviewed == 0
+    assert desk.progress.state(3) is None
+    assert desk.undo("Noor", "undo-0002") is None
+
+
+def test_a_later_verdict_replaces_an_earlier_one_only_when_it_was_seen(desk: ReviewDesk) -> None:
+    first = desk.decide("Noor", decision(desk, 0), seen="")
+    with pytest.raises(AlreadyDecided):
+        desk.decide("Noor", decision(desk, 0, verdict="reject"), seen="")
+    desk.decide("Noor", decision(desk, 0, verdict="reject"), seen=first.event_id)
+    assert desk.progress.counts().rejected == 1
+
+
+def test_a_decision_on_other_content_is_refused(desk: ReviewDesk) -> None:
+    with pytest.raises(DecisionError, match="it changed since it was looked at"):
+        desk.decide("Noor", decision(desk, 0, content_hash="0" * 64))
+    with pytest.raises(RowError, match="not in version"):
+        desk.decide("Noor", decision(desk, 0, sample_id="f" * 24))
+    assert desk.store.last_seq == 0
+
+
+def test_edits_accept_the_row_as_edited_and_must_leave_it_whole(desk: ReviewDesk) -> None:
+    row = int(np.flatnonzero(desk.dataset.matching(language="ar", modality="IT->IT"))[0])
+    sample = desk.dataset.load(row).sample
+    texts: dict[str, str | list[str]] = {
+        "instruction": sample.instruction,
+        "query_text": "نص جديد",
+        "positive_text": sample.positive_text or "",
+        "negative_texts": ["سلبي"],
+    }
+    edits = edits_between(sample, texts)
+    assert edits == Edits(query_text="نص جديد", negative_texts=("سلبي",))
+    stored = desk.decide("Noor", decision(desk, row, kind="edit", edits=edits))
+    assert (stored.kind, stored.verdict) == ("edit", "accept")
+    card = desk.view("Ada", ALL, row)["card"]
+    assert card["edited"]["by"] == "Noor"
+    assert card["edited"]["texts"]["query_text"] == "نص جديد"
+    assert desk.progress.counts().edited == 1
+    with pytest.raises(DecisionError, match="`query_text` is empty"):
+        edits_between(sample, {**texts, "query_text": ""})
+    image_only = desk.dataset.load(
+        int(np.flatnonzero(desk.dataset.matching(modality="I->I"))[0])
+    ).sample
+    with pytest.raises(DecisionError, match="`positive_text` does not fit"):
+        edits_between(image_only, {"positive_text": "a text it has no place for"})
+
+
+def test_reasons_are_a_closed_list_and_touch_facets(desk: ReviewDesk) -> None:
+    stored = desk.decide(
+        "Noor", decision(desk, 0, verdict="reject", reasons=("wrong_language", "unsafe_content"))
+    )
+    assert stored.facets == {"language": "reject", "safety": "reject"}
+    with pytest.raises(ValueError, match='no reason "boring"; one of wrong_language'):
+        decision(desk, 0, verdict="reject", reasons=("boring",))
+
+
+def test_verdicts_carry_over_to_a_version_whose_row_is_the_same(tmp_path: Path) -> None:
+    samples, images = tiny_samples()
+    kept, changed = samples[0], samples[8]
+    old = open_dataset(str(write_release(tmp_path / "old", samples, images, "0.1.0")))
+    others = [sample for sample in samples if sample.id != changed.id]
+    edited = changed.model_copy(update={"instruction": "Find something else."})
+    new = open_dataset(str(write_release(tmp_path / "new", [*others, edited], images, "0.2.0")))
+    with ReviewStore(tmp_path / "reviews.sqlite") as store:
+        desk = ReviewDesk(old, store)
+        for sample in (kept, changed):
+            row = old.row_of(sample.id)
+            assert row is not None
+            desk.decide("Noor", decision(desk, row))
+        later = Progress(new, store)
+        assert later.counts().accepted == 1
+        row = new.row_of(changed.id)
+        assert row is not None and later.state(row) is None
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    acts=st.lists(
+        st.tuples(
+            st.sampled_from(["Noor", "Ada", "Bo"]),
+            st.integers(0, 3),
+            st.sampled_from(["accept", "reject", "skip", "undo"]),
+            st.booleans(),
+        ),
+        max_size=25,
+    )
+)
+def test_kept_up_to_date_or_folded_at_once_the_state_is_the_same(
+    dataset: VersionDataset, tmp_path_factory: pytest.TempPathFactory, acts: list
+) -> None:
+    folder = tmp_path_factory.mktemp("fold")
+    with ReviewStore(folder / "reviews.sqlite") as store:
+        desk = ReviewDesk(dataset, store)
+        for reviewer, row, act, _ in acts:
+            if act == "undo":
+                desk.undo(reviewer, f"undo-{next(_ids):06d}")
+            elif act == "skip":
+                desk.decide(reviewer, decision(desk, row, kind="skip"))
+            else:
+                desk.decide(reviewer, decision(desk, row, verdict=act))
+        fresh = Progress(dataset, store)
+        states = fold_events(store.events())
+        for row in range(4):
+            expected = states.get((dataset.sample_id(row), dataset.load(row).content_hash))
+            assert desk.progress.state(row) == fresh.state(row) == expected
+        for status in ("unreviewed", "skipped", "accepted", "rejected"):
+            for reviewer in ("Noor", "Ada"):
+                assert np.array_equal(
+                    desk.progress.matching(status, reviewer), fresh.matching(status, reviewer)
+                )

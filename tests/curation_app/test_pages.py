@@ -1,0 +1,122 @@
+"""What the server answers: inert content, thumbnails, and nothing to foreign pages."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from curation_app.dataset import VersionDataset
+from curation_app.desk import Filters, ReviewDesk
+from curation_app.identity import reviewer_name, reviewer_of
+from curation_app.store import ReviewStore
+from tests.curation_app.running_app import RunningApp
+
+pytest.importorskip("gradio", reason="the review pages need the extra `app`")
+
+
+def ask(
+    app: RunningApp, path: str, *, method: str = "GET", body: object = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(urlsplit(app.url).netloc, timeout=30)
+    payload = None if body is None else json.dumps(body)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    if payload is not None:
+        sent.setdefault("content-type", "application/json")
+    connection.request(method, path, payload, sent)
+    response = connection.getresponse()
+    answer = response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+    connection.close()
+    return answer
+
+
+def test_every_answer_carries_the_headers(app: RunningApp) -> None:
+    for path in ("/", "/ui/review.js", "/thumbnails/none/query/x.webp", "/nowhere"):
+        _, headers, _ = ask(app, path)
+        assert "script-src 'self' 'unsafe-eval';" in headers["content-security-policy"]
+        assert "connect-src 'self'" in headers["content-security-policy"]
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_thumbnails_are_webp_whatever_the_dataset_says(
+    app: RunningApp, dataset: VersionDataset, tmp_path: Path
+) -> None:
+    with ReviewStore(tmp_path / "other.sqlite") as store:
+        desk = ReviewDesk(dataset, store)
+        row = int(np.flatnonzero(dataset.matching(language="ar", modality="I->I"))[0])
+        sides = desk.view("Noor", Filters(), row)["card"]["sides"]
+        for side in sides:
+            status, headers, data = ask(app, "/" + side["image"])
+            assert (status, headers["content-type"]) == (200, "image/webp")
+            assert "immutable" in headers["cache-control"]
+            assert data[8:12] == b"WEBP"
+        broken = int(np.flatnonzero(dataset.matching(language="de"))[0])
+        side = desk.view("Noor", Filters(), broken)["card"]["sides"][0]
+    status, headers, data = ask(app, "/" + side["image"])
+    assert status == 415 and headers["content-type"].startswith("text/plain")
+    assert b"Cannot be read" in data
+    assert ask(app, "/thumbnails/none/query/x.webp")[0] == 404
+
+
+def test_foreign_pages_and_foreign_names_are_refused(app: RunningApp) -> None:
+    body = {"data": {}, "component_id": 1, "fn_name": "open_card", "session_hash": "x"}
+    path = "/gradio_api/component_server/"
+    refused = ask(app, path, method="POST", body=body, Origin="http://evil.example")
+    assert refused[0] == 403
+    assert ask(app, "/", Host="evil.example")[0] == 403
+    own = ask(app, path, method="POST", body=body, Origin=app.url.rstrip("/"))
+    assert own[0] != 403
+
+
+def test_no_endpoint_is_offered_and_no_file_is_taken(app: RunningApp) -> None:
+    _, _, data = ask(app, "/gradio_api/info")
+    assert json.loads(data) == {"named_endpoints": {}, "unnamed_endpoints": {}}
+    assert ask(app, "/monitoring")[0] in (401, 403, 404)
+    assert ask(app, "/openapi.json")[0] == 404
+    form = b"--x\r\nContent-Disposition: form-data; name=files; filename=a\r\n\r\nabc\r\n--x--\r\n"
+    connection = http.client.HTTPConnection(urlsplit(app.url).netloc, timeout=30)
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    connection.request("POST", "/gradio_api/upload", form, kind)
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_a_taken_port_is_one_clear_line(release: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "curation_app", "serve", "--dataset", str(release)]
+        command += ["--store", str(tmp_path / "r.sqlite"), "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"127.0.0.1:{port}: Address already in use" in done.stderr
+
+
+def test_the_server_ends_soon_when_told_to(release: Path, tmp_path: Path) -> None:
+    app = RunningApp(release, tmp_path / "reviews.sqlite")
+    app.start()
+    assert ask(app, "/")[0] == 200
+    assert app.stop() < 10
+
+
+def test_the_base_package_needs_no_gradio() -> None:
+    program = "import sys, curation_app, curation_app.cli; print('gradio' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ
+    )
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_reviewer_names_are_cleaned_or_refused() -> None:
+    assert reviewer_name("  Noor   al-Huda ") == "Noor al-Huda"
+    assert reviewer_name("\u202eNoor") is None
+    assert reviewer_name("x" * 81) is None
+    assert reviewer_of({"polyscene_reviewer": "%D9%86%D9%88%D8%B1"}, None) == "نور"
+    assert reviewer_of({}, "Ada") == "Ada"
+    assert reviewer_of({"polyscene_reviewer": "%20"}, None) is None
