@@ -43,9 +43,7 @@ def near_duplicate_negative(candidate: Candidate) -> str | None:
         return "near_duplicate_negative"
     if len(long) - len(short) <= 1 and _is_inflection(short, long):
         return "near_duplicate_negative"
-    if _essence(positive) == _essence(negative):
-        return "near_duplicate_negative"
-    return None
+    return "near_duplicate_negative" if _have_same_letters(positive, negative) else None
 
 
 def lopsided_negative(candidate: Candidate) -> str | None:
@@ -58,8 +56,16 @@ def lopsided_negative(candidate: Candidate) -> str | None:
     return "lopsided_negative" if is_lopsided else None
 
 
-def _essence(text: str) -> str:
-    return _SPACE_BUT_BETWEEN_DIGITS.sub("", _OPTIONAL_MARKS.sub("", text))
+def _have_same_letters(one: str, other: str) -> bool:
+    """Whether two texts differ in spaces and optional marks alone; `3 5` and `35` do not."""
+    if _without_marks(one).replace(" ", "") != _without_marks(other).replace(" ", ""):
+        return False
+    joined = (_SPACE_BUT_BETWEEN_DIGITS.sub("", _without_marks(text)) for text in (one, other))
+    return next(joined) == next(joined)
+
+
+def _without_marks(text: str) -> str:
+    return text if text.isascii() else _OPTIONAL_MARKS.sub("", text)
 
 
 def _is_inflection(short: str, long: str) -> bool:
