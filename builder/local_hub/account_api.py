@@ -11,6 +11,7 @@ from builder.local_hub.describe import describe_repo
 from builder.local_hub.errors import HubError, bad_request, sign_in_needed
 from builder.local_hub.history import DEFAULT_BRANCH, add_commit, move_branch, resolve
 from builder.local_hub.names import check_repo_name
+from builder.local_hub.pagination import requested_limit
 from builder.local_hub.repos import (
     RepoKind,
     check_may_write,
@@ -159,8 +160,7 @@ def list_all(call: Call) -> Response:
     sort = call.query.get("sort")
     if sort in ("lastModified", "createdAt"):
         found.sort(key=lambda description: description[sort], reverse=True)
-    limit = call.query.get("limit", "")
-    return JSONResponse(found[: int(limit)] if limit.isdecimal() else found)
+    return JSONResponse(found[: requested_limit(call)])
 
 
 def auth_check(call: Call) -> Response:

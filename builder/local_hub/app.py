@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from builder.local_hub import account_api, commits, history_api, lfs, pages, tree_api, xet
 from builder.local_hub.auth import Accounts
 from builder.local_hub.calls import Call, Handler, endpoint, upload_endpoint
-from builder.local_hub.errors import HubError, repo_not_found
+from builder.local_hub.errors import HubError, bad_request, repo_not_found
 from builder.local_hub.hub import Hub, Limits, open_hub
 from builder.local_hub.repos import RepoKind
 from builder.local_hub.resolve import resolve_file
@@ -50,8 +50,9 @@ def create_app(
         exception_handlers={
             HubError: _refuse,
             HTTPException: _refuse_http,
-            OSError: _refuse_full_disk,
-            sqlite3.OperationalError: _refuse_full_disk,
+            OSError: _refuse_for_storage,
+            sqlite3.OperationalError: _refuse_for_storage,
+            UnicodeEncodeError: _refuse_text,
             Exception: _fail,
         },
     )
@@ -142,11 +143,17 @@ def _refuse_http(_request: Request, error: Exception) -> Response:
     return HubError(error.status_code, error.detail).response()
 
 
-def _refuse_full_disk(_request: Request, error: Exception) -> Response:
+def _refuse_for_storage(_request: Request, error: Exception) -> Response:
     is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if not is_full and "disk is full" not in str(error):
-        raise error
-    return HubError(507, "The Hub's disk is full: free some space and try again").response()
+    if is_full or "disk is full" in str(error):
+        return HubError(507, "The Hub's disk is full: free some space and try again").response()
+    if "database is locked" in str(error):
+        return HubError(503, "The Hub is busy: try again").response()
+    raise error
+
+
+def _refuse_text(_request: Request, _error: Exception) -> Response:
+    return bad_request("The request holds half a character, a lone surrogate").response()
 
 
 def _fail(_request: Request, _error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """The YAML at the head of a README, the dataset's card."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,6 +13,7 @@ CARD_PATH = "README.md"
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)(?:\r?\n)?^---[ \t]*\r?$", re.S | re.M)
 _TAG_FIELDS = ("task_categories", "task_ids", "language", "license", "size_categories")
 MAX_CARD_CHARS = 4 << 20
+MAX_CARD_VALUES = 500_000
 
 # libyaml where it is there: a large card takes seconds without it.
 _Loader = cast(type[yaml.SafeLoader], getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -40,14 +42,14 @@ def parse_card(text: str) -> Card:
     if match is None:
         return Card(warnings=("empty or missing yaml metadata in repo card",))
     try:
-        value = yaml.load(match[1], Loader=_Loader)
+        value = _as_json(yaml.load(match[1], Loader=_Loader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return Card(errors=(f"invalid YAML: {_one_line(error)}",))
     if value is None:
         return Card(warnings=("empty or missing yaml metadata in repo card",))
     if not isinstance(value, dict):
         return Card(errors=('invalid YAML: the metadata must be a mapping, "name: value"',))
-    data = cast(dict[str, Any], _as_json(value))
+    data = cast(dict[str, Any], value)
     return Card(data, tuple(_wrong_fields(data)))
 
 
@@ -74,19 +76,29 @@ def _as_list(value: object) -> list[object]:
 
 
 def _as_json(value: object) -> object:
-    """Only what JSON can say: YAML also has dates, sets, bytes and non-string keys."""
-    if isinstance(value, dict):
-        items = cast(dict[object, object], value).items()
-        return {str(key): _as_json(item) for key, item in items}
-    if isinstance(value, list | tuple | set):
-        return [_as_json(item) for item in cast(list[object], value)]
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float) and value - value == 0:  # JSON has no NaN and no infinity
-        return value
-    return str(value)
+    """Only what JSON can say: YAML also has dates, sets, bytes and non-string keys.
+
+    Raises:
+        ValueError: If there are too many values, as a few lines of YAML can say by aliases.
+    """
+    budget = iter(range(MAX_CARD_VALUES))
+
+    def convert(value: object) -> object:
+        if next(budget, None) is None:
+            raise ValueError(f"more than {MAX_CARD_VALUES} values")
+        if isinstance(value, dict):
+            return {str(k): convert(v) for k, v in cast(dict[object, object], value).items()}
+        if isinstance(value, list | tuple | set):
+            return [convert(item) for item in cast(list[object], value)]
+        if isinstance(value, date | datetime):
+            return value.isoformat()
+        if value is None or isinstance(value, str | bool | int):
+            return value
+        if isinstance(value, float) and math.isfinite(value):  # JSON has no NaN, no infinity
+            return value
+        return str(value)
+
+    return convert(value)
 
 
 def _one_line(error: Exception) -> str:

@@ -20,15 +20,14 @@ def page_of(
         items: Everything, always in the same order.
         key: Names an item; the cursor is the key of the last item already sent.
     """
-    text = call.query.get("limit", "")
-    limit = min(int(text) if text.isdecimal() else 1 << 30, call.hub.limits.page_entries)
+    limit = min(requested_limit(call) or 1 << 30, call.hub.limits.page_entries)
     start = 0
     cursor = call.query.get("cursor")
     if cursor is not None:
         start = next((i + 1 for i, item in enumerate(items) if key(item) == cursor), -1)
         if start < 0:
             raise bad_request("The cursor does not belong to this listing: start again")
-    page = items[start : start + max(limit, 1)]
+    page = items[start : start + limit]
     if start + len(page) >= len(items):
         return page, {}
     query = [(k, v) for k, v in call.query.multi_items() if k != "cursor"]
@@ -36,3 +35,9 @@ def page_of(
     return page, {
         "Link": f'<{call.origin}{call.path}?{urlencode(query, quote_via=quote)}>; rel="next"'
     }
+
+
+def requested_limit(call: Call) -> int | None:
+    """The number of items that a request wants, `None` if it does not say."""
+    text = call.query.get("limit", "")
+    return (int(text[:9]) or None) if text.isdecimal() else None

@@ -142,6 +142,15 @@ def test_malformed_commits_are_refused_with_the_line(
     assert words in answer.json()["error"]
 
 
+def test_half_a_character_is_refused_wherever_it_stands(owner: Caller) -> None:
+    repo = owner.create("halves")
+    assert owner.commit(repo, put("a", b"1"), title="\ud800").status_code == 400
+    for body in ({"tag": "v1", "message": "\ud800"}, {"tag": "\ud800"}):
+        answer = owner.post(f"/api/datasets/{repo}/tag/main", content=json.dumps(body))
+        assert answer.status_code == 400
+    assert len(owner.get(f"/api/datasets/{repo}/commits/main").json()) == 1
+
+
 def test_file_and_folder_cannot_share_a_name(owner: Caller) -> None:
     repo = owner.create("clash")
     owner.commit(repo, put("a/b.txt", b"1"), put("c.txt", b"2"))

@@ -198,6 +198,13 @@ def test_card_is_parsed_for_tags_and_search(owner: Caller) -> None:
     assert owner.get("/api/datasets?filter=language:de").json() == []
 
 
+BOMB = (
+    "---\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]\n" for n in range(9))
+    + "---\n"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
@@ -208,6 +215,8 @@ def test_card_is_parsed_for_tags_and_search(owner: Caller) -> None:
         ("---\n- a\n---\n", 400, "mapping"),
         ("---\nlanguage: [1]\n---\n", 400, '"language"'),
         ("---\nconfigs: [{}]\n---\n", 400, "config_name"),
+        ("---\na: &a [*a]\n---\n", 400, "invalid YAML"),
+        (BOMB, 400, "500000 values"),
         ("---\n!!python/object/apply:os.system ['true']\n---\n", 400, "invalid YAML"),
     ],
 )
