@@ -140,8 +140,10 @@ def _fill(
     reviews = Reviews(inputs.events, config.release.min_reviews_to_reject)
     targets: dict[Slot, int] | None = None
     if config.release.trim_surplus:
-        targets = {(task, modality, code): num for (task, modality, code), num in
-                   targets_of(config).by_slot.items()}
+        targets = {
+            (task, modality, code): num
+            for (task, modality, code), num in targets_of(config).by_slot.items()
+        }
     rows = RowSource(inputs.kept(), reviews, share, targets)
     tally = Tally()
     shards = _write_shards(directory, inputs, rows, tally, layout, reusable, progress)

@@ -72,7 +72,7 @@ def croissant(
         "isLiveDataset": False,
         "distribution": [
             *(_file(entry) for entry in shards),
-            *(_file_set(config, shards) for config in configs),
+            *(_file_set(config) for config in configs),
         ],
         "recordSet": [_record_set(config) for config in configs],
     }
@@ -90,12 +90,12 @@ def _file(entry: ShardEntry) -> dict[str, Any]:
     }
 
 
-def _file_set(config: str, shards: Sequence[ShardEntry]) -> dict[str, Any]:
+def _file_set(config: str) -> dict[str, Any]:
+    # Without `containedIn` the files are looked for beside croissant.json, where they lie.
     return {
         "@type": "cr:FileSet",
         "@id": f"{config}-files",
         "name": f"{config}-files",
-        "containedIn": [{"@id": entry.path} for entry in shards if entry.config == config],
         "encodingFormat": _PARQUET,
         "includes": f"data/{config}/*.parquet",
     }

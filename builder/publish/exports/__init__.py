@@ -2,7 +2,7 @@
 
 from builder.publish.exports.mme5 import export_mme5
 from builder.publish.exports.sentence_transformers import export_sentence_transformers
-from builder.publish.exports.target import ExportError, Exported
+from builder.publish.exports.target import Exported, ExportError
 from builder.publish.exports.webdataset import export_webdataset
 
 FORMATS = {

@@ -1,0 +1,47 @@
+"""Loads a published version exactly; the function stands alone and may be copied."""
+
+# pyright: standard
+
+from typing import Any
+
+
+def load_version(repo_id: str, config: str, version: str, **options: Any) -> Any:
+    """`load_dataset` for one version, which refuses to return any other.
+
+    `load_dataset(repo_id, config, revision=...)` may, without a network, return
+    another version from its cache and only log a warning. This downloads the
+    tag's own files first, reads which version their manifest names, and loads
+    from there; without a network it returns the version if it is cached, and
+    fails if it is not.
+
+    Args:
+        repo_id: OWNER/NAME on the Hub.
+        config: "Retrieval", "Classification", "VQA", "provenance" or "reviews".
+        version: X.Y.Z.
+        options: Passed on to `load_dataset`, such as `split` or `streaming`.
+
+    Returns:
+        What `load_dataset` returns.
+
+    Raises:
+        ValueError: The files are of another version.
+    """
+    import json
+    from pathlib import Path
+
+    from datasets import load_dataset
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        repo_id,
+        repo_type="dataset",
+        revision=f"v{version}",
+        allow_patterns=["README.md", "manifest.json", f"data/{config}/*"],
+    )
+    found = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))["version"]
+    if found != version:
+        raise ValueError(
+            f"{repo_id}: tag v{version} holds version {found}. The tag was moved; "
+            f"ask for {found}, or tell the owner."
+        )
+    return load_dataset(folder, config, **options)
