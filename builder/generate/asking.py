@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import orjson
 
@@ -140,7 +140,7 @@ class LiveAsker:
         self._ledger = ledger
         self._writer = writer
         self._stop = stop
-        self._wanted = factory.teacher.structured_output
+        self._wanted: Literal["auto"] | Format = factory.teacher.structured_output
         self._meta_name = f"abilities {endpoint.address} {endpoint.model} {self._wanted}"
         self._abilities = self._remembered()
         self._look_up = ledger.has_leftovers()

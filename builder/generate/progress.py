@@ -46,7 +46,7 @@ class Report:
         self._budget = budget
         self._has_price = has_price
         self._clock = clock
-        self._seen: deque[tuple[float, int]] = deque()
+        self._seen: deque[tuple[float, int]] = deque([(clock(), 0)])
         self._bar = Progress(
             TextColumn("[bold]round {task.fields[round]}"),
             BarColumn(bar_width=None),

@@ -58,6 +58,8 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
         asyncio.run(_reparse(config, ledger, store, jobs()))
         for number in closed:
             rounds.close(number)
+        if len(closed) == len(records):
+            rounds.finish()
         return summarise(config, ledger, has_price=price_of(config.teacher) is not None)
 
 

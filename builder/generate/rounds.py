@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from builder.balance import balance_of, surplus_jobs
 from builder.checks.across import find_repeats
 from builder.config import BuildConfig
 from builder.generate.engine import Engine
@@ -12,9 +13,8 @@ from builder.generate.ledger import Ledger, LedgerError, RoundRecord, Slot
 from builder.generate.tally import Tally
 from builder.generate.writer import LedgerWriter
 from builder.images.store import ImageStore
-from builder.plan import Plan, plan_round, targets_of
+from builder.plan import Plan, plan_round
 from builder.plan.job import Job
-from builder.plan.round import largest_shortfall
 
 #: These rounds plan just what is missing; later ones, with little left to overshoot by, also more
 #: of what is often dropped.
@@ -68,7 +68,7 @@ class Rounds:
         if number >= self._config.max_rounds or (self._shard and number):
             return None
         accepted = self._ledger.accepted_counts()
-        if known and self._shortfall(accepted) <= self._config.tolerance:
+        if known and balance_of(self._config, self._ledger.path).is_met:
             return None
         tried = self._ledger.tried_counts() if number >= _NUM_EXACT_ROUNDS else {}
         plan = self._plan(number, accepted, tried)
@@ -93,10 +93,6 @@ class Rounds:
             )
         return plan
 
-    def _shortfall(self, accepted: dict[Slot, int]) -> float:
-        targets = targets_of(self._config)
-        return largest_shortfall(targets, targets.counts(accepted))  # type: ignore[arg-type]
-
     def _plan(self, number: int, accepted: dict[Slot, int], tried: dict[Slot, int]) -> Plan:
         return plan_round(
             self._config,
@@ -111,6 +107,11 @@ class Rounds:
         rows = ((job_id, orjson.loads(row)) for job_id, row in self._ledger.kept_in_job_order())
         self._ledger.drop(find_repeats(rows, self._config.checks.max_instruction_repeats))
         self._ledger.close_round(round_)
+
+    def finish(self) -> None:
+        """Sets aside what later rounds brought beyond the wanted number; it stays on disk."""
+        surplus = surplus_jobs(self._config, self._ledger.path)
+        self._ledger.drop(dict.fromkeys(surplus, "surplus"))
 
     def _opened(self, number: int, plan: Plan) -> OpenRound:
         done = self._ledger.done_in_round(number, len(plan))
@@ -130,6 +131,7 @@ async def run_rounds(
     while not engine.stopping:
         current = rounds.next_open()
         if current is None:
+            rounds.finish()
             return
         tally.begin_round(current.round, current.num_open)
         await engine.run(current.jobs())
