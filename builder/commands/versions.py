@@ -47,10 +47,13 @@ def versions(
     repo_id: Annotated[
         str | None, typer.Argument(help="OWNER/NAME on the Hub [default: the workspace's own].")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     workspace: _Workspace = Path("workspace"),
 ) -> None:
     """List the versions of a repository, or of the workspace."""
     import sys
+
+    import orjson
 
     from builder.publish.history import local_versions, published_versions
     from builder.publish.repo import DatasetRepo, limit_waiting
@@ -61,6 +64,19 @@ def versions(
         found, warning = published_versions(DatasetRepo(repo_id))
     else:
         found = local_versions(workspace / "releases")
+    if as_json:
+        listed = [
+            {
+                "version": str(entry.version),
+                "tag": f"v{entry.version}",
+                "commit": entry.commit,
+                "num_samples": entry.num_samples,
+                "num_languages": entry.num_languages,
+            }
+            for entry in found
+        ]
+        print(orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode())
+        return
     if not found:
         print(f"{repo_id or workspace / 'releases'}: no version there")
     for entry in found:

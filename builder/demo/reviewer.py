@@ -1,8 +1,9 @@
 """The scripted reviewer: it knows which mistakes the teacher planted, and decides accordingly."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,27 @@ from schemas.vocabulary import Cell
 
 NAME = "scripted-reviewer"
 
+#: Reason the reviewer gives for each mistake a kept row can still carry; a reply of broken form
+#: was asked for again and came out right.
+_REASONS = {
+    "wrong_language": "wrong_language",
+    "answer_leak": "answer_leak",
+    "wrong_concept": "positive_wrong",
+    "swapped_negative": "negative_correct",
+}
 #: Mistakes whose right version the reviewer writes; the others it rejects.
 _MENDED = {"wrong_concept", "wrong_language"}
 
 
 @dataclass(slots=True)
 class Decisions:
-    """What the reviewer decided, and how often it did what."""
+    """What the reviewer decided, a line a row, and which mistakes it put right."""
 
-    lines: list[dict[str, Any]]
+    lines: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     num_accepted: int = 0
     num_mended: int = 0
     num_rejected: int = 0
+    mistakes: Counter[str] = field(default_factory=Counter[str])
 
 
 def planted_mistakes(path: Path) -> dict[int, dict[str, Any]]:
@@ -48,19 +58,26 @@ def decide(release_dir: Path, planted: Path, num_rows: int, seed: int) -> Decisi
         rest accepted.
     """
     mistakes = planted_mistakes(planted)
-    decisions = Decisions(lines=[])
+    decisions = Decisions()
     for row in sorted(_provenance(release_dir), key=lambda row: _rank(seed, row["id"]))[:num_rows]:
         mistake = mistakes.get(row["seed"])
+        wrong = {}
+        if mistake is not None and mistake["mistake"] in _REASONS:
+            wrong = _wrong_fields(mistake, row)
         line: dict[str, Any] = {"sample_id": row["id"]}
-        if mistake is None:
+        if mistake is None or not wrong:
             decisions.num_accepted += 1
             line |= {"verdict": "accept"}
-        elif edits := _mend(mistake, row):
-            decisions.num_mended += 1
-            line |= {"edits": edits, "reasons": [mistake["mistake"]]}
         else:
-            decisions.num_rejected += 1
-            line |= {"verdict": "reject", "reasons": [mistake["mistake"]]}
+            kind = mistake["mistake"]
+            decisions.mistakes[kind] += 1
+            line |= {"reasons": [_REASONS[kind]]}
+            if kind in _MENDED:
+                decisions.num_mended += 1
+                line |= {"edits": wrong}
+            else:
+                decisions.num_rejected += 1
+                line |= {"verdict": "reject"}
         decisions.lines.append(line)
     return decisions
 
@@ -78,10 +95,8 @@ def _rank(seed: int, sample_id: str) -> bytes:
     return hashlib.sha256(f"{seed}:{sample_id}".encode()).digest()
 
 
-def _mend(mistake: dict[str, Any], row: dict[str, Any]) -> dict[str, Any] | None:
-    """Edits that put right what the mistake spoilt; None when the row is to be rejected."""
-    if mistake["mistake"] not in _MENDED or not mistake.get("correct"):
-        return None
+def _wrong_fields(mistake: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """The texts the mistake spoilt, put right; empty where the row came out right after all."""
     names = draft_names(Cell(row["task_type"], row["modality"]))
     right = {field: mistake["correct"][name] for field, name in names.items()}
     edits: dict[str, Any] = {
@@ -89,4 +104,4 @@ def _mend(mistake: dict[str, Any], row: dict[str, Any]) -> dict[str, Any] | None
     }
     if "negative_text" in edits:
         edits["negative_texts"] = [edits.pop("negative_text")]
-    return edits or None
+    return edits

@@ -28,7 +28,7 @@ def run_demo(demo: Demo) -> dict[str, Any]:
         "HF_HOME": str((demo.root / "hf_home").resolve()),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "0",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
     teacher = ["teacher", "--port", str(teacher_port), "--planted", str(demo.planted)]
     hub = ["hub", "--port", str(hub_port), "--root", str(demo.root / "hub")]

@@ -70,12 +70,11 @@ def _mistakes(demo: Demo, decisions: reviewer.Decisions) -> dict[str, dict[str, 
     }
     num_planted = Counter(entry["mistake"] for entry in planted.values())
     survived = Counter(entry["mistake"] for seed, entry in planted.items() if seed in published)
-    reviewed = Counter(reason for line in decisions.lines for reason in line.get("reasons", ()))
     return {
         kind: {
             "planted": count,
             "caught_by_checks": count - survived[kind],
-            "put_right_by_reviewer": reviewed[kind],
+            "put_right_by_reviewer": decisions.mistakes[kind],
         }
         for kind, count in sorted(num_planted.items())
     }
