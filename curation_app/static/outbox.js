@@ -12,34 +12,37 @@ export class Outbox {
   constructor(server, onUnsaved) {
     this.server = server;
     this.onUnsaved = onUnsaved;
-    this.key = null;
+    this.drawer = null;
     this.isBusy = false;
     this.wake = null;
   }
 
   /** Names the drawer of unsent acts: by version and reviewer. */
   open(version, reviewer) {
-    this.key = "polyscene.unsent." + version + "." + reviewer;
+    this.drawer = "polyscene.unsent." + version + "." + reviewer + ".";
   }
 
-  /** The act an earlier visit could not send, or null. */
+  /** The acts that earlier visits, or another window, could not send. */
   left() {
     try {
-      return JSON.parse(localStorage.getItem(this.key));
+      return Object.keys(localStorage)
+        .filter((key) => key.startsWith(this.drawer))
+        .map((key) => JSON.parse(localStorage.getItem(key)));
     } catch {
-      return null;
+      return [];
     }
   }
 
   /** Sends until answered; resolves to the answer. */
   async send(act, message) {
     this.isBusy = true;
-    keep(this.key, JSON.stringify({ act, message }));
+    const key = this.drawer + message.event_id;
+    keep(key, JSON.stringify({ act, message }));
     try {
       for (let attempt = 0; ; attempt++) {
         const answer = await ask(this.server, act, message);
         if (answer !== undefined && answer !== null) {
-          keep(this.key, null);
+          keep(key, null);
           if (attempt > 0) this.onUnsaved(false);
           return answer;
         }

@@ -66,7 +66,7 @@ class ReviewPage {
     this.outbox.open(this.version, answer.reviewer);
     const left = this.outbox.left();
     this.show(answer);
-    if (left) await this.act(left.act, left.message);
+    for (const { act, message } of left) await this.act(act, message);
   }
 
   show(view) {

@@ -48,10 +48,10 @@ def dataset(release: Path) -> VersionDataset:
     return open_dataset(str(release))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The server on the small release, with a store of its own."""
+    """The server on the small release, with a store of its own; started once, as it takes long."""
     running = RunningApp(release, tmp_path_factory.mktemp("store") / "reviews.sqlite")
     running.start()
     yield running
-    running.stop()
+    assert running.stop() < 10, "the server was slow to end"

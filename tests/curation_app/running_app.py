@@ -22,13 +22,11 @@ class RunningApp:
     Args:
         release: The release directory.
         store: The review store.
-        reviewer: Default reviewer; None makes the page ask.
     """
 
-    def __init__(self, release: Path, store: Path, reviewer: str | None = "Noor") -> None:
+    def __init__(self, release: Path, store: Path) -> None:
         self.release = release
         self.store = store
-        self.reviewer = reviewer
         self.url = ""
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
@@ -36,8 +34,6 @@ class RunningApp:
     def start(self) -> None:
         command = [sys.executable, "-m", "curation_app", "serve", "--dataset", str(self.release)]
         command += ["--store", str(self.store), "--port", str(self._port)]
-        if self.reviewer is not None:
-            command += ["--reviewer", self.reviewer]
         log = self.store.with_suffix(".log").open("a")
         with log:
             self._process = subprocess.Popen(

@@ -3,13 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from curation_app.dataset import VersionDataset
+from curation_app.identity import REVIEWER_COOKIE
 from curation_app.store import ReviewStore
 from schemas.review import ReviewEvent
 from tests.curation_app.conftest import HOSTILE
@@ -37,9 +37,17 @@ def browser() -> Iterator:
 
 
 @pytest.fixture
-def page(browser) -> Iterator:
-    """A page of its own; a request that leaves loopback or an error in the page fails the test."""
+def context(browser, app: RunningApp) -> Iterator:
+    """A browser profile of its own, in which Noor has given her name."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.add_cookies([{"name": REVIEWER_COOKIE, "value": "Noor", "url": app.url}])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context) -> Iterator:
+    """A page of its own; a request that leaves loopback or an error in the page fails the test."""
     page = context.new_page()
     page.set_default_timeout(30_000)
     foreign, errors = [], []
@@ -53,7 +61,7 @@ def page(browser) -> Iterator:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("dialog", lambda dialog: errors.append(dialog.message) or dialog.dismiss())
     yield page
-    context.close()
+    page.close()
     assert (foreign, errors) == ([], [])
 
 
@@ -254,11 +262,10 @@ def test_a_broken_image_is_a_placeholder_and_cannot_be_accepted(page, app: Runni
 
 
 def test_two_windows_cannot_overwrite_each_other(
-    browser, app: RunningApp, dataset: VersionDataset
+    context, app: RunningApp, dataset: VersionDataset
 ) -> None:
     row = int(np.flatnonzero(dataset.matching(language="hi", modality="I->I"))[0])
     sample = dataset.sample_id(row)
-    context = browser.new_context()
     first, second = context.new_page(), context.new_page()
     for page in (first, second):
         show(page, app, f"?sample={sample}&status=all")
@@ -268,71 +275,51 @@ def test_two_windows_cannot_overwrite_each_other(
     second.wait_for_selector("text=already decided in another window")
     assert "You accepted this" in second.locator("[data-slot=own]").text_content()
     assert [event.verdict for event in events_of(app, sample)] == ["accept"]
-    context.close()
 
 
 def test_a_verdict_the_server_did_not_take_is_said_unsaved_and_saved_once(
-    page, release: Path, tmp_path: Path
+    context, page, app: RunningApp
 ) -> None:
-    app = RunningApp(release, tmp_path / "reviews.sqlite")
+    show(page, app, "?language=ar")
+    other = context.new_page()
+    show(other, app, "?language=ja")
+    sample, left_behind, before = shown_id(page), shown_id(other), app.events()
+    app.kill()
+    for window in (page, other):
+        window.keyboard.press("a")
+        window.wait_for_selector("text=Not saved")
+    other.close()
+    page.keyboard.press("r")  # refused while the first is on its way
+    assert not page.locator("[data-dialog=why]").is_visible()
+    assert app.events() == before
     app.start()
-    try:
-        show(page, app, "?language=ar")
-        sample = shown_id(page)
-        app.kill()
-        page.keyboard.press("a")
-        page.wait_for_selector("text=Not saved")
-        assert app.events() == []
-        page.keyboard.press("a")  # refused while the first is on its way
-        app.start()
-        page.locator("[data-act=retry]").click()
-        wait_saved(page, "Saved · accepted")
-        assert [(event.sample_id, event.verdict) for event in app.events()] == [(sample, "accept")]
-        assert shown_id(page) != sample
-    finally:
-        app.stop()
+    page.locator("[data-act=retry]").click()
+    wait_saved(page, "Saved · accepted")
+    [event] = app.events()[len(before) :]
+    assert (event.sample_id, event.verdict) == (sample, "accept")
+    assert shown_id(page) != sample
+    show(page, app)  # the next visit sends what a closed window could not
+    wait_saved(page, "Saved · accepted")
+    assert [event.sample_id for event in app.events()[len(before) + 1 :]] == [left_behind]
 
 
-def test_a_verdict_left_unsent_is_sent_on_the_next_visit(
-    page, release: Path, tmp_path: Path
-) -> None:
-    app = RunningApp(release, tmp_path / "reviews.sqlite")
-    app.start()
-    try:
-        show(page, app, "?language=ja")
-        sample = shown_id(page)
-        app.kill()
-        page.keyboard.press("a")
-        page.wait_for_selector("text=Not saved")
-        app.start()
-        show(page, app)
-        wait_saved(page, "Saved · accepted")
-        assert [event.sample_id for event in app.events()] == [sample]
-    finally:
-        app.stop()
-
-
-def test_the_page_asks_for_a_name_once(page, release: Path, tmp_path: Path) -> None:
-    app = RunningApp(release, tmp_path / "reviews.sqlite", reviewer=None)
-    app.start()
-    try:
-        page.goto(app.url)
-        name = page.locator("[data-slot=name]")
-        name.wait_for()
-        page.keyboard.press("Escape")
-        assert name.is_visible()
-        name.fill(" نور ")
-        name.press("Enter")
-        page.wait_for_selector("[data-slot=card]:not([hidden])")
-        ready(page)
-        page.keyboard.press("a")
-        wait_saved(page, "Saved")
-        page.reload()
-        ready(page)
-        assert page.locator("[data-slot=reviewer]").text_content() == "نور"
-        assert [event.reviewer for event in app.events()] == ["نور"]
-    finally:
-        app.stop()
+def test_the_page_asks_for_a_name_once(context, page, app: RunningApp) -> None:
+    context.clear_cookies()
+    page.goto(app.url)
+    name = page.locator("[data-slot=name]")
+    name.wait_for()
+    page.keyboard.press("Escape")
+    assert name.is_visible()
+    name.fill(" نور ")
+    name.press("Enter")
+    page.wait_for_selector("[data-slot=card]:not([hidden])")
+    ready(page)
+    page.keyboard.press("s")
+    wait_saved(page, "Saved")
+    page.reload()
+    ready(page)
+    assert page.locator("[data-slot=reviewer]").text_content() == "نور"
+    assert app.events()[-1].reviewer == "نور"
 
 
 def test_the_theme_follows_the_choice(page, app: RunningApp) -> None:

@@ -98,13 +98,6 @@ def test_a_taken_port_is_one_clear_line(release: Path, tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}: Address already in use" in done.stderr
 
 
-def test_the_server_ends_soon_when_told_to(release: Path, tmp_path: Path) -> None:
-    app = RunningApp(release, tmp_path / "reviews.sqlite")
-    app.start()
-    assert ask(app, "/")[0] == 200
-    assert app.stop() < 10
-
-
 def test_the_base_package_needs_no_gradio() -> None:
     program = "import sys, curation_app, curation_app.cli; print('gradio' in sys.modules)"
     done = subprocess.run(
