@@ -2,7 +2,9 @@
 
 # B images, D embedding
 
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,7 +62,6 @@ class VisionModelEmbedder:
                 f"embedder {name!r} needs torch and transformers ({exc}). Install them with "
                 '`pip install "polyscene[embed]"`, or use `embedder: descriptor`.'
             ) from exc
-        self.name = name
         self._torch = torch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
@@ -73,6 +74,7 @@ class VisionModelEmbedder:
                 "vision model on the Hub or a directory, or use `embedder: descriptor`."
             ) from exc
         self._model = model.eval().to(self._device)
+        self.name = f"{name}@{_weights_key(name, model)}"
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """L2-normalised vectors, shape (B, D)."""
@@ -98,6 +100,20 @@ class VisionModelEmbedder:
             hidden = output.last_hidden_state
             return hidden.mean(dim=1) if hidden.dim() == 3 else hidden.mean(dim=(2, 3))
         raise EmbedderError(f"embedder {self.name!r} gives no image embedding. Name another model.")
+
+
+def _weights_key(name: str, model: Any) -> str:
+    """What tells these weights from others of one name: commit on the Hub, or file contents."""
+    commit = getattr(model.config, "_commit_hash", None)
+    directory = Path(name)
+    if not directory.is_dir():
+        return str(commit or "unknown")[:12]
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        if path.suffix in {".json", ".safetensors", ".bin"}:
+            with path.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()[:12]
 
 
 def load_embedder(name: str) -> Embedder:
