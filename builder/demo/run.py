@@ -50,8 +50,7 @@ def _build_and_publish(demo: Demo) -> list[dict[str, Any]]:
     with demo.stage("build", "2 · Plan → generate → check → balance"):
         demo.show("builder", "build", "--config", demo.recipe, "-w", demo.workspace)
     with demo.stage("publish", f"3 · Release and publish v{FIRST}, then load it"):
-        demo.show("builder", "release", "--version", FIRST, "-w", demo.workspace)
-        demo.show("builder", "publish", REPO_ID, "--version", FIRST, "-w", demo.workspace)
+        _release_and_publish(demo, FIRST)
         return [_load(demo, FIRST)]
 
 
@@ -70,11 +69,18 @@ def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> revie
         demo.show("curation_app", "record", demo.root / "decisions.jsonl", *source)
         reviews = demo.workspace / "reviews.jsonl"
         demo.show("curation_app", "export", "--store", store, "--output", reviews)
-        demo.show("builder", "release", "--version", SECOND, "-w", demo.workspace)
-        demo.show("builder", "publish", REPO_ID, "--version", SECOND, "-w", demo.workspace)
+        _release_and_publish(demo, SECOND)
         loaded.append(_load(demo, SECOND))
         demo.show("builder", "diff", FIRST, SECOND, "-w", demo.workspace)
     return decisions
+
+
+def _release_and_publish(demo: Demo, version: str) -> None:
+    if (demo.workspace / "releases" / version).exists():
+        demo.console.print(f"Version {version} was released by an earlier run.")
+    else:
+        demo.show("builder", "release", "--version", version, "-w", demo.workspace)
+    demo.show("builder", "publish", REPO_ID, "--version", version, "-w", demo.workspace)
 
 
 def _load(demo: Demo, version: str) -> dict[str, Any]:
