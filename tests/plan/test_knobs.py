@@ -1,0 +1,57 @@
+"""There are thousands of ideas a cell, none comes twice too soon, and seeds are unique."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builder.plan.knobs import load_knobs, number_ideas
+from builder.plan.mixing import key_of, shuffled, unique_seeds
+from schemas.vocabulary import CELLS
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_every_cell_has_thousands_of_ideas_and_all_differ(cell):
+    knobs = load_knobs()
+    count = knobs.num_ideas(cell)
+    assert count >= 5000
+    assert len({knobs.idea(cell, number) for number in range(count)}) == count
+    assert "\n" not in knobs.idea(cell, count - 1)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(0, 2**63))
+@settings(deadline=None)
+def test_no_idea_comes_twice_before_all_came_once(num_jobs, num_ideas, key):
+    numbers = number_ideas(num_jobs, num_ideas, key)
+    uses = np.bincount(numbers, minlength=num_ideas)
+    assert len(uses) == num_ideas
+    assert uses.max() - uses.min() <= 1
+
+
+def test_neighbouring_jobs_have_different_goals_and_places():
+    knobs = load_knobs()
+    for cell in CELLS:
+        ideas = [
+            knobs.idea(cell, int(number)).split("; ")
+            for number in number_ideas(200, knobs.num_ideas(cell), key_of(cell.name))
+        ]
+        pairs = list(pairwise(ideas))
+        assert sum(a[0] != b[0] for a, b in pairs) > 150
+        assert sum(a[1] != b[1] for a, b in pairs) > 150
+
+
+def test_seeds_are_unique_over_rounds_and_change_with_the_key():
+    rounds = [unique_seeds(number, 100_000, key_of("seed", 7)) for number in range(3)]
+    together = np.concatenate(rounds)
+    assert len(np.unique(together)) == 300_000
+    assert together.min() >= 0
+    assert together.max() < 2**48
+    assert (unique_seeds(0, 100, key_of("seed", 8)) != rounds[0][:100]).any()
+
+
+def test_shuffling_is_a_permutation_decided_by_its_key():
+    assert sorted(shuffled(1000, 5)) == list(range(1000))
+    assert (shuffled(1000, 5) == shuffled(1000, 5)).all()
+    assert (shuffled(1000, 5) != shuffled(1000, 6)).any()
