@@ -22,6 +22,8 @@ from builder.local_hub.errors import HubError, bad_request
 from builder.local_hub.hub import Hub
 from builder.local_hub.repos import Repo, RepoKind, open_repo
 
+MAX_DISCARDED_BYTES = 64 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -96,8 +98,12 @@ def upload_endpoint(
     """
 
     async def serve(request: Request) -> Response:
-        call = await run_in_threadpool(lambda: _call(hub, kind, request, b"", has_ticket))
-        max_bytes = await run_in_threadpool(admit, call)
+        try:
+            call = await run_in_threadpool(lambda: _call(hub, kind, request, b"", has_ticket))
+            max_bytes = await run_in_threadpool(admit, call)
+        except HubError:
+            await _discard(request)
+            raise
         receiving = hub.blobs.receive()
         path, writer = await run_in_threadpool(receiving.__enter__)
         try:
@@ -119,6 +125,15 @@ def upload_endpoint(
             await run_in_threadpool(receiving.__exit__, None, None, None)
 
     return serve
+
+
+async def _discard(request: Request) -> None:
+    """Read what a refused client still sends: closing at once would lose it the answer."""
+    num_bytes = 0
+    async for chunk in request.stream():
+        num_bytes += len(chunk)
+        if num_bytes > MAX_DISCARDED_BYTES:
+            return
 
 
 def too_large(max_bytes: int) -> HubError:

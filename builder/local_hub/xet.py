@@ -8,6 +8,7 @@ xorb this Hub remembers in which contents its chunks now lie, and the xorb itsel
 import sqlite3
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.responses import JSONResponse, Response
@@ -81,8 +82,9 @@ def put_shard(call: Call) -> Response:
         _assemble(call, repo_row_id, file)
     for xorb in {term.xorb for file in files for term in file.terms}:
         path = _xorb_path(call, repo_row_id, xorb)
-        if path.exists() and _is_covered(call, repo_row_id, xorb, count_chunks(path)):
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if _is_covered(call, repo_row_id, xorb, count_chunks(path)):
+                path.unlink()
     return JSONResponse({"result": 1})
 
 
@@ -115,10 +117,12 @@ def _assemble(call: Call, repo_row_id: int, file: ShardFile) -> None:
 
 def _chunks(call: Call, repo_row_id: int, term: Term) -> Iterator[bytes]:
     """A term's chunks, from the xorb or from the contents that it became part of."""
-    path = _xorb_path(call, repo_row_id, term.xorb)
-    if path.exists():
+    try:
+        path = _xorb_path(call, repo_row_id, term.xorb)
         yield from read_chunks(path, term.first, term.stop)
         return
+    except FileNotFoundError:  # used up
+        pass
     with call.hub.database.read() as connection:
         spans = _spans(connection, repo_row_id, term)
     for span, first, stop in spans:
