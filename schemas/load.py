@@ -24,7 +24,7 @@ def load_version(repo_id: str, config: str, version: str, **options: Any) -> Any
         What `load_dataset` returns.
 
     Raises:
-        ValueError: The files are of another version.
+        ValueError: The files are of another version, or there is no such config.
     """
     import json
     from pathlib import Path
@@ -32,16 +32,24 @@ def load_version(repo_id: str, config: str, version: str, **options: Any) -> Any
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
 
-    folder = snapshot_download(
-        repo_id,
-        repo_type="dataset",
-        revision=f"v{version}",
-        allow_patterns=["README.md", "manifest.json", f"data/{config}/*"],
-    )
-    found = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))["version"]
-    if found != version:
-        raise ValueError(
-            f"{repo_id}: tag v{version} holds version {found}. The tag was moved; "
-            f"ask for {found}, or tell the owner."
+    folder = Path(
+        snapshot_download(
+            repo_id,
+            repo_type="dataset",
+            revision=f"v{version}",
+            allow_patterns=["manifest.json", f"data/{config}/*"],
         )
-    return load_dataset(folder, config, **options)
+    )
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    if manifest["version"] != version:
+        raise ValueError(
+            f"{repo_id}: tag v{version} holds version {manifest['version']}. The tag was moved; "
+            f"ask for {manifest['version']}, or tell the owner."
+        )
+    files: dict[str, list[str]] = {}
+    for shard in manifest["shards"]:
+        if shard["config"] == config:
+            files.setdefault(shard["split"], []).append(str(folder / shard["path"]))
+    if not files:
+        raise ValueError(f"{repo_id} {version} has no config {config!r}.")
+    return load_dataset("parquet", data_files=files, **options)

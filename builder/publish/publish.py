@@ -21,8 +21,8 @@ from schemas.manifest import MANIFEST_NAME, ReleaseManifest
 Result = TypeVar("Result")
 
 _MAX_WAIT_S = 60.0
-_BATCH_FILES = 32
-_BATCH_BYTES = 2**30
+_BATCH_FILES = 16
+_BATCH_BYTES = 2**26
 
 
 class Progress(Protocol):

@@ -1,0 +1,451 @@
+"""Publishing to a real Hub on loopback: one commit, one tag, and nothing twice."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from builder.publish import (
+    AccessError,
+    ConflictError,
+    DamagedReleaseError,
+    DatasetRepo,
+    PublishError,
+    TagTakenError,
+    publish,
+)
+from builder.publish.history import local_versions, published_versions
+from builder.publish.pull import pull
+from builder.publish.rollback import materialise, rollback
+from builder.publish.sides import find_side, hub_side
+from builder.publish.verify import verify_release
+from builder.release import Version, open_inputs, release
+from builder.release.compare import compare
+from builder.workspace import Workspace
+from schemas.manifest import read_manifest
+from schemas.shards import read_records
+from tests.hub_server import READ_TOKEN, RunningHub, client_environment, run_client
+from tests.publish.conftest import repo_named
+from tests.release.small_workspace import kept_samples
+
+FIRST, SECOND = Version.parse("0.1.0"), Version.parse("0.2.0")
+
+
+def the_release(workspace: Workspace, version: Version = FIRST) -> Path:
+    return workspace.releases_dir / str(version)
+
+
+def check_published(repo: DatasetRepo, directory: Path) -> None:
+    """The tag's tree holds every file of the release, byte for byte, and the commit count is."""
+    manifest = verify_release(directory)
+    commit = repo.commit_of(Version.parse(manifest.version))
+    remote = repo.files(commit)
+    for entry in (*manifest.shards, *manifest.files):
+        assert remote[entry.path].holds(directory / entry.path, entry.sha256)
+    names = {entry.path for entry in (*manifest.shards, *manifest.files)}
+    assert set(remote) - names == {".gitattributes", "manifest.json"}
+
+
+def test_two_versions_are_two_commits_and_two_tags(repo: DatasetRepo, releases: Workspace) -> None:
+    first = publish(the_release(releases), repo)
+    second = publish(the_release(releases, SECOND), repo)
+    assert first.made_commit and first.made_tag and second.made_commit and second.made_tag
+    assert repo.refs().tags == {FIRST: first.commit, SECOND: second.commit}
+    assert len(repo.commits()) == 3
+    check_published(repo, the_release(releases))
+    check_published(repo, the_release(releases, SECOND))
+
+
+def test_publishing_again_moves_nothing(
+    repo: DatasetRepo, releases: Workspace, hub: RunningHub
+) -> None:
+    publish(the_release(releases), repo)
+    num_commits, num_before = len(repo.commits()), len(hub.requests)
+    again = publish(the_release(releases), repo)
+    assert (again.made_commit, again.made_tag, again.num_uploaded_bytes) == (False, False, 0)
+    assert len(repo.commits()) == num_commits
+    sent = [line for line in hub.requests[num_before:] if not line.startswith(("GET", "HEAD"))]
+    assert sent == ["POST /api/repos/create"]
+
+
+def test_only_what_changed_is_uploaded(repo: DatasetRepo, releases: Workspace) -> None:
+    publish(the_release(releases), repo)
+    second = publish(the_release(releases, SECOND), repo)
+    old = {entry.path: entry.sha256 for entry in read_manifest(the_release(releases)).shards}
+    new = read_manifest(the_release(releases, SECOND))
+    kept = [entry.path for entry in new.shards if old.get(entry.path) == entry.sha256]
+    assert kept
+    assert second.num_uploaded == len(new.shards) + len(new.files) + 1 - len(
+        [*kept, *_same_files(releases)]
+    )
+
+
+def _same_files(releases: Workspace) -> list[str]:
+    old = {entry.path: entry.sha256 for entry in read_manifest(the_release(releases)).files}
+    new = read_manifest(the_release(releases, SECOND)).files
+    return [entry.path for entry in new if old.get(entry.path) == entry.sha256]
+
+
+def test_a_commit_without_its_tag_is_finished(repo: DatasetRepo, releases: Workspace) -> None:
+    done = publish(the_release(releases), repo)
+    repo.api.delete_tag(repo.repo_id, tag="v0.1.0", repo_type="dataset")
+    listed, warning = published_versions(repo)
+    assert listed == [] and warning is not None and "0.1.0 without its tag" in warning
+    again = publish(the_release(releases), repo)
+    assert (again.made_commit, again.made_tag, again.commit) == (False, True, done.commit)
+
+
+def test_it_is_finished_even_after_others_went_on(repo: DatasetRepo, releases: Workspace) -> None:
+    first = publish(the_release(releases), repo)
+    repo.api.delete_tag(repo.repo_id, tag="v0.1.0", repo_type="dataset")
+    publish(the_release(releases, SECOND), repo)
+    again = publish(the_release(releases), repo)
+    assert (again.made_commit, again.commit) == (False, first.commit)
+
+
+def test_a_tag_with_other_content_is_refused(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    publish(the_release(releases, SECOND), repo)
+    num_commits = len(repo.commits())
+    other = _other_content(releases, tmp_path)
+    with pytest.raises(TagTakenError, match=r"0\.2\.0 is published with other content"):
+        publish(other, repo)
+    assert len(repo.commits()) == num_commits
+
+
+def _other_content(releases: Workspace, tmp_path: Path, version: Version = SECOND) -> Path:
+    """A release of this version made from other rows."""
+    shutil.copytree(releases.root, tmp_path / "other")
+    workspace = Workspace(tmp_path / "other")
+    shutil.rmtree(workspace.releases_dir)
+    workspace.reviews_path.unlink()
+    with open_inputs(workspace, None) as inputs:
+        return release(inputs, version, workspace.releases_dir).directory
+
+
+def test_an_older_version_does_not_go_on_top(repo: DatasetRepo, releases: Workspace) -> None:
+    publish(the_release(releases, SECOND), repo)
+    with pytest.raises(PublishError, match=r"holds version 0\.2\.0, newer than 0\.1\.0"):
+        publish(the_release(releases), repo)
+
+
+def test_files_of_the_old_version_go_and_strange_files_stay(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    publish(the_release(releases), repo)
+    for path in ("data/VQA/train-strange.parquet", "notes.txt"):
+        repo.api.upload_file(
+            path_or_fileobj=b"PAR1", path_in_repo=path, repo_id=repo.repo_id, repo_type="dataset"
+        )
+    done = publish(the_release(releases, SECOND), repo)
+    assert done.num_deleted == 1
+    files = repo.files(done.commit)
+    assert "data/VQA/train-strange.parquet" not in files and "notes.txt" in files
+
+
+def test_a_corrupted_shard_is_found_before_anything_is_sent(
+    repo: DatasetRepo, releases: Workspace, hub: RunningHub, tmp_path: Path
+) -> None:
+    shutil.copytree(the_release(releases), tmp_path / "0.1.0")
+    shard = tmp_path / "0.1.0" / read_manifest(tmp_path / "0.1.0").shards[0].path
+    shard.chmod(0o644)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    num_before = len(hub.requests)
+    with pytest.raises(DamagedReleaseError, match=r"do not match the manifest.*nothing was pub"):
+        publish(tmp_path / "0.1.0", repo)
+    assert len(hub.requests) == num_before
+
+
+def test_a_missing_and_an_added_file_are_found(releases: Workspace, tmp_path: Path) -> None:
+    shutil.copytree(the_release(releases), tmp_path / "0.1.0")
+    (tmp_path / "0.1.0" / "extra.txt").write_text("?")
+    with pytest.raises(DamagedReleaseError, match=r"extra\.txt: not in the manifest"):
+        verify_release(tmp_path / "0.1.0")
+    (tmp_path / "0.1.0" / "README.md").unlink()
+    with pytest.raises(DamagedReleaseError, match=r"README\.md: missing"):
+        verify_release(tmp_path / "0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("hub_wrong_token", "does not know who you are"),
+        (READ_TOKEN, "may not do this"),
+    ],
+)
+def test_refusals_are_said_in_words_and_name_no_token(
+    hub: RunningHub, releases: Workspace, tmp_path: Path, token: str, said: str
+) -> None:
+    repo = repo_named(hub, "refused", tmp_path, token)
+    with pytest.raises(AccessError, match=said) as caught:
+        publish(the_release(releases), repo)
+    assert token not in str(caught.value) and "demo/refused" in str(caught.value)
+
+
+def test_a_private_repository_is_not_visible_to_others(
+    hub: RunningHub, releases: Workspace, repo: DatasetRepo, tmp_path: Path
+) -> None:
+    publish(the_release(releases), repo, private=True)
+    assert repo.api.repo_info(repo.repo_id, repo_type="dataset").private
+    stranger = DatasetRepo(repo.repo_id, hub.url, "hub_write_other", tmp_path)
+    with pytest.raises(AccessError, match="not visible to this token"):
+        published_versions(stranger)
+
+
+def test_a_malformed_name_is_said_in_words(hub: RunningHub, releases: Workspace) -> None:
+    with pytest.raises(PublishError, match="no repository name"):
+        publish(the_release(releases), DatasetRepo("a/b/c", hub.url, "x"))
+
+
+def test_eight_publishers_of_the_same_version_make_one_commit(
+    hub: RunningHub, releases: Workspace, tmp_path: Path
+) -> None:
+    results = _publish_at_once(hub, "same", [the_release(releases)] * 8, tmp_path)
+    repo = repo_named(hub, "same", tmp_path / "look")
+    assert len(repo.commits()) == 2
+    assert sum(getattr(result, "made_commit", False) for result in results) == 1
+    check_published(repo, the_release(releases))
+    for result in results:
+        assert not isinstance(result, Exception) or isinstance(result, ConflictError)
+    assert not publish(the_release(releases), repo).made_commit
+
+
+def test_eight_publishers_of_other_content_leave_one_whole_version(
+    hub: RunningHub, releases: Workspace, tmp_path: Path
+) -> None:
+    other = _other_content(releases, tmp_path)
+    both = [the_release(releases, SECOND), other] * 4
+    results = _publish_at_once(hub, "other", both, tmp_path)
+    repo = repo_named(hub, "other", tmp_path / "look")
+    assert len(repo.commits()) == 2
+    winners = [result for result in results if getattr(result, "made_commit", False)]
+    assert len(winners) == 1
+    for result in results:
+        if isinstance(result, Exception):
+            assert isinstance(result, (ConflictError, TagTakenError)), result
+    won = both[results.index(winners[0])]
+    publish(won, repo)
+    check_published(repo, won)
+
+
+def _publish_at_once(
+    hub: RunningHub, name: str, directories: list[Path], tmp_path: Path
+) -> list[object]:
+    repo_named(hub, name, tmp_path / "make").ensure(private=False)
+    start = threading.Barrier(len(directories))
+    results: list[object] = [None] * len(directories)
+
+    def one(number: int) -> None:
+        repo = repo_named(hub, name, tmp_path / f"cache{number}")
+        start.wait()
+        try:
+            results[number] = publish(directories[number], repo)
+        except PublishError as exc:
+            results[number] = exc
+
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(len(directories))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(result is not None for result in results)
+    return results
+
+
+def test_rollback_restores_every_file_but_the_manifest(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path, hub: RunningHub
+) -> None:
+    for version in (FIRST, SECOND):
+        publish(the_release(releases, version), repo)
+    num_before = len(hub.requests)
+    done = rollback(repo, FIRST)
+    assert str(done.version) == "0.2.1" and done.made_commit and done.made_tag
+    assert not [line for line in hub.requests[num_before:] if line.startswith("PUT")]
+    then, now = repo.files(repo.commit_of(FIRST)), repo.files(done.commit)
+    assert {path for path in then if then[path] != now[path]} == {"manifest.json"}
+    assert set(then) == set(now)
+    manifest = repo.manifest(done.commit)
+    assert (manifest.version, manifest.restored_from, manifest.previous_version) == (
+        "0.2.1",
+        "0.1.0",
+        "0.2.0",
+    )
+    assert manifest.shards == read_manifest(the_release(releases)).shards
+    again = rollback(repo, FIRST)
+    assert not again.made_commit and not again.made_tag and again.version == done.version
+
+
+def test_an_interrupted_rollback_is_finished(repo: DatasetRepo, releases: Workspace) -> None:
+    for version in (FIRST, SECOND):
+        publish(the_release(releases, version), repo)
+    done = rollback(repo, FIRST)
+    repo.api.delete_tag(repo.repo_id, tag=done.version.tag, repo_type="dataset")
+    again = rollback(repo, FIRST)
+    assert (again.commit, again.made_commit, again.made_tag) == (done.commit, False, True)
+
+
+def test_rolling_back_to_the_latest_is_refused(repo: DatasetRepo, releases: Workspace) -> None:
+    publish(the_release(releases), repo)
+    with pytest.raises(PublishError, match="already holds"):
+        rollback(repo, FIRST)
+    with pytest.raises(PublishError, match=r"no version 9\.9\.9 there \(there: 0\.1\.0\)"):
+        rollback(repo, Version.parse("9.9.9"))
+
+
+def test_a_workspace_with_the_old_version_gets_the_restored_one(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    for version in (FIRST, SECOND):
+        publish(the_release(releases, version), repo)
+    shutil.copytree(releases.releases_dir, tmp_path / "releases")
+    done = rollback(repo, FIRST)
+    directory = materialise(done, tmp_path / "releases")
+    assert directory is not None
+    assert verify_release(directory).restored_from == "0.1.0"
+    assert not publish(directory, repo).made_commit
+    assert [str(entry.version) for entry in local_versions(tmp_path / "releases")] == [
+        "0.1.0",
+        "0.2.0",
+        "0.2.1",
+    ]
+
+
+def test_diff_is_the_same_from_disk_and_from_the_hub(
+    repo: DatasetRepo, releases: Workspace, hub: RunningHub
+) -> None:
+    for version in (FIRST, SECOND):
+        publish(the_release(releases, version), repo)
+    local = compare(
+        find_side("0.1.0", releases.releases_dir), find_side("0.2.0", releases.releases_dir)
+    )
+    remote = compare(hub_side(repo, repo.repo_id, "0.1.0"), hub_side(repo, repo.repo_id, "0.2.0"))
+    assert remote.as_json() == local.as_json()
+    assert local.as_json()["rows"] == {"added": 0, "removed": 1, "changed": 1}
+    assert local.as_json()["changed_by_field"] == {"query_text": 1}
+    backwards = compare(
+        find_side("0.2.0", releases.releases_dir), find_side("0.1.0", releases.releases_dir)
+    )
+    assert backwards.as_json()["rows"] == {"added": 1, "removed": 0, "changed": 1}
+
+
+def test_a_pulled_workspace_releases_the_same_version(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    for version in (FIRST, SECOND):
+        publish(the_release(releases, version), repo)
+    workspace = pull(repo, SECOND, tmp_path / "ws")
+    original = {row.id: row for row in kept_samples(releases)}
+    found = {row.id: row for row in kept_samples(workspace)}
+    assert len(found) == len(original) - 1
+    assert all(original[sample_id] == row for sample_id, row in found.items())
+    with open_inputs(workspace, None) as inputs:
+        made = release(inputs, Version.parse("0.3.0"), workspace.releases_dir)
+    assert made.manifest.changelog[0].startswith(
+        "Against 0.2.0: 0 rows added, 0 removed, 0 changed"
+    )
+    before = read_manifest(the_release(releases, SECOND))
+    assert made.manifest.shards == before.shards
+    quality = (made.directory / "quality.json").read_text()
+    assert '"answer_leak": 2' in quality
+    with pytest.raises(PublishError, match="a build is there already"):
+        pull(repo, SECOND, tmp_path / "ws")
+
+
+def test_a_pulled_workspace_writes_the_same_shards_from_its_rows(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    publish(the_release(releases, SECOND), repo)
+    workspace = pull(repo, SECOND, tmp_path / "ws")
+    shutil.rmtree(workspace.releases_dir)
+    with open_inputs(workspace, None) as inputs:
+        made = release(inputs, SECOND, workspace.releases_dir)
+    assert made.manifest.shards == read_manifest(the_release(releases, SECOND)).shards
+
+
+_LOAD_ONCE = """
+import sys
+from datasets import load_dataset
+print(load_dataset(sys.argv[1], "Retrieval", revision="v0.1.0").num_rows)
+"""
+
+
+def test_a_cold_load_takes_twelve_requests_at_most(
+    repo: DatasetRepo, releases: Workspace, hub: RunningHub, tmp_path: Path
+) -> None:
+    publish(the_release(releases), repo)
+    num_before = len(hub.requests)
+    printed = run_client(_LOAD_ONCE, hub.url, tmp_path, repo.repo_id)
+    counts = read_manifest(the_release(releases)).num_by_config["Retrieval"]
+    assert printed.strip() == str(counts)
+    assert len(counts) == 2
+    assert len(hub.requests) - num_before <= 12
+
+
+_LOAD = """
+import sys
+from datasets import load_dataset
+from schemas.load import load_version
+
+def num_mended(rows):
+    return sum(row["query_text"] == "mended" for row in rows)
+
+for version in ("0.1.0", "0.2.0"):
+    whole = load_dataset(sys.argv[1], "VQA", revision=f"v{version}")
+    print(version, whole.num_rows, whole["train"][0]["query_image"].size)
+    streamed = load_dataset(sys.argv[1], "VQA", revision=f"v{version}", streaming=True)
+    exactly = load_version(sys.argv[1], "VQA", version)
+    for loaded in (whole, streamed, exactly):
+        print(sum(num_mended(rows) for rows in loaded.values()))
+"""
+_LOAD_EXACTLY = """
+import sys
+from schemas.load import load_version
+rows = [row for split in load_version(sys.argv[1], "VQA", "0.1.0").values() for row in split]
+print(sum(row["query_text"] == "mended" for row in rows))
+"""
+
+
+def test_a_version_is_loaded_whole_streaming_exactly_and_offline(
+    repo: DatasetRepo, releases: Workspace, hub: RunningHub, tmp_path: Path
+) -> None:
+    for version in (FIRST, SECOND):
+        publish(the_release(releases, version), repo)
+    printed = run_client(_LOAD, hub.url, tmp_path, repo.repo_id).splitlines()
+    for lines, version, num_mended in ((printed[:4], FIRST, "0"), (printed[4:], SECOND, "1")):
+        counts = read_manifest(the_release(releases, version)).num_by_config["VQA"]
+        assert lines == [f"{version} {counts} (40, 32)", num_mended, num_mended, num_mended]
+    offline = {**client_environment(hub.url, tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD_EXACTLY, repo.repo_id],
+        env=offline,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "0", done.stderr
+
+
+def test_load_version_refuses_a_tag_that_was_moved(
+    repo: DatasetRepo, releases: Workspace, hub: RunningHub, tmp_path: Path
+) -> None:
+    done = publish(the_release(releases, SECOND), repo)
+    repo.api.create_tag(repo.repo_id, tag="v0.1.0", revision=done.commit, repo_type="dataset")
+    with pytest.raises(AssertionError, match=r"tag v0\.1\.0 holds version 0\.2\.0"):
+        run_client(_LOAD_EXACTLY, hub.url, tmp_path, repo.repo_id)
+
+
+def test_reviews_and_provenance_are_published_as_configs(
+    repo: DatasetRepo, releases: Workspace
+) -> None:
+    publish(the_release(releases, SECOND), repo)
+    manifest = repo.manifest(repo.commit_of(SECOND))
+    assert manifest.num_by_config["reviews"] == {"train": 2}
+    shard = next(entry for entry in manifest.shards if entry.config == "reviews")
+    rows = list(read_records(the_release(releases, SECOND) / shard.path))
+    assert [row["kind"] for row in rows] == ["edit", "verdict"]
