@@ -1,0 +1,155 @@
+"""Balance says what is missing and what is too much, from the ledger alone."""
+
+import sqlite3
+from collections import Counter
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from builder.balance import (
+    balance_of,
+    print_balance,
+    read_counts,
+    read_outcomes,
+    surplus_jobs,
+)
+from builder.balance.outcomes import OutcomeError
+from builder.config import BuildConfig
+from builder.generate.ledger import Ledger
+from builder.plan.shares import Slot, targets_of
+
+CONFIG = BuildConfig(num_samples=400, languages={"en": 2, "fr": 1, "yi": 1})
+SLOTS = {slot: count for slot, count in targets_of(CONFIG).by_slot.items() if count}
+
+
+class Outcomes:
+    """Writes outcomes of the real ledger's shape."""
+
+    def __init__(self, path: Path) -> None:
+        self.ledger = Ledger(path, create=True)
+        self.num = 0
+
+    def add(self, slot: Slot, count: int, *, round: int = 0, reason: str | None = None) -> None:
+        rows = [
+            (f"{self.num + number:024d}", round, self.num + number, *slot, reason)
+            for number in range(count)
+        ]
+        self.ledger.db.executemany(
+            "INSERT INTO outcome (job_id, round, idx, task_type, modality, language, reason) "
+            "VALUES (?,?,?,?,?,?,?)",
+            rows,
+        )
+        self.num += count
+
+
+@pytest.fixture
+def outcomes(tmp_path):
+    made = Outcomes(tmp_path / "ledger.sqlite")
+    yield made
+    made.ledger.close()
+
+
+def test_nothing_done_is_all_missing(outcomes):
+    balance = balance_of(CONFIG, outcomes.ledger.path)
+    assert balance.missing == SLOTS
+    assert (balance.num_wanted, balance.num_accepted, balance.num_dropped) == (400, 0, 0)
+    assert balance.largest_shortfall == 1
+    assert not balance.is_met
+
+
+def test_everything_done_is_met(outcomes):
+    for slot, count in SLOTS.items():
+        outcomes.add(slot, count)
+    balance = balance_of(CONFIG, outcomes.ledger.path)
+    assert balance.missing == {}
+    assert balance.is_met
+    assert balance.largest_gap == balance.largest_shortfall == 0
+    assert surplus_jobs(CONFIG, outcomes.ledger.path) == []
+
+
+def test_missing_counts_kept_samples_only(outcomes):
+    slot = next(iter(SLOTS))
+    outcomes.add(slot, 3)
+    outcomes.add(slot, 2, reason="answer_leak")
+    outcomes.add(("retrieval", "T->I", "de"), 5)
+    balance = balance_of(CONFIG, outcomes.ledger.path)
+    assert balance.missing[slot] == SLOTS[slot] - 3
+    assert balance.num_dropped == 2
+    accepted, tried = read_counts(outcomes.ledger.path)
+    assert (accepted[slot], tried[slot]) == (3, 5)
+
+
+def test_shares_are_told_for_tasks_modalities_and_languages(outcomes):
+    for slot, count in SLOTS.items():
+        outcomes.add(slot, count if slot[2] != "yi" else count // 2)
+        outcomes.add(slot, count - count // 2 if slot[2] == "yi" else 0, reason="wrong_language")
+    balance = balance_of(CONFIG, outcomes.ledger.path)
+    by_name = {(share.side, share.value): share for share in balance.shares}
+    assert len(by_name) == 3 + 10 + 3
+    yiddish = by_name["language", "yi"]
+    assert yiddish.wanted == 100
+    assert yiddish.accepted < 60
+    assert yiddish.gap == pytest.approx(yiddish.accepted / balance.num_accepted - 0.25)
+    assert balance.largest_shortfall == yiddish.shortfall
+    for side in ("task type", "modality", "language"):
+        own = [share for share in balance.shares if share.side == side]
+        assert sum(share.reached_share for share in own) == pytest.approx(1)
+        assert sum(share.wanted_share for share in own) == pytest.approx(1)
+    assert [(row.language, row.reason) for row in balance.dropped] == [("yi", "wrong_language")]
+    assert balance.dropped[0].share == pytest.approx(balance.dropped[0].dropped / 100)
+
+
+def test_surplus_is_the_last_planned_of_each_slot(outcomes):
+    slot, other = list(SLOTS)[:2]
+    outcomes.add(slot, SLOTS[slot] - 1)
+    outcomes.add(other, SLOTS[other] + 1)
+    outcomes.add(slot, 4, round=1)
+    surplus = surplus_jobs(CONFIG, outcomes.ledger.path)
+    rows = outcomes.ledger.db.execute(
+        "SELECT job_id FROM outcome WHERE round = 1 ORDER BY idx"
+    ).fetchall()
+    last_other = SLOTS[slot] - 1 + SLOTS[other]
+    assert surplus == [f"{last_other:024d}", *(row[0] for row in rows[1:])]
+    outcomes.ledger.drop(dict.fromkeys(surplus, "surplus"))
+    assert surplus_jobs(CONFIG, outcomes.ledger.path) == []
+    accepted, _ = read_counts(outcomes.ledger.path)
+    assert accepted == Counter({slot: SLOTS[slot], other: SLOTS[other]})
+
+
+def test_unwanted_slots_are_all_surplus(outcomes):
+    outcomes.add(("retrieval", "T->I", "de"), 5)
+    assert len(surplus_jobs(CONFIG, outcomes.ledger.path)) == 5
+
+
+def test_outcomes_are_read_beside_a_writer(outcomes):
+    slot = next(iter(SLOTS))
+    outcomes.add(slot, 2)
+    outcomes.ledger.db.execute("BEGIN IMMEDIATE")
+    outcomes.add(slot, 2)
+    assert len(read_outcomes(outcomes.ledger.path)) == 2
+    outcomes.ledger.db.execute("COMMIT")
+    assert len(read_outcomes(outcomes.ledger.path)) == 4
+    assert len(read_outcomes(outcomes.ledger.path, since_round=1)) == 0
+
+
+def test_missing_or_damaged_ledger_is_one_clear_error(tmp_path):
+    with pytest.raises(OutcomeError, match="no ledger"):
+        read_outcomes(tmp_path / "none.sqlite")
+    (tmp_path / "bad.sqlite").write_bytes(b"nothing of the kind" * 100)
+    with pytest.raises(OutcomeError, match="backup"):
+        read_counts(tmp_path / "bad.sqlite")
+    sqlite3.connect(tmp_path / "empty.sqlite").close()
+    with pytest.raises(OutcomeError, match="outcome"):
+        read_counts(tmp_path / "empty.sqlite")
+
+
+def test_report_names_the_languages_behind(outcomes):
+    for slot, count in SLOTS.items():
+        outcomes.add(slot, 0 if slot[2] == "yi" else count)
+    written = StringIO()
+    print_balance(balance_of(CONFIG, outcomes.ledger.path), Console(file=written, width=120))
+    assert "Yiddish (yi)" in written.getvalue()
+    assert "300 of 400 accepted" in written.getvalue()
+    assert "Not every share is met yet" in written.getvalue()
