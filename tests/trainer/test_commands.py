@@ -1,0 +1,86 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a command in this process; gives exit code, stdout and stderr."""
+
+    def run_command(*arguments: object) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["trainer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        shown = capsys.readouterr()
+        return left.value.code, shown.out, shown.err
+
+    return run_command
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['trainer', 'compare', '--help']\n"
+        "from trainer.cli import main; main()"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "--num-candidates" in shown.stdout
+
+
+def test_compare_writes_its_numbers_and_its_picture(run, release: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: extra `train`")
+    code, shown, _ = run(
+        *("compare", "--dataset", release, "--output", tmp_path, "--encoder", "ngram"),
+        *("--steps", 10, "--seeds", "0,1", "--batch-size", 16),
+    )
+    assert code == 0
+    assert "nothing here is pretrained" in shown
+    report = json.loads((tmp_path / "recall.json").read_text(encoding="utf-8"))
+    assert list(report["arms"]) == ["untrained", "english_only", "multilingual"]
+    assert set(report["arms"]["multilingual"]["per_language"]) == {"de", "en"}
+    assert (tmp_path / "recall.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "config.json").read_text())["seeds"] == [0, 1]
+
+
+def test_train_logs_its_steps_and_evaluate_reads_its_export(
+    run, release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: extra `train`")
+    model, report = tmp_path / "model", tmp_path / "report"
+    code, _, _ = run(
+        *("train", "--dataset", release, "--output", model, "--encoder", "ngram"),
+        *("--languages", "en,de", "--steps", 10, "--batch-size", 16),
+    )
+    assert code == 0
+    assert "step=10/10 loss=" in caplog.text
+    code, shown, _ = run(
+        "evaluate", "--dataset", release, "--model", model, "--output", report, "--k", 1
+    )
+    assert code == 0 and shown.startswith("recall@1 ")
+    assert json.loads((report / "evaluation.json").read_text())["num_candidates"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--dataset", "absent/one/two"), "no such directory"),
+        (("train", "--dataset", "x", "--languages", "xx"), "not among the 93 languages"),
+        (("compare", "--dataset", "x", "--seeds", "one"), "seeds"),
+        (("evaluate", "--dataset", "x", "--model", "absent"), "absent: no encoder.json there"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(
+    run, arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: extra `train`")
+    code, _, complaint = run(*arguments, "--output", tmp_path)
+    assert code == 1
+    assert message in complaint
+    assert len(complaint.strip().splitlines()) == 1

@@ -1,0 +1,157 @@
+"""Commands: train, evaluate, compare."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from schemas.errors import PolysceneError
+from trainer.config import CompareConfig, DatasetConfig, EncoderChoice, EvaluateConfig, TrainConfig
+
+app = typer.Typer(
+    help="Trains embedding models on published rows and measures them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Dataset = Annotated[str, typer.Option(help="Release directory, or repository as owner/name.")]
+Revision = Annotated[str | None, typer.Option(help="Version, such as v0.2.0.")]
+Output = Annotated[Path, typer.Option(help="Directory to write to.")]
+Languages = Annotated[str, typer.Option(help='Codes such as "en,fr", or "all".')]
+Encoder = Annotated[
+    EncoderChoice,
+    typer.Option(help="pretrained towers, ngram (from scratch), or auto: pretrained if installed."),
+]
+Steps = Annotated[int | None, typer.Option(help="Training steps.")]
+BatchSize = Annotated[int | None, typer.Option(help="Pairs in a batch.")]
+Temperature = Annotated[float | None, typer.Option(help="Divides the similarities in InfoNCE.")]
+LearningRate = Annotated[float | None, typer.Option(help="Highest learning rate.")]
+NumCandidates = Annotated[int, typer.Option(help="Held-out concepts to choose among.")]
+CacheDir = Annotated[
+    Path | None, typer.Option(help="Where features of frozen towers are kept between runs.")
+]
+
+
+@app.command()
+def train(
+    dataset: Dataset,
+    output: Output,
+    revision: Revision = None,
+    languages: Languages = "all",
+    seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
+    steps: Steps = None,
+    batch_size: BatchSize = None,
+    temperature: Temperature = None,
+    learning_rate: LearningRate = None,
+    encoder: Encoder = "auto",
+    cache_dir: CacheDir = None,
+) -> None:
+    """Trains an encoder on a version's train split and exports it."""
+    from trainer.commands import run_train
+
+    config = _train_config(
+        dataset=DatasetConfig(path=dataset, revision=revision),
+        encoder=encoder,
+        languages=_split(languages),
+        seed=seed,
+        num_steps=steps,
+        batch_size=batch_size,
+        temperature=temperature,
+        learning_rate=learning_rate,
+    )
+    run_train(config, output, cache_dir)
+
+
+@app.command()
+def evaluate(
+    dataset: Dataset,
+    model: Annotated[Path, typer.Option(help="Directory that `train` wrote.")],
+    output: Output,
+    revision: Revision = None,
+    k: Annotated[int, typer.Option(help="Depth of recall.")] = 10,
+    num_candidates: NumCandidates = 300,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Measures an exported encoder on a version's validation split."""
+    from trainer.commands import run_evaluate
+
+    config = EvaluateConfig(k=k, num_candidates=num_candidates)
+    run_evaluate(config, DatasetConfig(path=dataset, revision=revision), model, output, cache_dir)
+
+
+@app.command()
+def compare(
+    dataset: Dataset,
+    output: Output,
+    revision: Revision = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
+    languages: Languages = "all",
+    steps: Steps = None,
+    batch_size: BatchSize = None,
+    temperature: Temperature = None,
+    learning_rate: LearningRate = None,
+    num_candidates: NumCandidates = 300,
+    encoder: Encoder = "auto",
+    cache_dir: CacheDir = None,
+) -> None:
+    """Trains on nothing, on English rows and on all rows, and writes recall.json and recall.png."""
+    from trainer.commands import run_compare
+
+    train_config = _train_config(
+        dataset=DatasetConfig(path=dataset, revision=revision),
+        encoder=encoder,
+        languages=_split(languages),
+        num_steps=steps,
+        batch_size=batch_size,
+        temperature=temperature,
+        learning_rate=learning_rate,
+    )
+    config = CompareConfig.model_validate(
+        {
+            "train": train_config,
+            "evaluate": EvaluateConfig(num_candidates=num_candidates),
+            "seeds": tuple(seeds.split(",")),
+        }
+    )
+    run_compare(config, output, cache_dir)
+
+
+def _train_config(**settings: object) -> TrainConfig:
+    """A config from the options given; what was not given keeps its default."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    return TrainConfig.model_validate(given)
+
+
+def _split(languages: str) -> tuple[str, ...] | None:
+    """Codes of a comma-separated list; None for all."""
+    if languages.strip() == "all":
+        return None
+    return tuple(code.strip() for code in languages.split(",") if code.strip())
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)
+    sys.exit(1)
+
+
+def main() -> None:
+    """Runs a command; an error a user can meet is one line and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    logging.getLogger("trainer").setLevel(logging.INFO)
+    try:
+        app()
+    except PolysceneError as exc:
+        _fail(str(exc))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "settings"
+        _fail(f"{field}: {first['msg']}")
+    except ModuleNotFoundError as exc:
+        if exc.name not in {"torch", "safetensors", "matplotlib"}:
+            raise
+        _fail(f'{exc.name} is not installed. Install the extra: `uv pip install -e ".[train]"`.')
