@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -11,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from builder.local_hub import Limits, create_app
 from builder.local_hub.server import listen, make_server
@@ -28,8 +26,6 @@ TOKENS: dict[str, list[str]] = {
 }
 START_TIMEOUT_S = 20.0
 
-Fault = int | Literal["reset", "lost"]
-
 
 @dataclass
 class RunningHub:
@@ -42,67 +38,6 @@ class RunningHub:
     def num_requests(self) -> Counter[str]:
         """How often each method was used."""
         return Counter(request.split(" ", 1)[0] for request in self.requests)
-
-
-class Faults:
-    """Wraps a Hub's application and fails chosen requests: `running_hub(wrap=faults.wrap)`."""
-
-    def __init__(self) -> None:
-        self._planned: list[tuple[re.Pattern[str], Fault]] = []
-
-    def plan(self, pattern: str, fault: Fault, times: int = 1) -> None:
-        """Let the next requests fail whose `"METHOD /path"` the pattern is found in.
-
-        Args:
-            pattern: A regular expression, for example `"POST .*/commit/"`.
-            fault: A status to answer with instead of asking the Hub; `"reset"` to break the
-                connection off before asking it; `"lost"` to do so after it has done its work.
-            times: How many requests fail.
-        """
-        self._planned.extend((re.compile(pattern), fault) for _ in range(times))
-
-    def num_planned(self) -> int:
-        """How many faults are still to come."""
-        return len(self._planned)
-
-    def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The application with its faults."""
-
-        async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
-            fault = None
-            if scope["type"] == "http":
-                fault = self._take(f"{scope['method']} {scope['raw_path'].decode()}")
-            if fault is None:
-                await app(scope, receive, send)
-            elif isinstance(fault, int):
-                await _read_all(receive)
-                headers = [(b"content-type", b"application/json"), (b"content-length", b"20")]
-                await send({"type": "http.response.start", "status": fault, "headers": headers})
-                await send({"type": "http.response.body", "body": b'{"error": "a fault"}'})
-            else:
-                if fault == "lost":
-                    await app(scope, receive, _swallow)
-                headers = [(b"content-length", b"1000")]
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-                # Returning with the body unsent makes the server close the connection.
-
-        return faulty
-
-    def _take(self, request: str) -> Fault | None:
-        for number, (pattern, fault) in enumerate(self._planned):
-            if pattern.search(request):
-                del self._planned[number]
-                return fault
-        return None
-
-
-async def _read_all(receive: Receive) -> None:
-    while (await receive()).get("more_body", False):
-        pass
-
-
-async def _swallow(_message: Message) -> None:
-    pass
 
 
 @contextmanager
@@ -152,7 +87,6 @@ def running_hub(
 _SERVE = """
 import json, sys
 from pathlib import Path
-from typing import Literal
 from builder.local_hub import serve
 serve(Path(sys.argv[1]), port=int(sys.argv[2]), tokens=json.loads(sys.argv[3]),
       ready=lambda url: print(url, flush=True))

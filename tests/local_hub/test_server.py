@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from huggingface_hub.utils import httpx
 
 from builder.local_hub import HubStartError, serve
 from builder.local_hub.server import is_loopback
-from tests.hub_server import WRITE_TOKEN, Faults, RunningHub, running_hub
-from tests.local_hub.conftest import PART_BYTES, Caller, put
+from tests.hub_server import RunningHub
+from tests.local_hub.conftest import PART_BYTES, Caller
 
 START = """
 import sys
@@ -115,23 +114,3 @@ def test_refusal_reaches_a_client_that_is_still_sending(reader: Caller, owner: C
     repo = owner.create("refusing")
     answer = reader.post(f"/api/datasets/{repo}/commit/main", content=b"x" * 20_000_000)
     assert answer.status_code == 403
-
-
-def test_planned_faults_happen_before_or_after_the_work(tmp_path: Path) -> None:
-    faults = Faults()
-    with (
-        running_hub(tmp_path / "hub", wrap=faults.wrap) as hub,
-        Caller(hub.url, WRITE_TOKEN) as owner,
-    ):
-        repo = owner.create("faulty")
-        faults.plan("POST .*/commit/", 503)
-        assert owner.commit(repo, put("a", b"1")).status_code == 503
-        faults.plan("POST .*/commit/", "reset")
-        with pytest.raises(httpx.TransportError):
-            owner.commit(repo, put("a", b"1"))
-        assert owner.paths(repo) == []
-        faults.plan("POST .*/commit/", "lost")
-        with pytest.raises(httpx.TransportError):
-            owner.commit(repo, put("a", b"1"))
-        assert owner.paths(repo) == ["a"]
-        assert faults.num_planned() == 0
