@@ -47,6 +47,7 @@ def serve(
     from curation_app.app import create_app
     from curation_app.dataset import open_dataset
     from curation_app.desk import ReviewDesk
+    from curation_app.guard import LOOPBACK
     from curation_app.server import bind
     from curation_app.server import serve as run
     from curation_app.store import ReviewStore
@@ -64,6 +65,8 @@ def serve(
             print(f"Review {manifest.name} {manifest.version} ({total:,} samples) at {url}")
             sys.stdout.flush()
             progress.print(f"Verdicts go to {store}. Stop with Ctrl+C.", style="dim")
+            if host not in LOOPBACK:
+                progress.print("Whoever reaches this address can review: there is no log-in.")
 
         run(pages, listener, announce)
 

@@ -152,10 +152,12 @@ class ReviewDesk:
         return None if row is None or not event.verdict else _scores(self.dataset.load(row).sample)
 
     def _matching(self, reviewer: str, filters: Filters) -> np.ndarray:
-        rows = self.dataset.matching(
+        return self._rows(filters) & self.progress.matching(filters.status, reviewer)
+
+    def _rows(self, filters: Filters) -> np.ndarray:
+        return self.dataset.matching(
             language=filters.language, task_type=filters.task_type, modality=filters.modality
         )
-        return rows & self.progress.matching(filters.status, reviewer)
 
     def _card(self, row: int, reviewer: str) -> dict[str, Any]:
         sample_id = self.dataset.sample_id(row)

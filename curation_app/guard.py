@@ -28,7 +28,7 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
 }
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Guard:
@@ -42,7 +42,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
-        self._only_loopback = host in _LOOPBACK
+        self._only_loopback = host in LOOPBACK
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,7 +62,7 @@ class Guard:
 
     def _problem(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
-        if self._only_loopback and urlsplit(f"//{host}").hostname not in _LOOPBACK:
+        if self._only_loopback and urlsplit(f"//{host}").hostname not in LOOPBACK:
             return "This app answers on this machine only."
         origin = headers.get("origin")
         if method not in ("GET", "HEAD") and origin and urlsplit(origin).netloc != host:

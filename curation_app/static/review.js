@@ -85,7 +85,7 @@ class ReviewPage {
       showCard(this.slots, this.card);
       this.showOwn();
       this.slots.place.textContent = "№ " + number(this.card.row + 1) + " of " + number(view.counts.total);
-    } else this.showEmpty();
+    } else this.showEmpty(view.num_in_filter);
     this.setMode("reading");
     this.remember();
     this.shownAt = performance.now();
@@ -105,17 +105,17 @@ class ReviewPage {
     if (this.card.scores) this.showScores(this.card.scores);
   }
 
-  showEmpty() {
+  showEmpty(numInFilter) {
     this.slots.place.textContent = "";
     if (this.card?.problem) {
       this.slots["empty-title"].textContent = "This row cannot be shown";
       this.slots["empty-text"].textContent = this.card.problem;
       return;
     }
-    const isDone = this.filters.status === "unreviewed";
+    const isDone = this.filters.status === "unreviewed" && numInFilter > 0;
     this.slots["empty-title"].textContent = isDone ? "Nothing left to review here" : "No such samples";
     this.slots["empty-text"].textContent = isDone
-      ? "Look at what you skipped, or choose another language, task or modality above."
+      ? "All " + number(numInFilter) + " are decided or skipped. Choose another language, task or modality above."
       : "Choose another status, language, task or modality above.";
   }
 
