@@ -30,6 +30,7 @@ from builder.generate.ledger import Ledger
 from builder.images.adding import add_images
 from builder.images.embedders import load_embedder
 from builder.images.index import index_images
+from builder.images.neighbours import neighbours_of
 from builder.images.sources import Candidate
 from builder.images.store import ImageStore
 from builder.images.vectors import embed_images
@@ -166,9 +167,10 @@ def _prepare_images(
 
     title = f"{num_images:,} images into the store"
     watch.time(title, lambda: add_images(store, files()), counted=False)
-    names = index_images(store, config.images.validation_share).sha256
+    index = index_images(store, config.images.validation_share)
     embedder = load_embedder(config.images.embedder)
-    watch.time("embed them", lambda: embed_images(store, names, embedder), counted=False)
+    watch.time("embed them", lambda: embed_images(store, index.sha256, embedder), counted=False)
+    watch.time("find neighbours", lambda: neighbours_of(store, index, config.images))
 
 
 if __name__ == "__main__":

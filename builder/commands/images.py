@@ -1,9 +1,15 @@
 """`builder images`: fill the image store and look at it."""
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from builder.images.adding import AddSummary
+    from builder.images.store import ImageStore
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="Directory of this build; made when missing.")
@@ -89,27 +95,14 @@ def add(
                 source=source,
                 on_progress=advance,
             )
-        counts = f"{summary.num_added:,} added, {summary.num_present:,} already there"
-        num_refused = summary.refused.total()
-        console.print(
-            f"images: {summary.num_seen:,} seen, {counts}, {num_refused:,} refused"
-            + (f" ({_by_reason(summary.refused)})" if num_refused else "")
-            + (
-                f"; {summary.num_misnamed:,} had another format's suffix"
-                * bool(summary.num_misnamed)
-            )
-            + f"; {len(store):,} in the store"
-        )
-        if num_refused:
-            console.print(f"Which and why: python -m builder images refused -w {workspace}")
+        for line in _summary_lines(summary, len(store), workspace):
+            console.print(line, highlight=False, soft_wrap=True)
     if summary.num_seen == 0:
         raise _no_images(source_name)
 
 
 def stats(workspace: WorkspaceOption = Path("workspace")) -> None:
     """Count the images by format, licence and split group."""
-    from collections import Counter
-
     from rich.console import Console
     from rich.table import Table
 
@@ -131,9 +124,9 @@ def stats(workspace: WorkspaceOption = Path("workspace")) -> None:
         table.add_row("groups", f"{len(groups):,}")
         table.add_row("bytes", f"{num_bytes:,}")
         table.add_row("mean size", f"{num_pixels / max(1, num_images) / 1e6:.2f} megapixels")
-        table.add_row("formats", _by_reason(formats))
-        table.add_row("licences", _by_reason(licences))
-        table.add_row("refused", _by_reason(store.refused_by_reason()) or "0")
+        table.add_row("formats", _counted(formats))
+        table.add_row("licences", _counted(licences))
+        table.add_row("refused", _counted(store.refused_by_reason()) or "0")
         console.print(table)
 
 
@@ -173,14 +166,28 @@ def register(app: typer.Typer) -> None:
     app.add_typer(images, name="images")
 
 
-def _store(workspace: Path):
+def _summary_lines(summary: "AddSummary", num_stored: int, workspace: Path) -> Iterator[str]:
+    num_refused = summary.refused.total()
+    yield (
+        f"images: {summary.num_seen:,} seen, {summary.num_added:,} added, "
+        f"{summary.num_present:,} already there, {num_refused:,} refused"
+        + (f" ({_counted(summary.refused)})" if num_refused else "")
+        + f"; {num_stored:,} in the store"
+    )
+    if summary.num_misnamed:
+        yield f"{summary.num_misnamed:,} were kept although their suffix names another format."
+    if num_refused:
+        yield f"Which were refused: python -m builder images refused -w {workspace}"
+
+
+def _store(workspace: Path) -> "ImageStore":
     from builder.images.store import ImageStore
     from builder.workspace import open_workspace
 
     return ImageStore(open_workspace(workspace).images_dir)
 
 
-def _by_reason(counts) -> str:
+def _counted(counts: "Counter[str]") -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
 
 

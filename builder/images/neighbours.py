@@ -19,6 +19,8 @@ from builder.images.vectors import QUANTUM, embed_images
 _BLOCK_ROWS = 256
 _BUCKET_IMAGES = 50_000
 _NUM_SIBLINGS = 4
+#: Columns of a strip whose maximum is taken at once; see `most_alike`.
+_STRIP = 64
 #: Below any similarity.
 _NEVER = np.float32(-(2**25))
 
@@ -91,7 +93,7 @@ def find_neighbours(
 ) -> NDArray[np.int32]:
     """The `num` most alike images of other groups, same split, inside the window.
 
-    Compares block by block: some 150 MB beside the vectors for 50,000 images.
+    Compares block by block: some 100 MB beside the vectors for 50,000 images.
     Above that an image is compared with those of its own bucket, so that the
     work grows with the number of images and not with its square.
 
@@ -104,13 +106,13 @@ def find_neighbours(
         num_buckets = -(-len(members) // _BUCKET_IMAGES)
         for bucket in np.array_split(members, max(1, num_buckets)):
             vectors = vectors_ND[bucket].astype(np.float32)
-            groups = index.group_N[bucket]
+            groups = _Groups(index.group_N[bucket])
             for start in range(0, len(bucket), _BLOCK_ROWS):
-                rows = slice(start, start + _BLOCK_ROWS)
-                similar_RN = vectors[rows] @ vectors.T
-                similar_RN[groups[rows, None] == groups] = _NEVER
-                _blank_outside(similar_RN, window)
-                of_NK[bucket[rows]] = _most_alike(similar_RN, bucket, num)
+                similar_RN = vectors[start : start + _BLOCK_ROWS] @ vectors.T
+                similar_RN[groups.pairs(start, len(similar_RN))] = _NEVER
+                of_NK[bucket[start : start + _BLOCK_ROWS]] = most_alike(
+                    similar_RN, bucket, num, window
+                )
     return of_NK
 
 
@@ -119,9 +121,7 @@ def find_siblings(
 ) -> NDArray[np.int32]:
     """The most alike images of the same group that are no near-duplicates; shape (N, S)."""
     siblings_NS = np.full((len(index), _NUM_SIBLINGS), -1, dtype=np.int32)
-    order = np.argsort(index.group_N, kind="stable")
-    sizes = np.bincount(index.group_N) if len(index) else np.zeros(0, dtype=int)
-    for members in np.split(order, np.cumsum(sizes)[:-1]):
+    for members in _Groups(index.group_N).members():
         if len(members) < 2:
             continue
         vectors = vectors_ND[members].astype(np.float32)
@@ -129,25 +129,70 @@ def find_siblings(
             similar_RN = vectors[start : start + _BLOCK_ROWS] @ vectors.T
             row = np.arange(len(similar_RN))
             similar_RN[row, row + start] = _NEVER
-            _blank_outside(similar_RN, (-1.0, greatest))
-            siblings_NS[members[row + start]] = _most_alike(similar_RN, members, _NUM_SIBLINGS)
+            siblings_NS[members[row + start]] = most_alike(
+                similar_RN, members, _NUM_SIBLINGS, (-1.0, greatest)
+            )
     return siblings_NS
 
 
-def _blank_outside(similar_RN: NDArray[np.float32], window: tuple[float, float]) -> None:
-    least, greatest = (np.float32(bound * QUANTUM**2) for bound in window)
-    similar_RN[(similar_RN > greatest) | (similar_RN < least)] = _NEVER
+class _Groups:
+    """Which images are of one group, found without comparing all with all."""
+
+    def __init__(self, group_N: NDArray[np.int32]) -> None:
+        self._group_N = group_N
+        self._order_N = np.argsort(group_N, kind="stable")
+        self._size_G = np.bincount(group_N) if len(group_N) else np.zeros(0, dtype=np.int64)
+        self._end_G = np.cumsum(self._size_G)
+
+    def members(self) -> list[NDArray[np.int64]]:
+        """The images of each group."""
+        return np.split(self._order_N, self._end_G[:-1])
+
+    def pairs(self, start: int, num_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and column of every entry of a block that compares two images of one group."""
+        group_R = self._group_N[start : start + num_rows]
+        size_R = self._size_G[group_R]
+        rows = np.repeat(np.arange(num_rows), size_R)
+        # Places in the sorted order: each row's group from its first member to its last.
+        steps = np.arange(len(rows)) - np.repeat(np.cumsum(size_R) - size_R, size_R)
+        return rows, self._order_N[(self._end_G - self._size_G)[group_R[rows]] + steps]
 
 
-def _most_alike(
-    similar_RN: NDArray[np.float32], names_N: NDArray[np.int64], num: int
+def most_alike(
+    similar_RN: NDArray[np.float32],
+    names_N: NDArray[np.int64],
+    num: int,
+    window: tuple[float, float],
 ) -> NDArray[np.int32]:
-    """Names of the `num` greatest of each row, greatest first, ties by position, else -1."""
+    """Names of the `num` most alike of each row inside the window.
+
+    The maxima of strips of columns give a bound that at least `num` entries of
+    a row reach, so that only few entries are ever sorted. Overwrites entries
+    above the window.
+
+    Returns:
+        Shape (R, num): the most alike first, ties by position, -1 where there are fewer.
+    """
+    least, greatest = (np.float32(bound * QUANTUM**2) for bound in window)
     num_rows, num_columns = similar_RN.shape
     result = np.full((num_rows, num), -1, dtype=np.int32)
-    kth = max(0, num_columns - num)
-    least_R1 = np.maximum(np.partition(similar_RN, kth, axis=1)[:, kth, None], _NEVER / 2)
-    rows, columns = np.nonzero(similar_RN >= least_R1)
+    width = num_columns // _STRIP
+    # Strip m holds the columns m, m + width, m + 2 width, …; what is left over is a strip each.
+    strips_RSW = similar_RN[:, : width * _STRIP].reshape(num_rows, _STRIP, width)
+    rest_RL = similar_RN[:, width * _STRIP :]
+    rest_RL[rest_RL > greatest] = _NEVER
+    maxima_RM = strips_RSW.max(axis=1) if width else np.zeros((num_rows, 0), dtype=np.float32)
+    rows, strips = np.nonzero(maxima_RM > greatest)
+    fixed = strips_RSW[rows, :, strips]
+    fixed[fixed > greatest] = _NEVER
+    strips_RSW[rows, :, strips] = fixed
+    maxima_RM[rows, strips] = fixed.max(axis=1, initial=_NEVER)
+    maxima_RM = np.concatenate([maxima_RM, rest_RL], axis=1)
+    kth = max(0, maxima_RM.shape[1] - num)
+    bound_R1 = np.partition(maxima_RM, kth, axis=1)[:, kth, None]
+    if maxima_RM.shape[1] < num:  # fewer strips than wanted entries bound nothing
+        bound_R1 = np.full((num_rows, 1), _NEVER, dtype=np.float32)
+    rows, columns = np.nonzero(similar_RN >= np.maximum(bound_R1, least))
     order = np.lexsort((columns, -similar_RN[rows, columns], rows))
     rows, columns = rows[order], columns[order]
     first_of_row = np.searchsorted(rows, np.arange(num_rows))

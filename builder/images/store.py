@@ -195,8 +195,14 @@ class ImageStore:
                 if self._pending:
                     os.sync()  # once for all: an fsync a file is some 5 ms each
                 self._db.execute("COMMIT")
-            except BaseException:
-                self._db.execute("ROLLBACK")
+            except BaseException as exc:
+                if self._db.in_transaction:  # a full disk has SQLite roll back by itself
+                    self._db.execute("ROLLBACK")
+                if isinstance(exc, sqlite3.Error):
+                    raise ImageStoreError(
+                        f"{self.directory}: cannot write ({exc}). Free some space or name another "
+                        "workspace, then add the images again; whole batches are kept."
+                    ) from exc
                 raise
             finally:
                 self._pending = None

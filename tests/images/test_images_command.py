@@ -1,0 +1,94 @@
+"""`python -m builder images` as a user runs it."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(*arguments: str | Path, max_file_bytes: int | None = None) -> subprocess.CompletedProcess:
+    def limit() -> None:
+        if max_file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+
+    return subprocess.run(
+        [sys.executable, "-m", "builder", "images", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=limit,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, noise) -> Path:
+    made = tmp_path / "pictures"
+    made.mkdir()
+    for seed, format in enumerate(("JPEG", "PNG", "WEBP")):
+        (made / f"{seed}.{format.lower()}").write_bytes(noise(seed, format))
+    (made / "renamed.png").write_bytes(noise(7, "JPEG"))
+    (made / "cut.jpg").write_bytes(noise(8, "JPEG")[:-200])
+    (made / "empty.webp").touch()
+    return made
+
+
+def test_add_stats_list_and_refused(folder, tmp_path):
+    workspace = tmp_path / "w"
+    added = run("add", folder, "-w", workspace, "--licence", "CC0-1.0", "--source", "mine")
+    assert added.returncode == 0, added.stderr
+    assert "6 seen, 4 added, 0 already there, 2 refused" in added.stderr
+    assert "1 were kept although their suffix names another format" in added.stderr
+    again = run("add", folder, "-w", workspace)
+    assert "0 added, 4 already there, 2 refused" in again.stderr
+    stats = run("stats", "-w", workspace)
+    assert "CC0-1.0 4" in stats.stdout
+    assert "JPEG 2" in stats.stdout
+    listed = run("list", "-w", workspace, "--limit", "3")
+    assert len(listed.stdout.splitlines()) == 3
+    assert "mine/" in listed.stdout
+    refused = run("refused", "-w", workspace)
+    reasons = [line.split("\t")[0] for line in refused.stdout.splitlines()]
+    assert sorted(reasons) == ["empty_file", "truncated"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("add", "no-such-folder"), "no such file or folder"),
+        (("stats", "-w", "no-such-workspace"), "no workspace there"),
+        (("add", ".", "--kind", "parquet", "-w", "{tmp}/w"), "no .parquet file"),
+    ],
+)
+def test_mistakes_are_one_line_and_a_non_zero_exit(arguments, message, tmp_path):
+    filled = [argument.format(tmp=tmp_path) for argument in arguments]
+    if filled[1] == ".":
+        filled[1] = str(tmp_path)
+    result = run(*filled)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_folder_without_images_is_said(tmp_path):
+    (tmp_path / "in").mkdir()
+    result = run("add", tmp_path / "in", "-w", tmp_path / "w")
+    assert result.returncode == 1
+    assert "no image file in it" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_no_space_left_is_one_clear_line_and_loses_nothing(folder, tmp_path, noise):
+    """A cap on file size stands for a full disk: the write fails in the same place."""
+    workspace = tmp_path / "w"
+    assert run("add", folder, "-w", workspace).returncode == 0
+    (folder / "large.png").write_bytes(noise(9, "PNG", (1200, 900)))
+    result = run("add", folder, "-w", workspace, max_file_bytes=200_000)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "Free some space" in result.stderr
+    assert run("add", folder, "-w", workspace).returncode == 0
+    assert "images" in run("stats", "-w", workspace).stdout
