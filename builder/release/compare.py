@@ -121,6 +121,7 @@ def compare(old: Side, new: Side) -> Difference:
     if not difference.num_shards_read:
         return difference
     with duckdb.connect(config=dict(_OPTIONS)) as connection:
+        connection.execute("SET enable_progress_bar = false")
         for name, side, shards in (
             ("old_rows", old, old_shards),
             ("new_rows", new, new_shards),
