@@ -119,6 +119,7 @@ def _keep(
         languages=entry.languages,
         vetted=result,
     )
+    store.accept(entry.name)
     if before:
         summary.num_present += 1
         return

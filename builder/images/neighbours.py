@@ -17,7 +17,7 @@ from builder.images.store import ImageStore
 from builder.images.vectors import QUANTUM, embed_images
 
 _BLOCK_ROWS = 256
-_BUCKET_IMAGES = 50_000
+_BUCKET_IMAGES = 25_000
 _NUM_SIBLINGS = 4
 #: Columns of a strip whose maximum is taken at once; see `most_alike`.
 _STRIP = 64
@@ -93,8 +93,8 @@ def find_neighbours(
 ) -> NDArray[np.int32]:
     """The `num` most alike images of other groups, same split, inside the window.
 
-    Compares block by block: some 100 MB beside the vectors for 50,000 images.
-    Above that an image is compared with those of its own bucket, so that the
+    Compares block by block: some 50 MB beside the vectors, however many images.
+    Above 25,000 an image is compared with those of its own bucket, so that the
     work grows with the number of images and not with its square.
 
     Returns:

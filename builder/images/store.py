@@ -7,13 +7,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from builder.config import ImagesConfig
 from builder.images.data_url import encoded, needs_scaling, scaled
-from builder.images.vetting import EXTENSIONS, Vetted, vet
+from builder.images.record import COLUMNS, ImageRecord, printable
+from builder.images.vetting import Vetted, vet
 from schemas.errors import PolysceneError
 from schemas.shards import ImageFile
 
@@ -36,44 +36,10 @@ CREATE TABLE IF NOT EXISTS refused (
     what TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-_COLUMNS = (
-    "sha256, format, width, height, num_bytes, phash, image_group, licence, source, languages"
-)
 
 
 class ImageStoreError(PolysceneError):
     """The store lacks an image or its files are damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
-    """Facts about a stored image.
-
-    Args:
-        sha256: Hash of its bytes; its name everywhere.
-        format: "JPEG", "PNG", "WEBP" or "GIF", by content.
-        phash: 64-bit difference hash, 16 hex digits.
-        group: Images of one group never stand on both sides of a split.
-        licence: As the source states it; "unknown" where it does not.
-        source: Where it came from: a URL, or a path inside what was added.
-        languages: Codes of the languages it can be written about; None for
-            any. Only a corpus with a lexicon of its own restricts them.
-    """
-
-    sha256: str
-    format: str
-    width: int
-    height: int
-    num_bytes: int
-    phash: str
-    group: str
-    licence: str
-    source: str
-    languages: tuple[str, ...] | None = None
-
-    @property
-    def ext(self) -> str:
-        return EXTENSIONS[self.format]
 
 
 class ImageStore:
@@ -169,15 +135,9 @@ class ImageStore:
         )
         self._write_blob(self._blob_path(record), data)
         with self._lock:
+            marks = ", ".join("?" * len(record.to_row()))
             self._db.execute(
-                f"INSERT OR IGNORE INTO image ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (
-                    *(getattr(record, name) for name in ("sha256", "format", "width", "height")),
-                    *(getattr(record, name) for name in ("num_bytes", "phash", "group")),
-                    record.licence,
-                    record.source,
-                    None if record.languages is None else " ".join(record.languages),
-                ),
+                f"INSERT OR IGNORE INTO image ({COLUMNS}) VALUES ({marks})", record.to_row()
             )
         return record
 
@@ -215,6 +175,11 @@ class ImageStore:
                 (printable(name), reason, printable(what)),
             )
 
+    def accept(self, name: str) -> None:
+        """Forgets that a file was refused, now that it is fit."""
+        with self._lock:
+            self._db.execute("DELETE FROM refused WHERE name = ?", (printable(name),))
+
     def refused(self) -> list[tuple[str, str, str]]:
         """Name, reason and explanation of every refused file, in order of name."""
         with self._lock:
@@ -245,12 +210,12 @@ class ImageStore:
         while True:
             with self._lock:
                 rows = self._db.execute(
-                    f"SELECT {_COLUMNS} FROM image WHERE sha256 > ? ORDER BY sha256 LIMIT 5000",
+                    f"SELECT {COLUMNS} FROM image WHERE sha256 > ? ORDER BY sha256 LIMIT 5000",
                     (last,),
                 ).fetchall()
             if not rows:
                 return
-            yield from (_record(row) for row in rows)
+            yield from (ImageRecord.from_row(row) for row in rows)
             last = rows[-1][0]
 
     def read(self, sha256: str) -> ImageFile:
@@ -291,9 +256,9 @@ class ImageStore:
     def _find(self, sha256: str) -> ImageRecord | None:
         with self._lock:
             row = self._db.execute(
-                f"SELECT {_COLUMNS} FROM image WHERE sha256 = ?", (sha256,)
+                f"SELECT {COLUMNS} FROM image WHERE sha256 = ?", (sha256,)
             ).fetchone()
-        return _record(row) if row else None
+        return ImageRecord.from_row(row) if row else None
 
     def _blob_path(self, record: ImageRecord) -> Path:
         name = f"{record.sha256}.{record.ext}"
@@ -316,17 +281,6 @@ class ImageStore:
             _sync(path.parent)
         else:
             self._pending.append(path)
-
-
-def printable(text: str) -> str:
-    """Text that SQLite, Parquet and a terminal take: no lone surrogates, no control characters."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
-
-
-def _record(row: tuple[Any, ...]) -> ImageRecord:
-    *facts, languages = row
-    return ImageRecord(*facts, languages=None if languages is None else tuple(languages.split()))
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -62,6 +62,9 @@ def test_bad_files_are_refused_counted_and_listed(tmp_path, noise, store):
     assert store.refused_by_reason() == expected
     again = add_images(store, open_source(str(folder), MAX_BYTES).files)
     assert (again.num_added, again.num_present) == (0, 2)
+    (folder / "cut.png").write_bytes(noise(3, "PNG"))
+    add_images(store, open_source(str(folder), MAX_BYTES).files)
+    assert "truncated" not in store.refused_by_reason()
 
 
 def test_links_out_of_the_folder_are_refused_and_loops_end(tmp_path, noise):
