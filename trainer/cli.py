@@ -1,5 +1,6 @@
 """Commands: train, evaluate, compare."""
 
+import errno
 import logging
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 Dataset = Annotated[str, typer.Option(help="Release directory, or repository as owner/name.")]
 Revision = Annotated[str | None, typer.Option(help="Version, such as v0.2.0.")]
@@ -151,6 +154,10 @@ def main() -> None:
         first = exc.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "settings"
         _fail(f"{field}: {first['msg']}")
+    except OSError as exc:
+        if exc.errno not in _DISK_ERRORS:
+            raise
+        _fail(f"{exc.filename or 'disk'}: {exc.strerror}. Free space or choose another directory.")
     except ModuleNotFoundError as exc:
         if exc.name not in {"torch", "safetensors", "matplotlib"}:
             raise

@@ -31,9 +31,9 @@ class TrainConfig(_Config):
     languages: tuple[str, ...] | None = None
     modalities: tuple[Modality, ...] = ("T->I", "T->IT", "I->T")
     seed: int = Field(default=0, ge=0)
-    num_steps: int = Field(default=300, ge=0)
+    num_steps: int = Field(default=200, ge=0)
     batch_size: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     temperature: float = Field(default=0.1, gt=0)
     reverse_weight: float = Field(default=0.5, ge=0, le=1)

@@ -13,7 +13,7 @@ from trainer.item_features import ItemFeatures
 from trainer.questions import QuestionSet
 from trainer.ranking import mean_reciprocal_rank, ranks
 
-# Q queries, N candidates, D embedding, L languages, S resamples
+# Q questions, N candidates, D embedding, L languages, S resamples
 
 
 @dataclass(frozen=True, slots=True)

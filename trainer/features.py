@@ -1,17 +1,21 @@
 """Tower features of unique items, computed once and kept on disk by content hash."""
 
 import hashlib
+import logging
 import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.encoders.tower import Tower
+
+_LOG = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 #: Called with the number of items just finished.
@@ -36,8 +40,12 @@ class FeatureCache:
     def read(self, tower: str) -> dict[str, NDArray[np.float32]]:
         found: dict[str, NDArray[np.float32]] = {}
         for path in sorted(self._folder(tower).glob("*.npz")):
-            with np.load(path) as chunk:
-                found.update(zip(chunk["keys"].tolist(), chunk["features"], strict=True))
+            try:
+                with np.load(path) as chunk:
+                    found.update(zip(chunk["keys"].tolist(), chunk["features"], strict=True))
+            except (OSError, ValueError, KeyError, BadZipFile) as exc:
+                _LOG.warning("%s: broken (%s); its features are computed again", path, exc)
+                path.unlink()
         return found
 
     def add(self, tower: str, features: Mapping[str, NDArray[np.float32]]) -> None:

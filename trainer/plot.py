@@ -76,7 +76,7 @@ def _draw_languages(axes: Any, report: dict[str, Any], shown: list[str], num_row
         colour, marker = _STYLES[name]
         values = [arm["per_language"][code] for code in shown]
         axes.plot(values, heights, marker, color=colour, markersize=5, label=name.replace("_", " "))
-    axes.hlines(heights, 0, 1, color="#e6e6e6", linewidth=0.6, zorder=0)
+    axes.hlines(heights, -1, 2, color="#e6e6e6", linewidth=0.6, zorder=0)
     labels = [LANGUAGES[code].name if code in LANGUAGES else code for code in shown]
     axes.set_yticks(heights, labels, fontsize=7)
     axes.set_ylim(-0.7, num_rows - 0.3)
@@ -85,5 +85,9 @@ def _draw_languages(axes: Any, report: dict[str, Any], shown: list[str], num_row
 
 def _finish(axes: Any, report: dict[str, Any]) -> None:
     axes.axvline(report["chance"], color="#555555", linestyle="--", linewidth=0.8)
-    axes.set_xlim(0, 1)
+    highest = max(
+        max(*arm["per_language"].values(), arm["concept_interval"][1])
+        for arm in report["arms"].values()
+    )
+    axes.set_xlim(-0.01, min(1.02, highest + 0.05))
     axes.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,7 @@ from trainer.corpus import Corpus
 from trainer.errors import NoRowsError
 from trainer.pairs import DIRECTION_OF
 
-# Q queries, N candidates
+# Q questions, N candidates
 
 
 @dataclass(frozen=True, slots=True)

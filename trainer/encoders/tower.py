@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class Tower(Protocol[Item]):
 
 
 @dataclass(frozen=True, slots=True)
-class Towers(Generic[Item]):
+class Towers:
     """A text tower and an image tower that belong together.
 
     Args:
