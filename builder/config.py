@@ -172,9 +172,12 @@ class BuildConfig(_Section):
 
     @property
     def plan_hash(self) -> str:
-        """sha256 (hex) of what decides the plan: not the pace, the endpoint's address or prices."""
+        """sha256 (hex) of what decides the plan: not the pace, the endpoint's address or prices.
+
+        Nor the checks: what they drop is planned again, and replies can be checked anew.
+        """
         decided = self.model_dump(
-            mode="json", exclude={"pace", "release", "max_rounds", "tolerance"}
+            mode="json", exclude={"pace", "release", "max_rounds", "tolerance", "checks"}
         )
         for role in ("teacher", "judge"):
             for field in ("base_url", "timeout_s", "prices"):

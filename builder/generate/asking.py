@@ -16,6 +16,8 @@ from schemas.errors import PolysceneError
 
 #: Pushbacks are the endpoint's pace, not the request's fault, so more of them are borne.
 _PUSHBACKS_AN_ATTEMPT = 5
+#: As many requests may fail on their own before the endpoint is suspected.
+_FEW = 8
 
 
 class BudgetReached(PolysceneError):
@@ -144,6 +146,8 @@ class LiveAsker:
         self._meta_name = f"abilities {endpoint.address} {endpoint.model} {self._wanted}"
         self._abilities = self._remembered()
         self._look_up = ledger.has_leftovers()
+        self._has_replies = ledger.spent().num_replies > 0
+        self._num_failing = 0
         self._prompts: set[str] = set()
         self._max_attempts = pace.config.max_attempts
 
@@ -154,33 +158,43 @@ class LiveAsker:
             if stored is not None:
                 return stored
             request_id = self._ledger.find_request(request.key)
-        num_failures = num_pushbacks = 0
-        while True:
-            try:
-                request_id, answer = await self._send_once(request, request_id, urgent)
-            except _Unsent as failure:
-                request_id, error = failure.request_id, failure.error
-                if error.kind == "pushback":
-                    num_pushbacks += 1
-                else:
-                    num_failures += 1
-                tries = num_failures + num_pushbacks // _PUSHBACKS_AN_ATTEMPT
-                if self._pace.endpoint_works and error.kind == "refused":
-                    return await self._keep(request_id, error.status, error.body)
-                if self._pace.endpoint_works and tries >= self._max_attempts:
+        trial = _Trial()
+        try:
+            while True:
+                answer = await self._send_once(request, request_id, trial, urgent)
+                request_id, urgent = answer.request_id, True
+                if answer.body is not None:
+                    return await self._keep(request_id, 200, answer.body)
+                if answer.error is None:  # it was asked in a way the endpoint does not take
+                    continue
+                if self._is_over(trial, answer.error):
+                    if answer.error.kind == "refused":
+                        return await self._keep(request_id, answer.error.status, answer.error.body)
                     self._writer.post("failed", request.key)
-                    return GaveUp(error.what)
-                await self._wait(self._pace.backoff_s(num_failures + num_pushbacks))
-                urgent = True
-                continue
-            if answer is None:  # the endpoint was asked in a way it does not take
-                urgent = True
-                continue
-            return await self._keep(request_id, 200, answer)
+                    return GaveUp(answer.error.what)
+                await self._wait(self._pace.backoff_s(trial.num_sent))
+        finally:
+            self._num_failing -= trial.has_failed
+
+    def _is_over(self, trial: "_Trial", error: SendError) -> bool:
+        """Whether a failure is the request's own, so that asking on is no use."""
+        works = self._pace.last_answer_at >= trial.first_sent_at
+        if error.kind == "refused" and works:
+            return True
+        tries = trial.num_failures + trial.num_pushbacks // _PUSHBACKS_AN_ATTEMPT
+        return tries >= self._max_attempts and (works or self._only_few_fail(error))
+
+    def _only_few_fail(self, error: SendError) -> bool:
+        """Whether an endpoint that has worked answers a few requests with errors.
+
+        So it is with the last requests of a round, when no other can show that it works.
+        """
+        has_worked = self._has_replies or self._pace.num_answers > 0
+        return has_worked and error.status > 0 and self._num_failing <= _FEW
 
     async def _send_once(
-        self, request: Request, request_id: int | None, urgent: bool
-    ) -> tuple[int, bytes | None]:
+        self, request: Request, request_id: int | None, trial: "_Trial", urgent: bool
+    ) -> "_Sent":
         sent_at = await self._pace.enter(urgent=urgent)
         try:
             try:
@@ -195,11 +209,12 @@ class LiveAsker:
                 answer = await self._endpoint.send(body)
             except SendError as error:
                 if error.kind == "refused" and self._step_down(abilities, error):
-                    return request_id, None
+                    return _Sent(request_id)
+                self._num_failing += trial.fail(error, sent_at)
                 self._judge_failure(error, sent_at)
-                raise _Unsent(request_id, error) from error
+                return _Sent(request_id, error=error)
             self._pace.answered()
-            return request_id, answer.body
+            return _Sent(request_id, body=answer.body)
         finally:
             self._pace.leave()
 
@@ -234,7 +249,7 @@ class LiveAsker:
             self._stop(EndpointError(error.message + " Nothing paid for is lost."))
             raise Stopped from error
         try:
-            self._pace.failed(error, sent_at)
+            self._pace.failed(error, sent_at, may_break=not self._only_few_fail(error))
         except EndpointError as hopeless:
             self._stop(hopeless)
             raise Stopped from hopeless
@@ -268,8 +283,38 @@ class LiveAsker:
         raise Stopped
 
 
-class _Unsent(Exception):
-    def __init__(self, request_id: int, error: SendError) -> None:
-        super().__init__(error.what)
-        self.request_id = request_id
-        self.error = error
+@dataclass(slots=True)
+class _Sent:
+    """What one call brought: a body, an error, or neither where it has to be asked otherwise."""
+
+    request_id: int
+    body: bytes | None = None
+    error: SendError | None = None
+
+
+@dataclass(slots=True)
+class _Trial:
+    """How often a request failed so far."""
+
+    first_sent_at: float = 0.0
+    num_failures: int = 0
+    num_pushbacks: int = 0
+
+    @property
+    def num_sent(self) -> int:
+        return self.num_failures + self.num_pushbacks
+
+    @property
+    def has_failed(self) -> bool:
+        return self.num_sent > 0
+
+    def fail(self, error: SendError, sent_at: float) -> bool:
+        """Counts a failure; returns whether it was the first."""
+        is_first = not self.has_failed
+        if is_first:
+            self.first_sent_at = sent_at
+        if error.kind == "pushback":
+            self.num_pushbacks += 1
+        else:
+            self.num_failures += 1
+        return is_first

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,21 +107,19 @@ class Engine:
         What went wrong for all of them is in `stopped_by` afterwards.
         """
 
-        async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._num_workers):
+                group.create_task(self._work(jobs))
+
+    async def _work(self, jobs: Iterator[Job]) -> None:
+        try:
             for job in jobs:
                 if self._stopping:
                     return
-                try:
+                with suppress(Stopped, _Open):
                     await self._run_job(job)
-                except (Stopped, _Open):
-                    continue
-                except PolysceneError as exc:
-                    self.stop(exc)
-                    return
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._num_workers):
-                group.create_task(work())
+        except PolysceneError as exc:
+            self.stop(exc)
 
     async def _run_job(self, job: Job) -> None:
         try:

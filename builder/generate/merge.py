@@ -56,7 +56,7 @@ def run_merge(parts: Sequence[Path], into: Path) -> int:
 
 def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
     with Ledger(part.ledger_path) as other:
-        rounds, plan = other.rounds(), other.meta("plan_hash")
+        rounds, plan, checks = other.rounds(), other.meta("plan_hash"), other.meta("checks")
     if not rounds:
         raise LedgerError(f"{part.root}: nothing was built there. Leave it out.")
     if len(rounds) > 1 or rounds[0].closed:
@@ -64,9 +64,12 @@ def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
             f"{part.root}: past its first round, so not a shard. Build shards with --shard i/N."
         )
     mine = ledger.rounds()
-    if ledger.meta("plan_hash") not in (None, plan) or (
-        mine and mine[0].plan_hash != rounds[0].plan_hash
-    ):
+    same = (
+        ledger.meta("plan_hash") in (None, plan)
+        and ledger.meta("checks") in (None, checks)
+        and (not mine or mine[0].plan_hash == rounds[0].plan_hash)
+    )
+    if not same:
         raise LedgerError(
             f"{part.root}: of another plan than {ledger.path}. Shards need the same configuration "
             "and the same images."

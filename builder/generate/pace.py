@@ -44,6 +44,7 @@ class Pace:
         self.limit = float(min(config.initial_in_flight, config.max_in_flight))
         self.in_flight = 0
         self.num_answers = 0
+        self.last_answer_at = float("-inf")
         self.failures: Counter[str] = Counter()
         self.stopping = False
         self._clock = clock
@@ -90,18 +91,20 @@ class Pace:
     def answered(self) -> None:
         """An answer came: the endpoint works, a little more can be asked of it."""
         self.num_answers += 1
+        self.last_answer_at = self._clock()
         self._failing_since = None
         self._failing.clear()
         if self.in_flight * 2 >= int(self.limit):
             self.limit += 1.0 if self._starting else 1.0 / self.limit
             self.limit = min(self.limit, float(self.config.max_in_flight))
 
-    def failed(self, error: SendError, sent_at: float) -> None:
+    def failed(self, error: SendError, sent_at: float, *, may_break: bool = True) -> None:
         """A call brought no answer: slows down, and opens the breaker when it must.
 
         Args:
             error: What came instead.
             sent_at: When the call was sent, as `enter` returned it.
+            may_break: Whether it counts against the endpoint at all.
 
         Raises:
             EndpointError: Nothing but failures for too long.
@@ -117,7 +120,8 @@ class Pace:
             self._cut_at = now
             self._starting = False
             self.limit = max(1.0, self.limit * _DECREASE)
-        self._break_if_hopeless(error, sent_at, now)
+        if may_break:
+            self._break_if_hopeless(error, sent_at, now)
         if error.kind == "pushback" and error.retry_after_s:
             wait_s = min(error.retry_after_s, self.config.max_retry_after_s)
             if self.num_answers == 0:
@@ -128,11 +132,6 @@ class Pace:
         """How long a job waits before its next try, with jitter."""
         longest = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (num_failures - 1))
         return longest * (0.5 + self._random.random() / 2)
-
-    @property
-    def endpoint_works(self) -> bool:
-        """Whether the latest calls brought answers, so that a failure is the request's own."""
-        return self._failing_since is None
 
     def stop(self) -> None:
         """Lets nobody in any more; those waiting get `Stopped`."""

@@ -13,7 +13,7 @@ from builder.generate.engine import Engine, Teacher
 from builder.generate.ledger import Ledger
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.rounds import Rounds
-from builder.generate.session import request_factory
+from builder.generate.session import refuse_other_plan, remember_config, request_factory
 from builder.generate.summary import Summary, summarise
 from builder.generate.tally import Tally
 from builder.generate.writer import LedgerWriter
@@ -37,6 +37,8 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
         Ledger(workspace.ledger_path) as ledger,
         ImageStore(workspace.images_dir, config.images) as store,
     ):
+        refuse_other_plan(ledger, config, workspace)
+        remember_config(ledger, config, workspace)
         rounds = Rounds(config, ledger, store)
         records = ledger.rounds()
         closed = [record.round for record in records if record.closed]

@@ -23,6 +23,7 @@ _REFUSAL = re.compile(
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_HALF_A_PAIR = "the text holds half of a surrogate pair"
 #: Keys of a reply besides those of drafts: 5 a criterion list, 5 an interpretation.
 _EVALUATION_KEYS = 4 + 1 + 4 * 2
 _TOP_KEYS = 4
@@ -118,22 +119,38 @@ def _strict(model: type[T], text: str, num_keys: int) -> Read | Unreadable:
     try:
         value = model.model_validate_json(text)
     except ValidationError as exc:
-        return _what_is_wrong(exc, text)
+        wrong = _what_is_wrong(exc)
+        is_json = wrong.reason == "wrong_fields"
+        return _given_twice(text, num_keys) or wrong if is_json else wrong
     except UnicodeEncodeError:
-        return Unreadable("lone_surrogate", "the text holds half of a surrogate pair")
-    # A validated reply has just these keys; a count that differs may mean one given twice.
-    if text.count('":') != num_keys:
-        twice = _key_given_twice(text)
-        if twice is not None:
-            return Unreadable("duplicate_key", f'key "{twice}" is given twice in one object')
-    return Read(value)
+        return Unreadable("lone_surrogate", _HALF_A_PAIR)
+    return _given_twice(text, num_keys) or Read(value)
 
 
-def _what_is_wrong(exc: ValidationError, text: str) -> Unreadable:
+def _given_twice(text: str, num_keys: int) -> Unreadable | None:
+    """Whether valid JSON holds a key twice; a valid reply has just `num_keys`, so others pay."""
+    if text.count('":') == num_keys:
+        return None
+    twice: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                twice.append(key)
+            seen.add(key)
+
+    json.loads(text, object_pairs_hook=note)
+    if not twice:
+        return None
+    return Unreadable("duplicate_key", f'key "{twice[0][:80]}" is given twice in one object')
+
+
+def _what_is_wrong(exc: ValidationError) -> Unreadable:
     errors = exc.errors(include_url=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         if "surrogate" in errors[0]["msg"] or _ESCAPED_SURROGATE.search(errors[0]["msg"]):
-            return Unreadable("lone_surrogate", "the text holds half of a surrogate pair")
+            return Unreadable("lone_surrogate", _HALF_A_PAIR)
         return Unreadable("not_json", f"not valid JSON: {errors[0].get('ctx', {}).get('error')}")
     said = "; ".join(
         f"`{'.'.join(str(part) for part in error['loc'])}`: {error['msg']}" for error in errors[:5]
@@ -151,13 +168,12 @@ def _repair(
     body = text[text.find("{") :].removesuffix("```").rstrip()
     if not body.endswith("}") and "}" not in body[-200:]:
         return Unreadable("truncated")
+    body = body[: body.rfind("}") + 1]
+    if body.count("{") > body.count("}") or body.count("[") > body.count("]"):
+        return Unreadable("truncated")
     ambiguous = body.count('":') > num_keys
     if completion.finish_reason != "stop" or len(text) > MAX_REPAIRED_CHARS or ambiguous:
         return problem
-    if not body.endswith("}"):
-        body = body[: body.rfind("}") + 1]
-    if body.count("{") > body.count("}") or body.count("[") > body.count("]"):
-        return Unreadable("truncated")
     from json_repair import repair_json
 
     try:
@@ -168,7 +184,7 @@ def _repair(
         return problem
     repaired = json.dumps(value, ensure_ascii=False)
     if _SURROGATE.search(repaired):
-        return Unreadable("lone_surrogate", "the text holds half of a surrogate pair")
+        return Unreadable("lone_surrogate", _HALF_A_PAIR)
     try:
         return Read(model.model_validate_json(repaired), repaired=True)
     except ValidationError:
@@ -180,20 +196,6 @@ def _whitespace_run(text: str) -> bool:
     if len(text) <= MAX_WHITESPACE_CHARS:
         return False
     return len(text) - sum(map(len, text.split())) > max(MAX_WHITESPACE_CHARS, len(text) // 2)
-
-
-def _key_given_twice(text: str) -> str | None:
-    twice: list[str] = []
-
-    def note(pairs: list[tuple[str, Any]]) -> None:
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                twice.append(key)
-            seen.add(key)
-
-    json.loads(text, object_pairs_hook=note)
-    return twice[0] if twice else None
 
 
 def _num_keys(cell: Cell) -> int:

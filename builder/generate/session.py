@@ -76,17 +76,30 @@ def run_build(
 
 
 def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
-    """Makes sure that the workspace belongs to this plan, and saves the configuration.
+    """Makes sure that the workspace belongs to this plan and these checks; saves the configuration.
 
     Raises:
-        LedgerError: Another plan was begun here.
+        LedgerError: Another plan was begun here, or outcomes passed other checks.
     """
-    _refuse_other_plan(ledger, config, workspace)
+    refuse_other_plan(ledger, config, workspace)
+    checks = config.checks.model_dump_json()
+    if ledger.meta("checks") not in (None, checks):
+        raise LedgerError(
+            f"{workspace.root}: its samples passed other checks than this configuration's. Run "
+            "`python -m builder reparse --config FILE` first, so that all pass the same."
+        )
+    remember_config(ledger, config, workspace)
+
+
+def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Notes what outcomes are made with, and saves the configuration."""
     ledger.set_meta("plan_hash", config.plan_hash)
+    ledger.set_meta("checks", config.checks.model_dump_json())
     save_config(config, workspace.config_path)
 
 
-def _refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+def refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Raises a `LedgerError` when the workspace was begun with another plan."""
     found = ledger.meta("plan_hash")
     if found is not None and found != config.plan_hash:
         raise LedgerError(
@@ -100,7 +113,7 @@ def describe_next(
 ) -> None:
     """Says what a build would ask for next; sends and writes nothing but the workspace itself."""
     with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
-        _refuse_other_plan(ledger, config, workspace)
+        refuse_other_plan(ledger, config, workspace)
         with ImageStore(workspace.images_dir, config.images) as store:
             current = Rounds(config, ledger, store, options.shard).next_open(note=False)
     if current is None:

@@ -93,7 +93,7 @@ class FaultServer:
         app = web.Application(client_max_size=2**30)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/stats", self._stats)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=2048)
         await site.start()
@@ -181,10 +181,10 @@ class FaultServer:
             case "reset":
                 assert request.transport is not None
                 request.transport.abort()
-                return web.Response()
+                return web.Response(status=499)  # nobody sees it
             case "timeout":
                 await asyncio.sleep(30)
-                return web.Response()
+                return web.Response(status=499)
             case "slow":
                 response = web.StreamResponse()
                 await response.prepare(request)

@@ -1,0 +1,140 @@
+"""Group commits, other versions, damage, and disks that fill up."""
+
+import asyncio
+import os
+import resource
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.writer import LedgerWriter
+from tests.generate.processes import start_process
+
+
+def outcome(number: int, reason: str | None = None) -> tuple[object, ...]:
+    place = (f"{number:024x}", 0, number, "vqa", "IT->T", "fr")
+    if reason:
+        return (*place, None, reason, "hash", None, None)
+    return (*place, f"{1000 - number:024x}", None, "hash", b"{}", b"{}")
+
+
+def test_rows_added_together_share_commits_and_are_all_there(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    async def scenario() -> None:
+        with Ledger(path, create=True) as ledger:
+            writer = LedgerWriter(ledger, lambda error: None)
+            await asyncio.gather(*(writer.add("outcome", *outcome(n)) for n in range(500)))
+            with Ledger(path) as other:
+                assert sum(other.tried_counts().values()) == 500
+            await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_was_posted_is_committed_on_closing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    async def scenario() -> None:
+        with Ledger(path, create=True) as ledger:
+            writer = LedgerWriter(ledger, lambda error: None)
+            for number in range(2_500):
+                writer.post("outcome", *outcome(number, "refusal" if number % 5 == 0 else None))
+            await writer.close()
+
+    asyncio.run(scenario())
+    with Ledger(path) as ledger:
+        assert ledger.drop_counts() == {"refusal": 500}
+        assert ledger.accepted_counts() == {("vqa", "IT->T", "fr"): 2_000}
+        ids = [row[0] for row in ledger.kept_in_job_order()]
+        assert ids == sorted(ids)
+
+
+def test_a_reply_is_found_by_the_key_of_its_request(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with Ledger(tmp_path / "ledger.sqlite", create=True) as ledger:
+            writer = LedgerWriter(ledger, lambda error: None)
+            number = writer.take_request_id()
+            await writer.add("request", number, "key", "job", "sample", "prompt", "Seed: 1", None)
+            assert ledger.find_reply("key") is None
+            assert ledger.find_request("key") == number
+            await writer.add("reply", number, 200, b"\xff raw")
+            stored = ledger.find_reply("key")
+            assert stored is not None
+            assert (stored.raw, stored.is_counted) == (b"\xff raw", False)
+            await writer.add("usage", number, 10, 20, 0.5)
+            stored = ledger.find_reply("key")
+            assert stored is not None
+            assert stored.is_counted
+            assert ledger.spent().cost_usd == 0.5
+            await writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_another_version_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path, create=True).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version=9")
+    database.close()
+    with pytest.raises(LedgerError, match=r"ledger version 9.*Use the release"):
+        Ledger(path)
+
+
+def test_a_file_that_is_no_ledger_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 50)
+    with pytest.raises(LedgerError, match="not a readable ledger"):
+        Ledger(path)
+    with pytest.raises(LedgerError, match="no ledger there"):
+        Ledger(tmp_path / "missing.sqlite")
+
+
+def test_little_space_stops_sending_while_rows_still_fit(tmp_path: Path) -> None:
+    troubles: list[LedgerError] = []
+
+    async def scenario() -> None:
+        with Ledger(tmp_path / "ledger.sqlite", create=True) as ledger:
+            writer = LedgerWriter(ledger, troubles.append, lambda _: 10 * 2**20)
+            await writer.add("outcome", *outcome(1))
+            await writer.close()
+            assert sum(ledger.tried_counts().values()) == 1
+
+    asyncio.run(scenario())
+    assert "10 MB of disk space left" in str(troubles[0])
+    assert "Free some space" in str(troubles[0])
+
+
+def test_a_full_disk_keeps_what_was_committed_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    # A limit on file size stands for a full disk; only the child has it.
+    child = start_process(_fill_up, path)
+    child.join(60)
+    assert child.exitcode == 0
+    with Ledger(path) as ledger:
+        kept = sum(ledger.tried_counts().values())
+    assert 0 < kept < 2_000
+
+
+def _fill_up(path: Path) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    told: list[LedgerError] = []
+
+    async def scenario() -> bool:
+        ledger = Ledger(path, create=True)
+        writer = LedgerWriter(ledger, told.append)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
+        try:
+            for start in range(0, 2_000, 20):
+                rows = ((*outcome(n)[:-1], os.urandom(1_000)) for n in range(start, start + 20))
+                await asyncio.gather(*(writer.add("outcome", *row) for row in rows))
+        except LedgerError as exc:
+            return "no space left to write" in str(exc) and len(told) > 0
+        return False
+
+    sys.exit(0 if asyncio.run(scenario()) else 2)

@@ -1,0 +1,201 @@
+"""Concurrency goes up and down, waits are kept, an endpoint that only fails is given up."""
+
+import asyncio
+
+import pytest
+
+from builder.config import PaceConfig
+from builder.generate.client import EndpointError, SendError
+from builder.generate.pace import Pace, Stopped
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pushback(retry_after_s: float | None = None) -> SendError:
+    return SendError("pushback", "http_429", "slow down.", status=429, retry_after_s=retry_after_s)
+
+
+def trouble() -> SendError:
+    return SendError("trouble", "http_500", "broken.", status=500)
+
+
+async def fill(pace: Pace) -> list[float]:
+    return [await pace.enter() for _ in range(int(pace.limit) - pace.in_flight)]
+
+
+async def round_trip(pace: Pace) -> None:
+    entered = await fill(pace)
+    for _ in entered:
+        pace.answered()
+    for _ in entered:
+        pace.leave()
+
+
+def test_concurrency_doubles_a_round_trip_until_the_first_pushback_then_adds_one() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(initial_in_flight=4, max_in_flight=1000), clock)
+        for wanted in (8, 16, 32):
+            await round_trip(pace)
+            assert int(pace.limit) == wanted
+        (sent_at, *_) = await fill(pace)
+        clock.now += 1
+        pace.failed(pushback(), sent_at)
+        assert pace.limit == pytest.approx(22.4)
+        for _ in range(32):
+            pace.leave()
+        await round_trip(pace)
+        assert pace.limit == pytest.approx(23.4, abs=0.1)
+
+    asyncio.run(scenario())
+
+
+def test_pushbacks_of_one_round_trip_cut_once() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(initial_in_flight=10, max_in_flight=10), clock)
+        sent = await fill(pace)
+        clock.now += 1
+        for sent_at in sent:
+            pace.failed(pushback(), sent_at)
+        assert pace.limit == pytest.approx(7.0)
+
+    asyncio.run(scenario())
+
+
+def test_nobody_enters_before_retry_after_has_passed() -> None:
+    async def scenario() -> None:
+        pace = Pace(PaceConfig(initial_in_flight=2, max_in_flight=2))
+        pace.answered()
+        pace.failed(pushback(0.2), await pace.enter())
+        pace.leave()
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await pace.enter()
+        assert loop.time() - before >= 0.19
+
+    asyncio.run(scenario())
+
+
+def test_a_wait_longer_than_the_cap_is_cut_to_it() -> None:
+    async def scenario() -> None:
+        pace = Pace(PaceConfig(max_in_flight=2, max_retry_after_s=0.1))
+        pace.answered()
+        pace.failed(pushback(3600), await pace.enter())
+        pace.leave()
+        await asyncio.wait_for(pace.enter(), 2)
+
+    asyncio.run(scenario())
+
+
+def test_jobs_with_a_reply_go_before_new_ones() -> None:
+    async def scenario() -> None:
+        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1))
+        await pace.enter()
+        order: list[str] = []
+
+        async def wait(name: str, urgent: bool) -> None:
+            await pace.enter(urgent=urgent)
+            order.append(name)
+            pace.leave()
+
+        tasks = [
+            asyncio.create_task(wait("new", False)),
+            asyncio.create_task(wait("urgent", True)),
+        ]
+        await asyncio.sleep(0)
+        pace.leave()
+        await asyncio.gather(*tasks)
+        assert order == ["urgent", "new"]
+
+    asyncio.run(scenario())
+
+
+def test_nothing_but_failures_opens_the_breaker_with_what_failed_and_what_to_do() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(initial_in_flight=2, max_in_flight=2, breaker_window_s=20), clock)
+        with pytest.raises(EndpointError, match=r"http_500 \d+.*Run the same command again") as e:
+            for _ in range(100):
+                sent_at = await pace.enter()
+                clock.now += 1
+                try:
+                    pace.failed(trouble(), sent_at)
+                finally:
+                    pace.leave()
+        assert clock.now - 100 <= 22
+        assert "nothing" in str(e.value)
+
+    asyncio.run(scenario())
+
+
+def test_one_answer_in_between_keeps_the_breaker_shut() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(initial_in_flight=2, max_in_flight=2, breaker_window_s=5), clock)
+        for number in range(100):
+            sent_at = await pace.enter()
+            clock.now += 1
+            if number % 4 == 0:
+                pace.answered()
+            else:
+                pace.failed(trouble(), sent_at)
+            pace.leave()
+
+    asyncio.run(scenario())
+
+
+def test_an_endpoint_that_only_asks_to_wait_is_given_up_within_a_minute() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), clock)
+        with pytest.raises(EndpointError):
+            while True:
+                sent_at = await pace.enter()
+                clock.now += 0.1
+                try:
+                    pace.failed(pushback(300), sent_at)
+                finally:
+                    pace.leave()
+                # the pause in force, on the clock of the test
+                clock.now = max(clock.now, pace._paused_until)
+        assert clock.now - 100 <= 60
+
+    asyncio.run(scenario())
+
+
+def test_stopping_turns_those_who_wait_away() -> None:
+    async def scenario() -> None:
+        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1))
+        await pace.enter()
+        waiting = asyncio.create_task(pace.enter())
+        await asyncio.sleep(0)
+        pace.stop()
+        with pytest.raises(Stopped):
+            await waiting
+        with pytest.raises(Stopped):
+            await pace.enter()
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_wait_gives_its_place_back() -> None:
+    async def scenario() -> None:
+        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1))
+        await pace.enter()
+        waiting = asyncio.create_task(pace.enter())
+        await asyncio.sleep(0)
+        pace.leave()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert pace.in_flight == 0
+
+    asyncio.run(scenario())
