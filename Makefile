@@ -23,7 +23,7 @@ app: $(VENV)/.demo  ## Open the review app on the demo's newest version
 	    --store demo/reviews.sqlite --port $(PORT)
 
 test: check  ## Check format, lint and types, then run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
@@ -45,5 +45,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.demo
 	$(BIN)/python -m pip install --disable-pip-version-check -q --progress-bar on \
-	    -c constraints.txt -e '.[app,train,dev]'
+	    -c constraints.txt -e '.[app,train,vision,dev]'
 	@touch $@

@@ -1,6 +1,8 @@
 """Sets a demo run up, runs it and writes `summary.json`."""
 
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import orjson
@@ -31,6 +33,8 @@ def demo_command(root: Path, *, num_samples: int | None, steps: int | None, fres
         config = load_config(RECIPE).model_copy(update={"num_samples": num_samples})
         demo.recipe = root / "recipe.yaml"
         save_config(config, demo.recipe)
+    # Told to end, it still ends its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     summary = run_demo(demo)
     temporary = root / (_SUMMARY + ".part")
     temporary.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")

@@ -1,0 +1,107 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from builder.demo.services import ServiceError, free_port, running
+
+
+def test_a_demo_told_to_end_ends_its_servers(tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "builder", "demo", "--root", str(root), "--num-samples", "200"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (root / "workspace").exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert (root / "workspace").exists()
+        assert _processes_naming(str(root))
+        demo.terminate()
+        demo.wait(timeout=60)
+        deadline = time.monotonic() + 20
+        while _processes_naming(str(root)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not _processes_naming(str(root))
+    finally:
+        if demo.poll() is None:
+            os.killpg(demo.pid, signal.SIGKILL)
+
+
+def _processes_naming(word: str) -> list[str]:
+    """Pids of the processes whose command line holds the word."""
+    found: list[str] = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and word in (entry / "cmdline").read_text():
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found
+
+
+def test_a_directory_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    done = subprocess.run(
+        [sys.executable, "-m", "builder", "demo", "--root", str(tmp_path), "--fresh"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "holds something that is no demo" in done.stderr
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_a_server_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "teacher.log"
+    with (
+        pytest.raises(ServiceError, match=r"the teacher ended with code \d+; see .*teacher\.log"),
+        running("teacher", ["teacher", "--no-such-option"], free_port(), log, {}),
+    ):
+        pass
+
+
+def test_the_reviewer_mends_rejects_and_accepts(tmp_path: Path) -> None:
+    from builder.demo.reviewer import decide
+    from schemas.shards import write_shard
+
+    draft = {"instruction": "Name it.", "positive_text": "apple", "negative_text": "pear"}
+    row = dict.fromkeys(_provenance_columns()) | {
+        "task_type": "retrieval",
+        "modality": "I->T",
+        "revision": draft,
+    }
+    rows = [row | {"id": f"{seed:024x}", "seed": seed} for seed in range(4)]
+    shard = tmp_path / "release" / "data" / "provenance" / "train-0.parquet"
+    shard.parent.mkdir(parents=True)
+    write_shard(shard, "provenance", rows)
+    notes = [
+        {"seed": "1", "mistake": "wrong_concept", "correct": draft | {"positive_text": "plum"}},
+        {"seed": "2", "mistake": "swapped_negative", "correct": draft | {"negative_text": "fig"}},
+        {"seed": "3", "mistake": "broken_json", "correct": draft},
+    ]
+    planted = tmp_path / "planted.jsonl"
+    planted.write_bytes(b"".join(orjson.dumps(note) + b"\n" for note in notes))
+    decisions = decide(tmp_path / "release", planted, num_rows=10, seed=0)
+    by_id = {int(line.pop("sample_id"), 16): line for line in decisions.lines}
+    assert by_id == {
+        0: {"verdict": "accept"},
+        1: {"reasons": ["positive_wrong"], "edits": {"positive_text": "plum"}},
+        2: {"reasons": ["negative_correct"], "verdict": "reject"},
+        3: {"verdict": "accept"},
+    }
+
+
+def _provenance_columns() -> list[str]:
+    from schemas.features import PROVENANCE_SCHEMA
+
+    return PROVENANCE_SCHEMA.names
