@@ -40,7 +40,12 @@ class UnreachableError(PublishError):
 @contextmanager
 def in_words(repo_id: str, endpoint: str) -> Iterator[None]:
     """Turns the client's exceptions into ours; messages name no token and no signed address."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        LocalTokenNotFoundError,
+    )
     from huggingface_hub.utils import httpx
 
     where = f"{repo_id} on {endpoint}"
@@ -52,10 +57,16 @@ def in_words(repo_id: str, endpoint: str) -> Iterator[None]:
         raise PublishError(f'"{repo_id}" is no repository name. Write OWNER/NAME.') from exc
     except LocalTokenNotFoundError as exc:
         raise _no_token(where) from exc
-    except (httpx.HTTPError, ConnectionError, TimeoutError) as exc:
+    except (httpx.HTTPError, ConnectionError, TimeoutError, LocalEntryNotFoundError) as exc:
         name = type(exc).__name__
         raise UnreachableError(
             f"{where}: no answer ({name}). Check the address and the network. {_AGAIN}"
+        ) from exc
+    except (KeyError, ValueError) as exc:
+        # The client reads answers trustingly; half an answer ends here.
+        name = type(exc).__name__
+        raise UnreachableError(
+            f"{where}: an answer that cannot be read ({name}). {_AGAIN}"
         ) from exc
     except RuntimeError as exc:
         if isinstance(exc.__cause__, HfHubHTTPError):

@@ -130,7 +130,7 @@ class DatasetRepo:
 
     def manifest_bytes(self, commit: str) -> bytes | None:
         """`manifest.json` of a commit as it stands; None when it has none."""
-        from huggingface_hub.errors import EntryNotFoundError
+        from huggingface_hub.errors import RemoteEntryNotFoundError
 
         if commit not in self._manifests:
             with self.speaking():
@@ -143,7 +143,7 @@ class DatasetRepo:
                         cache_dir=self.cache_dir,
                     )
                     self._manifests[commit] = Path(path).read_bytes()
-                except EntryNotFoundError:
+                except RemoteEntryNotFoundError:
                     self._manifests[commit] = None
         return self._manifests[commit]
 

@@ -43,7 +43,7 @@ def faulty() -> FaultyHub:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory, faulty: FaultyHub) -> Iterator[RunningHub]:
     root = tmp_path_factory.mktemp("hub")
-    limit_waiting(0.7)
+    limit_waiting(10.0)
     with running_hub(root / "hub", wrap=faulty.wrap) as running:
         yield running
 

@@ -29,7 +29,7 @@ class Fault:
 class FaultyHub:
     """Holds the fault of the moment; use `wrap` as `running_hub`'s wrapper."""
 
-    silence_s: float = 1.5
+    silence_s: float = 3.0
     fault: Fault | None = None
     _app: list[ASGIApp] = field(default_factory=list)
 

@@ -248,7 +248,7 @@ def test_a_damaged_image_stops_the_release(copy: Workspace) -> None:
     blob.write_bytes(b"not what it was")
     (copy.releases_dir / "0.1.0" / "manifest.json").unlink()
     shutil.rmtree(copy.releases_dir)
-    with pytest.raises(ReleaseError, match="damaged.*no version was made"):
+    with pytest.raises(ReleaseError, match=r"damaged.*no version was made"):
         make(copy, "0.2.0")
     assert list(copy.releases_dir.iterdir()) == []
 

@@ -77,13 +77,13 @@ def test_same_rows_give_same_bytes(tmp_path: Path) -> None:
 
 def test_row_groups_stay_small_and_images_uncompressed(tmp_path: Path) -> None:
     write_shard(
-        tmp_path / "s.parquet", "Classification", [sample_record(one_of(), read_image)] * 250
+        tmp_path / "s.parquet", "Classification", [sample_record(one_of(), read_image)] * 2_500
     )
     metadata = pq.ParquetFile(tmp_path / "s.parquet").metadata
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [
-        100,
-        100,
-        50,
+        1_000,
+        1_000,
+        500,
     ]
     columns = {
         column["path_in_schema"]: column["compression"]
