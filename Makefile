@@ -45,5 +45,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.demo
 	$(BIN)/python -m pip install --disable-pip-version-check -q --progress-bar on \
-	    -c constraints.txt -e '.[app,train,vision,dev]'
+	    -c constraints.txt -e '.[app,train,embed,dev]'
 	@touch $@

@@ -117,7 +117,7 @@ class BuildConfig(_Section):
     Args:
         name: Short name of the dataset; lower case, digits, `-` and `_`.
         num_samples: Accepted samples wanted in all.
-        languages: "mme5" (English 43.1 %, twelve at 2.7-3.0 %, the rest
+        languages: "mme5" (English 43.1 %, thirteen at 2.7-3.0 %, the rest
             19.8 %), "uniform", or shares by language code.
         task_shares: Weight of each task type; the paper's 1 : 1 : 2.
         modality_shares: Weight of each modality combination inside a task

@@ -93,9 +93,9 @@ def open_shard(sink: Path | BinaryIO, config: str) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         sink,
         schema,
-        compression=compression,
-        use_dictionary=small,
-        write_statistics=small,
+        compression=compression,  # pyright: ignore[reportArgumentType]
+        use_dictionary=small,  # pyright: ignore[reportArgumentType]
+        write_statistics=small,  # pyright: ignore[reportArgumentType]
         write_page_index=True,
         store_schema=True,
     )
