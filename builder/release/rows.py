@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -88,11 +89,15 @@ class RowSource:
         """The rows of the release; `advance` hears how many kept rows each chunk took in."""
         rows = iter(self.kept)
         last_id = ""
-        while batch := list(islice(rows, _CHUNK_ROWS)):
-            chunk, last_id = self._chunk(batch, last_id)
-            advance(len(batch))
-            if len(chunk.raw_samples):
-                yield chunk
+        # SQLite reads the next rows while these are parsed.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger") as reader:
+            coming = reader.submit(_take, rows)
+            while batch := coming.result():
+                coming = reader.submit(_take, rows)
+                chunk, last_id = self._chunk(batch, last_id)
+                advance(len(batch))
+                if len(chunk.raw_samples):
+                    yield chunk
 
     def _chunk(self, batch: list[KeptRow], last_id: str) -> tuple[Chunk, str]:
         raw_samples = [sample for sample, _ in batch]
@@ -168,6 +173,10 @@ class RowSource:
                 reasons[index] = "surplus"
             else:
                 self._taken[slot] += 1
+
+
+def _take(rows: Iterator[KeptRow]) -> list[KeptRow]:
+    return list(islice(rows, _CHUNK_ROWS))
 
 
 def _read_json(rows: list[bytes], schema: pa.Schema) -> pa.Table:
