@@ -56,6 +56,16 @@ class PaceConfig(_Section):
     max_retry_after_s: Annotated[float, Field(gt=0)] = 300.0
 
 
+class BatchConfig(_Section):
+    """Limits of the provider's Batch API; OpenAI's are 50,000 requests and 200 MB a file."""
+
+    max_requests: Annotated[int, Field(gt=0)] = 50_000
+    max_bytes: Annotated[int, Field(gt=0)] = 180_000_000
+    max_open: Annotated[int, Field(gt=0)] | None = None
+    poll_s: Annotated[float, Field(gt=0)] = 30.0
+    completion_window: str = "24h"
+
+
 class ImagesConfig(_Section):
     """Vetting of incoming images and the picking of positives and hard negatives.
 
@@ -137,6 +147,7 @@ class BuildConfig(_Section):
     teacher: TeacherConfig = TeacherConfig()
     judge: TeacherConfig | None = None
     pace: PaceConfig = PaceConfig()
+    batch: BatchConfig = BatchConfig()
     images: ImagesConfig = ImagesConfig()
     checks: ChecksConfig = ChecksConfig()
     release: ReleaseConfig = ReleaseConfig()
@@ -177,7 +188,8 @@ class BuildConfig(_Section):
         Nor the checks: what they drop is planned again, and replies can be checked anew.
         """
         decided = self.model_dump(
-            mode="json", exclude={"pace", "release", "max_rounds", "tolerance", "checks"}
+            mode="json",
+            exclude={"pace", "batch", "release", "max_rounds", "tolerance", "checks"},
         )
         for role in ("teacher", "judge"):
             for field in ("base_url", "timeout_s", "prices"):

@@ -3,14 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-import orjson
-
-from builder.generate.client import Endpoint, EndpointError, SendError, step_down
+from builder.generate.abilities import (
+    Abilities,
+    Wanted,
+    abilities_name,
+    remembered_abilities,
+    step_down,
+    write_abilities,
+)
+from builder.generate.client import Endpoint, EndpointError, SendError
 from builder.generate.ledger import Ledger, StoredReply
 from builder.generate.pace import Pace, Stopped
-from builder.generate.requests import Abilities, Format, Request, RequestFactory
+from builder.generate.requests import Request, RequestFactory
 from builder.generate.writer import LedgerWriter
 from schemas.errors import PolysceneError
 
@@ -142,9 +148,9 @@ class LiveAsker:
         self._ledger = ledger
         self._writer = writer
         self._stop = stop
-        self._wanted: Literal["auto"] | Format = factory.teacher.structured_output
-        self._meta_name = f"abilities {endpoint.address} {endpoint.model} {self._wanted}"
-        self._abilities = self._remembered()
+        self._wanted: Wanted = factory.teacher.structured_output
+        self._abilities_name = abilities_name(endpoint, self._wanted)
+        self._abilities = remembered_abilities(ledger, self._abilities_name, self._wanted)
         self._look_up = ledger.has_leftovers()
         self._has_replies = ledger.spent().num_replies > 0
         self._num_failing = 0
@@ -262,15 +268,8 @@ class LiveAsker:
         if lower is None:
             return False
         self._abilities = lower
-        value = orjson.dumps([lower.format, lower.tokens_field, lower.takes_temperature])
-        self._writer.post("meta", self._meta_name, value.decode())
+        self._writer.post("meta", self._abilities_name, write_abilities(lower))
         return True
-
-    def _remembered(self) -> Abilities:
-        found = self._ledger.meta(self._meta_name)
-        if found is not None:
-            return Abilities(*orjson.loads(found))
-        return Abilities() if self._wanted == "auto" else Abilities(self._wanted)
 
     async def _wait(self, seconds: float) -> None:
         """Sleeps, but not on while the run drains."""

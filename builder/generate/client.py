@@ -17,7 +17,6 @@ from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpe
 from openai import DefaultAioHttpClient as AioHttpClient
 
 from builder.config import TeacherConfig
-from builder.generate.requests import FORMATS, Abilities
 from schemas.errors import PolysceneError
 
 CONNECT_TIMEOUT_S = 15.0
@@ -218,26 +217,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     return max(0.0, date.timestamp() - time.time())
-
-
-def step_down(abilities: Abilities, body: bytes, wanted: str) -> Abilities | None:
-    """Abilities to try next after an endpoint refused a request, or None if that is not why.
-
-    Args:
-        abilities: What it was asked with.
-        body: Its error.
-        wanted: The configured `structured_output`; only "auto" steps down.
-    """
-    said = body.decode("utf-8", "replace").lower()
-    about_format = re.search(r"response_format|json_schema|json_object|guided|structured", said)
-    if about_format and wanted == "auto" and abilities.format != "text":
-        lower = FORMATS[FORMATS.index(abilities.format) + 1]
-        return Abilities(lower, abilities.tokens_field, abilities.takes_temperature)
-    if "max_completion_tokens" in said and abilities.tokens_field == "max_completion_tokens":
-        return Abilities(abilities.format, "max_tokens", abilities.takes_temperature)
-    if "temperature" in said and abilities.takes_temperature:
-        return Abilities(abilities.format, abilities.tokens_field, False)
-    return None
 
 
 def _message(body: bytes) -> str:

@@ -16,6 +16,10 @@ class Price:
     output: float
     cached: float
 
+    def halved(self) -> "Price":
+        """What the Batch API costs where the list price is known."""
+        return Price(self.input / 2, self.output / 2, self.cached / 2)
+
     def cost_usd(self, usage: Usage) -> float:
         """Price of one call, from the tokens the endpoint counted."""
         fresh = max(0, usage.prompt_tokens - usage.cached_tokens)

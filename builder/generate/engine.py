@@ -223,12 +223,13 @@ class Engine:
         return _Bought(request, read, completion.content, paid)
 
     def _count(self, teacher: Teacher, reply: StoredReply, usage: Usage) -> float | None:
+        if reply.is_counted:  # at the price of the time
+            return reply.cost_usd
         cost_usd = teacher.price.cost_usd(usage) if teacher.price else None
-        if not reply.is_counted:
-            tokens = (usage.prompt_tokens, usage.completion_tokens)
-            self._writer.post("usage", reply.request_id, *tokens, cost_usd)
-            self._budget.pay(cost_usd)
-            self._tally.read(usage, cost_usd)
+        tokens = (usage.prompt_tokens, usage.completion_tokens)
+        self._writer.post("usage", reply.request_id, *tokens, cost_usd)
+        self._budget.pay(cost_usd)
+        self._tally.read(usage, cost_usd)
         return cost_usd
 
 

@@ -67,8 +67,10 @@ CREATE INDEX IF NOT EXISTS outcome_cell
     ON outcome (reason, task_type, modality, language);
 CREATE TABLE IF NOT EXISTS batch (
     key TEXT PRIMARY KEY,
+    role TEXT NOT NULL,
     state TEXT NOT NULL,
     num_requests INTEGER NOT NULL,
+    abilities TEXT NOT NULL,
     file_id TEXT,
     batch_id TEXT
 ) WITHOUT ROWID;
@@ -90,6 +92,7 @@ class StoredReply:
     status: int
     raw: bytes
     is_counted: bool = False
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,17 @@ class RoundRecord:
     accepted: dict[Slot, int]
     tried: dict[Slot, int]
     closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A batch that is not over: meant to be sent, uploaded (`file_id`) or started (`batch_id`)."""
+
+    key: str
+    num_requests: int
+    abilities: str
+    file_id: str | None
+    batch_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,17 +246,31 @@ class Ledger:
     def find_reply(self, key: str) -> StoredReply | None:
         """The reply to a request, if one was ever paid for."""
         row = self.db.execute(
-            "SELECT request.id, status, raw, usage.request_id IS NOT NULL FROM request "
+            "SELECT request.id, status, raw, usage.request_id IS NOT NULL, cost_usd FROM request "
             "JOIN reply ON reply.request_id = request.id "
             "LEFT JOIN usage ON usage.request_id = request.id WHERE key = ?",
             (key,),
         ).fetchone()
-        return StoredReply(row[0], row[1], row[2], bool(row[3])) if row else None
+        return StoredReply(row[0], row[1], row[2], bool(row[3]), row[4]) if row else None
 
     def find_request(self, key: str) -> int | None:
         """Id of a request that was written down, whether or not a reply came."""
         row = self.db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
+
+    def num_sent(self, key: str) -> int:
+        """How often a request was sent."""
+        row = self.db.execute("SELECT num_sent FROM request WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else 0
+
+    def open_batches(self, role: str) -> list[BatchRecord]:
+        """Batches of a role that are not over, the oldest first."""
+        rows = self.db.execute(
+            "SELECT key, num_requests, abilities, file_id, batch_id FROM batch "
+            "WHERE role = ? AND state = 'open' ORDER BY batch_id IS NULL, key",
+            (role,),
+        )
+        return [BatchRecord(*row) for row in rows]
 
     def has_leftovers(self) -> bool:
         """Whether requests stand that a job without outcome might have sent."""

@@ -10,27 +10,15 @@ from typing import Any, Literal
 import orjson
 
 from builder.config import TeacherConfig
+from builder.generate.abilities import Abilities
 from builder.plan.job import Job
 from builder.prompts import Prompt
 from schemas.reply import judge_schema, reply_schema
 
 Kind = Literal["sample", "correction", "judge"]
-#: How an endpoint is asked for JSON, the strictest first.
-Format = Literal["json_schema", "json_object", "text"]
-FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "text")
-
 _IMAGE_OPEN = b',{"type":"image_url","image_url":{"url":"'
 _IMAGE_CLOSE = b'"}}'
 _CACHED_IMAGE_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """What an endpoint takes, found out once: how to ask for JSON, and which parameters."""
-
-    format: Format = "json_schema"
-    tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
-    takes_temperature: bool = True
 
 
 @dataclass(frozen=True, slots=True)

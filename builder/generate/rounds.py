@@ -1,6 +1,6 @@
 """The closed loop: plan what is missing, run it, drop repeats, until the shares are met."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -25,10 +25,9 @@ Shard = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class OpenRound:
-    """A round with jobs still to run."""
+    """A round with jobs still to run: `jobs` gives those without an outcome when it is called."""
 
     round: int
-    plan: Plan
     num_open: int
     jobs: Callable[[], Iterator[Job]]
 
@@ -50,6 +49,11 @@ class Rounds:
         self._ledger = ledger
         self._store = store
         self._shard = shard
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether round 0 stays open for the other machines."""
+        return self._shard is not None
 
     def next_open(self, *, note: bool = True) -> OpenRound | None:
         """The round to run next; None when the shares are met or the cap is reached.
@@ -114,28 +118,46 @@ class Rounds:
         self._ledger.drop(dict.fromkeys(surplus, "surplus"))
 
     def _opened(self, number: int, plan: Plan) -> OpenRound:
-        done = self._ledger.done_in_round(number, len(plan))
-
         def jobs() -> Iterator[Job]:
+            done = self._ledger.done_in_round(number, len(plan))
             return (job for job in plan.jobs(self._shard) if not done[job.index])
 
-        is_whole = self._shard is None
-        num_open = len(plan) - sum(done) if is_whole else sum(1 for _ in jobs())
-        return OpenRound(number, plan, num_open, jobs)
+        if self._shard is None:
+            done = self._ledger.done_in_round(number, len(plan))
+            return OpenRound(number, len(plan) - sum(done), jobs)
+        return OpenRound(number, sum(1 for _ in jobs()), jobs)
 
 
 async def run_rounds(
-    rounds: Rounds, engine: Engine, writer: LedgerWriter, tally: Tally, *, is_shard: bool
+    rounds: Rounds,
+    engine: Engine,
+    writer: LedgerWriter,
+    tally: Tally,
+    settle: Callable[[], Awaitable[bool]] | None = None,
 ) -> None:
-    """Runs round after round until none is left or the engine stops."""
+    """Runs round after round until none is left or the engine stops.
+
+    Args:
+        rounds: What to run.
+        engine: Runs a round's jobs.
+        writer: Where outcomes go.
+        tally: Told of each round.
+        settle: In batch mode, sends what was collected and waits for it; returns
+            whether there was anything. A round is run again after each wave.
+    """
     while not engine.stopping:
         current = rounds.next_open()
         if current is None:
             rounds.finish()
             return
         tally.begin_round(current.round, current.num_open)
-        await engine.run(current.jobs())
-        await writer.flush()
-        if engine.stopping or is_shard:
+        if settle is not None:
+            await settle()
+        while True:
+            await engine.run(current.jobs())
+            await writer.flush()
+            if settle is None or not await settle():
+                break
+        if engine.stopping or rounds.is_shard:
             return
         rounds.close(current.round)

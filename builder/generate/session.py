@@ -12,12 +12,14 @@ from rich.console import Console
 
 from builder.config import BuildConfig, TeacherConfig, save_config
 from builder.generate.asking import Budget, BudgetReached, LiveAsker
+from builder.generate.batch import BatchAsker
+from builder.generate.batch_api import BatchApi
 from builder.generate.client import Endpoint
 from builder.generate.cost import Price, price_of
 from builder.generate.engine import Engine, Teacher
 from builder.generate.ledger import Ledger, LedgerError
 from builder.generate.outcome import OutcomeMaker
-from builder.generate.pace import Pace
+from builder.generate.pace import Pace, Stopped
 from builder.generate.progress import Report, shown
 from builder.generate.requests import RequestFactory
 from builder.generate.rounds import Rounds, Shard, run_rounds
@@ -146,7 +148,10 @@ class _Run:
         self.prices = {role: price_of(teacher) for role, teacher in self._models().items()}
         self.has_price = self.prices["teacher"] is not None
         self.interrupted = False
-        self.stopped_by: PolysceneError | None = None
+        self.engine: Engine | None = None
+        self.endpoints: list[Endpoint] = []
+        self.paces: dict[str, Pace] = {}
+        self.batches: list[BatchAsker] = []
         if options.max_usd is not None and None in self.prices.values():
             raise PolysceneError(
                 f"--max-usd: the price of {config.teacher.model} is not known. Give "
@@ -167,21 +172,13 @@ class _Run:
             spent.num_replies,
         )
         tally = Tally()
-        pace = Pace(self.config.pace)
-        endpoints: list[Endpoint] = []
-        engine: Engine | None = None
-
-        def stop(error: PolysceneError | None) -> None:
-            if engine is not None:
-                engine.stop(error)
-
-        writer = LedgerWriter(self.ledger, stop, self.options.free_bytes)
+        writer = LedgerWriter(self.ledger, self._stop, self.options.free_bytes)
         try:
             teachers = {
-                role: self._live(role, model, pace, budget, writer, stop, endpoints)
+                role: self._teacher(role, model, budget, writer)
                 for role, model in self._models().items()
             }
-            engine = Engine(
+            self.engine = Engine(
                 teacher=teachers["teacher"],
                 judge=teachers.get("judge"),
                 outcomes=OutcomeMaker(self.config, self.store.record),
@@ -190,45 +187,81 @@ class _Run:
                 budget=budget,
                 num_workers=int(self.config.pace.max_in_flight * _WORKERS_A_PLACE) + 2,
             )
-            engine.on_stop.append(pace.stop)
-            self._listen(engine)
-            report = Report(tally, pace, budget, has_price=self.has_price)
+            self.engine.on_stop.append(self._stop_sending)
+            self._listen()
             rounds = Rounds(self.config, self.ledger, self.store, self.options.shard)
+            report = Report(tally, self.paces["teacher"], budget, has_price=self.has_price)
+            settle = self._settle if self.batches else None
             async with shown(report, self.console):
-                await run_rounds(
-                    rounds, engine, writer, tally, is_shard=self.options.shard is not None
-                )
-            self.stopped_by = engine.stopped_by
+                await run_rounds(rounds, self.engine, writer, tally, settle)
+        except Stopped:
+            pass  # batches go on at the provider
         finally:
-            for endpoint in endpoints:
+            for batch in self.batches:
+                batch.close()
+            for endpoint in self.endpoints:
                 await endpoint.close()
             await writer.close()
 
-    def _live(
-        self,
-        role: str,
-        model: TeacherConfig,
-        pace: Pace,
-        budget: Budget,
-        writer: LedgerWriter,
-        stop: Callable[[PolysceneError], None],
-        endpoints: list[Endpoint],
+    def _teacher(
+        self, role: str, model: TeacherConfig, budget: Budget, writer: LedgerWriter
     ) -> Teacher:
         endpoint = Endpoint(model)
-        endpoints.append(endpoint)
+        self.endpoints.append(endpoint)
         factory = request_factory(model, self.config, self.store)
-        asker = LiveAsker(
-            endpoint=endpoint,
+        pace = self.paces[role] = Pace(self.config.pace)
+        if not self.options.batch:
+            live = LiveAsker(
+                endpoint=endpoint,
+                factory=factory,
+                pace=pace,
+                budget=budget,
+                ledger=self.ledger,
+                writer=writer,
+                stop=self._stop,
+            )
+            return Teacher(factory, live, self.prices[role])
+        batch = BatchAsker(
+            api=BatchApi(endpoint),
             factory=factory,
-            pace=pace,
+            config=self.config.batch,
+            max_attempts=self.config.pace.max_attempts,
+            directory=self.ledger.path.parent / "batches",
+            role=role,
             budget=budget,
             ledger=self.ledger,
             writer=writer,
-            stop=stop,
+            say=lambda line: self.console.print(line, highlight=False),
+            stop=self._stop,
         )
-        return Teacher(factory, asker, self.prices[role])
+        batch.clean_up()
+        self.batches.append(batch)
+        price = self.prices[role]
+        is_listed = price is not None and model.prices is None
+        return Teacher(factory, batch, price.halved() if price and is_listed else price)
 
-    def _listen(self, engine: Engine) -> None:
+    async def _settle(self) -> bool:
+        """Waits for every role's batches."""
+        return any([await batch.settle() for batch in self.batches])
+
+    def _stop(self, error: PolysceneError | None) -> None:
+        if self.engine is not None:
+            self.engine.stop(error)
+
+    def _stop_sending(self) -> None:
+        for pace in self.paces.values():
+            pace.stop()
+        # What a budget allowed to be collected is still sent and waited for.
+        is_budget = self.engine is not None and isinstance(self.engine.stopped_by, BudgetReached)
+        for batch in self.batches:
+            batch.stopping = not is_budget
+
+    @property
+    def stopped_by(self) -> PolysceneError | None:
+        """What ended the run early, if anything did."""
+        return self.engine.stopped_by if self.engine is not None else None
+
+    def _listen(self) -> None:
         """First signal: drain. Second: leave, with all that was committed."""
         loop = asyncio.get_running_loop()
         main = asyncio.current_task()
@@ -242,7 +275,7 @@ class _Run:
             self.console.print(
                 "Stopping: requests in flight are waited for and kept. Once more to leave at once."
             )
-            engine.stop()
+            self._stop(None)
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)

@@ -26,10 +26,17 @@ _STATEMENTS = {
     "request": "INSERT INTO request (id, key, job_id, kind, prompt_hash, parameters, batch) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)",
     "resent": "UPDATE request SET num_sent = num_sent + 1, state = 'in_flight' WHERE key = ?",
+    "rebatched": "UPDATE request SET num_sent = num_sent + 1, state = 'in_flight', batch = ? "
+    "WHERE key = ?",
     "failed": "UPDATE request SET state = 'failed' WHERE key = ?",
     "reply": "INSERT OR IGNORE INTO reply VALUES (?, ?, ?)",
     "usage": "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
     "outcome": "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "batch": "INSERT INTO batch (key, role, state, num_requests, abilities) "
+    "VALUES (?, ?, 'open', ?, ?)",
+    "batch_file": "UPDATE batch SET file_id = ? WHERE key = ?",
+    "batch_started": "UPDATE batch SET batch_id = ? WHERE key = ?",
+    "batch_over": "UPDATE batch SET state = ? WHERE key = ?",
     "meta": "INSERT OR REPLACE INTO meta VALUES (?, ?)",
 }
 

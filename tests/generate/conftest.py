@@ -51,15 +51,18 @@ def new_workspace(images: Path, tmp_path: Path) -> Callable[[str], Workspace]:
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Faults], FaultServer]]:
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FaultServer]]:
     """Starts scripted endpoints in a thread and points builds at the latest."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     servers: list[FaultServer] = []
 
-    def start(faults: Faults | None = None) -> FaultServer:
-        server = FaultServer(faults)
+    def start(
+        faults: Faults | None = None,
+        make: Callable[[Faults | None], FaultServer] = FaultServer,
+    ) -> FaultServer:
+        server = make(faults)
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
         servers.append(server)
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)

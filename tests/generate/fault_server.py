@@ -91,8 +91,7 @@ class FaultServer:
     async def start(self, port: int = 0) -> str:
         """Listens on loopback; returns the base URL."""
         app = web.Application(client_max_size=2**30)
-        app.router.add_post("/v1/chat/completions", self._complete)
-        app.router.add_get("/stats", self._stats)
+        self.add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=2048)
@@ -101,6 +100,11 @@ class FaultServer:
         assert server is not None
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"  # type: ignore[attr-defined]
         return self.url
+
+    def add_routes(self, app: web.Application) -> None:
+        """Adds the endpoints."""
+        app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_get("/stats", self._stats)
 
     async def stop(self) -> None:
         if self._runner is not None:

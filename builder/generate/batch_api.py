@@ -1,0 +1,157 @@
+"""The Batch API of OpenAI's shape: upload a file, start a batch, look at it, fetch its results."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import aiohttp
+import httpx2
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI
+
+from builder.generate.client import Endpoint, EndpointError
+
+#: A batch carries its key here, so that one started just before a kill is found again.
+KEY_FIELD = "polyscene_batch"
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+_FILE_TIMEOUT_S = 900.0
+_TRIES = 6
+_FIRST_WAIT_S = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """How far a batch is.
+
+    Args:
+        id: The provider's.
+        status: The provider's word.
+        is_over: Whether nothing more will happen.
+        output_file_id: Replies, if any.
+        error_file_id: Requests that brought none, if any.
+        what: Why it failed as a whole, or "".
+    """
+
+    id: str
+    status: str
+    is_over: bool
+    output_file_id: str | None
+    error_file_id: str | None
+    what: str
+
+
+class BatchApi:
+    """The calls a batch needs, each repeated while the endpoint is only passing troubled.
+
+    Args:
+        endpoint: Address, key and error texts.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._client: AsyncOpenAI = endpoint.openai
+
+    async def upload(self, path: Path) -> str:
+        """Uploads a file of requests; returns its id."""
+
+        async def call() -> str:
+            made = await self._client.files.create(
+                file=path, purpose="batch", timeout=_FILE_TIMEOUT_S
+            )
+            return made.id
+
+        return await self._patiently(call)
+
+    async def start(self, file_id: str, key: str, window: str) -> str:
+        """Starts a batch under our key; never repeated blindly, for it costs money.
+
+        Raises:
+            EndpointError: It was refused, or the answer was lost; `find` tells which.
+        """
+        try:
+            made = await self._client.batches.create(
+                input_file_id=file_id,
+                endpoint="/v1/chat/completions",
+                completion_window=window,  # type: ignore[arg-type]
+                metadata={KEY_FIELD: key},
+            )
+        except (APIStatusError, APIConnectionError, httpx2.HTTPError, aiohttp.ClientError) as exc:
+            raise EndpointError(f"{self._words(exc)} Run the same command again.") from exc
+        return made.id
+
+    async def find(self, key: str) -> str | None:
+        """Id of a batch that was started under our key, or None."""
+
+        async def call() -> str | None:
+            async for batch in self._client.batches.list(limit=100):
+                if (batch.metadata or {}).get(KEY_FIELD) == key:
+                    return batch.id
+            return None
+
+        return await self._patiently(call)
+
+    async def look(self, batch_id: str) -> BatchState:
+        """How far a batch is."""
+
+        async def call() -> BatchState:
+            found = await self._client.batches.retrieve(batch_id)
+            errors = (found.errors.data if found.errors else None) or []
+            what = "; ".join(f"{error.code}: {error.message}" for error in errors[:3])
+            return BatchState(
+                found.id,
+                found.status,
+                found.status in _ENDED,
+                found.output_file_id,
+                found.error_file_id,
+                self.endpoint.hide_key(what.encode()).decode(),
+            )
+
+        return await self._patiently(call)
+
+    async def download(self, file_id: str, path: Path) -> None:
+        """Streams a file of results to disk, whole or not at all."""
+
+        async def call() -> None:
+            partial = path.with_suffix(".part")
+            content = self._client.files.with_streaming_response.content(
+                file_id, timeout=_FILE_TIMEOUT_S
+            )
+            async with content as response:
+                with partial.open("wb") as file:
+                    async for chunk in response.iter_bytes(2**20):
+                        file.write(chunk)
+            partial.replace(path)
+
+        await self._patiently(call)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        for attempt in range(_TRIES):
+            try:
+                return await call()
+            except (
+                APIStatusError,
+                APIConnectionError,
+                httpx2.HTTPError,
+                aiohttp.ClientError,
+            ) as exc:
+                status = exc.status_code if isinstance(exc, APIStatusError) else 0
+                passing = status in {0, 408, 409, 429} or status >= 500
+                if not passing or attempt == _TRIES - 1:
+                    raise EndpointError(
+                        f"{self._words(exc)} Run the same command again to go on."
+                    ) from exc
+                await asyncio.sleep(_FIRST_WAIT_S * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _words(self, exc: Exception) -> str:
+        if isinstance(exc, APIStatusError):
+            response = exc.response
+            error = self.endpoint.status_error(
+                response.status_code, response.content, response.headers
+            )
+            return error.message
+        said = self.endpoint.hide_key(str(exc).encode()).decode()
+        return f"{self.endpoint.address}: {said or type(exc).__name__}."

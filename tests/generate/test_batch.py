@@ -1,0 +1,131 @@
+"""Batch mode: files within the provider's limits, results in any order, never submitted twice."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.generate.asking import BudgetReached
+from builder.generate.client import EndpointError
+from builder.generate.ledger import Ledger
+from builder.workspace import Workspace
+from tests.generate.batch_server import BatchServer
+from tests.generate.conftest import PLANTED_KEY, build, kept_rows, make_config
+from tests.generate.fault_server import Faults, FaultServer
+from tests.generate.processes import run_child_build, start_process
+
+Serve = Callable[..., FaultServer]
+NewWorkspace = Callable[..., Workspace]
+
+BATCH = {"poll_s": 0.05, "max_requests": 25}
+RATES = {"not_json": 0.1, "refusal": 0.1, "batch_500": 0.1, "batch_missing": 0.1}
+
+
+def serve_batches(serve: Serve, faults: Faults | None = None, num_looks: int = 2) -> BatchServer:
+    server = serve(faults, make=lambda faults: BatchServer(faults, num_looks))
+    assert isinstance(server, BatchServer)
+    return server
+
+
+def test_a_batch_build_gives_the_rows_of_a_live_one(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    prices = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
+    config = make_config(80, batch=BATCH, teacher={"model": "scripted", "prices": prices})
+    serve(Faults(rates={name: RATES[name] for name in ("not_json", "refusal")}))
+    live = new_workspace("live")
+    build(live, config)
+    server = serve_batches(serve, Faults(rates={**RATES}))
+    batched = new_workspace("batched")
+    build(batched, config, batch=True)
+    assert kept_rows(batched) == kept_rows(live)
+    assert max(server.lines_a_batch) == 25
+    assert sum(num - 1 for num in server.answered.values()) == 0
+    assert not list((batched.root / "batches").iterdir())
+
+
+def test_files_stay_within_the_providers_limit_on_bytes(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server = serve_batches(serve)
+    limits = {"poll_s": 0.05, "max_bytes": 200_000}
+    build(new_workspace(), make_config(40, batch=limits), batch=True)
+    assert server.most_bytes <= 200_000
+    assert len(server.lines_a_batch) > 1
+
+
+def test_only_as_many_batches_are_open_as_allowed(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server = serve_batches(serve)
+    limits = {"poll_s": 0.05, "max_requests": 10, "max_open": 1}
+    summary = build(new_workspace(), make_config(40, batch=limits), batch=True)
+    assert summary.num_kept == 40
+    assert len(server.lines_a_batch) == 4
+
+
+def test_a_batch_whose_start_was_lost_is_found_and_not_started_again(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    server.lose_next_start = True
+    config = make_config(20, batch=BATCH)
+    with pytest.raises(EndpointError, match="Run the same command again"):
+        build(workspace, config, batch=True)
+    assert build(workspace, config, batch=True).num_kept == 20
+    assert len(server.batches) == 1
+
+
+def test_a_batch_that_fails_as_a_whole_says_why_and_is_asked_for_anew(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    server.fail_next_batch = "line 1 is too long"
+    config = make_config(20, batch=BATCH)
+    with pytest.raises(EndpointError, match="line 1 is too long"):
+        build(workspace, config, batch=True)
+    assert build(workspace, config, batch=True).num_kept == 20
+
+
+def test_an_endpoint_without_schemas_is_asked_otherwise_in_the_next_batch(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server = serve_batches(serve, Faults(formats=("json_object", "text")))
+    summary = build(new_workspace(), make_config(20, batch=BATCH), batch=True)
+    assert summary.num_kept == 20
+    assert len(server.batches) == 2
+
+
+def test_max_requests_bounds_what_is_submitted(serve: Serve, new_workspace: NewWorkspace) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    config = make_config(40, batch=BATCH)
+    with pytest.raises(BudgetReached):
+        build(workspace, config, batch=True, max_requests=15)
+    assert server.num_requests == 15
+    build(workspace, config, batch=True, max_requests=100)
+    assert server.num_requests == 40
+
+
+def test_kills_between_submitting_and_fetching_submit_nothing_twice(
+    serve: Serve, new_workspace: NewWorkspace, tmp_path: Path
+) -> None:
+    server, workspace = serve_batches(serve, Faults(rates=RATES), num_looks=8), new_workspace()
+    config = make_config(60, batch={**BATCH, "poll_s": 0.05})
+    for number in range(8):
+        arguments = (workspace.root, config.model_dump(mode="json"), {"batch": True})
+        child = start_process(
+            run_child_build, *arguments, tmp_path / "log", server.url, PLANTED_KEY
+        )
+        before, deadline = len(server.batches), time.monotonic() + 20
+        while len(server.batches) == before and number % 2 == 0 and child.is_alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(0.03 * number)
+        child.kill()
+        child.join()
+    summary = build(workspace, config, batch=True)
+    assert summary.num_kept == 60
+    assert sum(num - 1 for num in server.answered.values()) == 0
+    with Ledger(workspace.ledger_path) as ledger:
+        assert ledger.open_batches("teacher") == []
