@@ -5,8 +5,8 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 import pyarrow as pa
 
@@ -15,6 +15,8 @@ from schemas.features import IMAGE
 from schemas.shards import MAX_GROUP_BYTES, MAX_GROUP_ROWS_WITH_IMAGES, ImageFile, ReadImage
 
 _CACHE_BYTES = 64 * 2**20
+#: One is written while the other is filled, see `ahead`.
+_NUM_BUFFERS = 2
 
 
 class ImageCache:
@@ -40,72 +42,6 @@ class ImageCache:
         return file
 
 
-def image_groups(table: pa.Table, schema: pa.Schema, images: ImageCache) -> Iterator[pa.Table]:
-    """Row groups of a shard: the table's rows with their images inside, bounded in size."""
-    columns = [
-        table["query_image"].to_pylist(),
-        table["positive_image"].to_pylist(),
-        table["negative_images"].to_pylist(),
-    ]
-    start, num_bytes = 0, 0
-    files: dict[str, ImageFile] = {}
-    for row, (query, positive, negatives) in enumerate(zip(*columns, strict=True)):
-        size = 0
-        for sha256 in (query, positive, *negatives):
-            if sha256 is not None:
-                file = files.get(sha256)
-                if file is None:
-                    file = files[sha256] = images.read(sha256)
-                size += len(file.data)
-        full = row - start == MAX_GROUP_ROWS_WITH_IMAGES
-        if row > start and (full or num_bytes + size > MAX_GROUP_BYTES):
-            yield _with_images(table, columns, start, row, schema, files)
-            kept = {query, positive, *negatives}
-            files = {sha256: file for sha256, file in files.items() if sha256 in kept}
-            start, num_bytes = row, 0
-        num_bytes += size
-    if table.num_rows > start:
-        yield _with_images(table, columns, start, table.num_rows, schema, files)
-
-
-def _with_images(
-    table: pa.Table,
-    columns: list[list[Any]],
-    start: int,
-    stop: int,
-    schema: pa.Schema,
-    files: dict[str, ImageFile],
-) -> pa.Table:
-    query, positive, negatives = (column[start:stop] for column in columns)
-    offsets = [0]
-    for row in negatives:
-        offsets.append(offsets[-1] + len(row))
-    flat = [sha256 for row in negatives for sha256 in row]
-    replaced = {
-        "query_image": _image_array(query, files),
-        "positive_image": _image_array(positive, files),
-        "negative_images": pa.ListArray.from_arrays(
-            pa.array(offsets, pa.int32()), _image_array(flat, files)
-        ),
-    }
-    part = table.slice(start, stop - start)
-    return pa.Table.from_arrays(
-        [replaced.get(name, part[name]) for name in schema.names], schema=schema
-    )
-
-
-def _image_array(hashes: list[str | None], files: dict[str, ImageFile]) -> pa.StructArray:
-    found = [files[sha256] if sha256 is not None else None for sha256 in hashes]
-    return pa.StructArray.from_arrays(
-        [
-            pa.array([file.data if file else None for file in found], pa.binary()),
-            pa.array([file.path if file else None for file in found], pa.string()),
-        ],
-        fields=list(IMAGE),
-        mask=pa.array([file is None for file in found]),
-    )
-
-
 def checked_reader(read_image: ReadImage) -> ReadImage:
     """Reads images and refuses bytes that no longer have the hash they are named by."""
 
@@ -119,3 +55,116 @@ def checked_reader(read_image: ReadImage) -> ReadImage:
         return file
 
     return read
+
+
+class ImageGroups:
+    """Makes the row groups of shards, their images inside, bounded in rows and bytes.
+
+    Image bytes are gathered in buffers that are used again, because fresh
+    memory costs more than the copy. A group is good until the next but one is
+    asked for.
+
+    Args:
+        images: Where bytes come from.
+    """
+
+    def __init__(self, images: ImageCache) -> None:
+        self._images = images
+        self._buffers = [bytearray() for _ in range(_NUM_BUFFERS)]
+        self._turn = 0
+
+    def groups(self, table: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
+        """The table's rows, hashes replaced by images.
+
+        Args:
+            table: Samples with image hashes.
+            schema: Of the published shard.
+        """
+        query = table["query_image"].to_pylist()
+        positive = table["positive_image"].to_pylist()
+        negatives = table["negative_images"].to_pylist()
+        start, num_bytes = 0, 0
+        files: dict[str, ImageFile] = {}
+        for row in range(table.num_rows):
+            size = 0
+            for sha256 in (query[row], positive[row], *negatives[row]):
+                if sha256 is not None:
+                    if sha256 not in files:
+                        files[sha256] = self._images.read(sha256)
+                    size += len(files[sha256].data)
+            full = row - start == MAX_GROUP_ROWS_WITH_IMAGES
+            if row > start and (full or num_bytes + size > MAX_GROUP_BYTES):
+                part = table.slice(start, row - start)
+                columns = (query[start:row], positive[start:row], negatives[start:row])
+                yield self._with_images(part, *columns, schema, files, num_bytes)
+                here = {query[row], positive[row], *negatives[row]}
+                files = {sha256: file for sha256, file in files.items() if sha256 in here}
+                start, num_bytes = row, 0
+            num_bytes += size
+        if table.num_rows > start:
+            columns = (query[start:], positive[start:], negatives[start:])
+            yield self._with_images(table.slice(start), *columns, schema, files, num_bytes)
+
+    def _with_images(
+        self,
+        part: pa.Table,
+        query: list[str | None],
+        positive: list[str | None],
+        negatives: list[list[str | None]],
+        schema: pa.Schema,
+        files: dict[str, ImageFile],
+        num_bytes: int,
+    ) -> pa.Table:
+        buffer = self._next_buffer(num_bytes)
+        flat = [sha256 for row in negatives for sha256 in row]
+        offsets = pa.array([0, *accumulate(map(len, negatives))], pa.int32())
+        used = 0
+        arrays: list[pa.Array] = []
+        for hashes in (query, positive, flat):
+            array, used = _image_array(hashes, files, buffer, used)
+            arrays.append(array)
+        replaced = {
+            "query_image": arrays[0],
+            "positive_image": arrays[1],
+            "negative_images": pa.ListArray.from_arrays(offsets, arrays[2]),
+        }
+        columns = [replaced[n] if n in replaced else part[n] for n in schema.names]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+    def _next_buffer(self, num_bytes: int) -> memoryview:
+        self._turn = (self._turn + 1) % _NUM_BUFFERS
+        if len(self._buffers[self._turn]) < num_bytes:
+            # A new object: Arrow may still look at the old one.
+            self._buffers[self._turn] = bytearray(max(num_bytes, MAX_GROUP_BYTES // 4))
+        return memoryview(self._buffers[self._turn])
+
+
+def _image_array(
+    hashes: Sequence[str | None], files: dict[str, ImageFile], buffer: memoryview, used: int
+) -> tuple[pa.StructArray, int]:
+    """The images of one column, their bytes laid into `buffer` from `used` on."""
+    begin, offsets = used, [0]
+    names: list[str | None] = []
+    for sha256 in hashes:
+        if sha256 is not None:
+            data = files[sha256].data
+            buffer[used : used + len(data)] = data
+            used += len(data)
+        names.append(files[sha256].path if sha256 is not None else None)
+        offsets.append(used - begin)
+    is_null = pa.array([sha256 is None for sha256 in hashes], pa.bool_())
+    is_there = pa.array([sha256 is not None for sha256 in hashes], pa.bool_())
+    data = pa.BinaryArray.from_buffers(
+        pa.binary(),
+        len(hashes),
+        [
+            is_there.buffers()[1],
+            pa.array(offsets, pa.int32()).buffers()[1],
+            pa.py_buffer(buffer[begin:used]),
+        ],
+    )
+    fields = list(IMAGE)
+    array = pa.StructArray.from_arrays(
+        [data, pa.array(names, pa.string())], fields=fields, mask=is_null
+    )
+    return array, used

@@ -5,7 +5,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
 from builder.images.split import split_of
+from builder.release.ahead import ahead
 from builder.release.judging import Reviews
 from builder.release.layout import Slot, position_of
 from schemas.errors import PolysceneError
@@ -90,14 +90,11 @@ class RowSource:
         rows = iter(self.kept)
         last_id = ""
         # SQLite reads the next rows while these are parsed.
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger") as reader:
-            coming = reader.submit(_take, rows)
-            while batch := coming.result():
-                coming = reader.submit(_take, rows)
-                chunk, last_id = self._chunk(batch, last_id)
-                advance(len(batch))
-                if len(chunk.raw_samples):
-                    yield chunk
+        for batch in ahead(_batches(rows)):
+            chunk, last_id = self._chunk(batch, last_id)
+            advance(len(batch))
+            if len(chunk.raw_samples):
+                yield chunk
 
     def _chunk(self, batch: list[KeptRow], last_id: str) -> tuple[Chunk, str]:
         raw_samples = [sample for sample, _ in batch]
@@ -175,8 +172,9 @@ class RowSource:
                 self._taken[slot] += 1
 
 
-def _take(rows: Iterator[KeptRow]) -> list[KeptRow]:
-    return list(islice(rows, _CHUNK_ROWS))
+def _batches(rows: Iterator[KeptRow]) -> Iterator[list[KeptRow]]:
+    while batch := list(islice(rows, _CHUNK_ROWS)):
+        yield batch
 
 
 def _read_json(rows: list[bytes], schema: pa.Schema) -> pa.Table:

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from builder.release.image_columns import ImageCache, image_groups
+from builder.release.ahead import ahead
+from builder.release.image_columns import ImageCache, ImageGroups
 from builder.release.layout import Layout, Stream
 from builder.release.rows import Chunk
 from schemas.manifest import ShardEntry
@@ -47,12 +48,25 @@ class _Filling:
     rows_digest: Any = field(default_factory=hashlib.sha256)
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A shard on disk, whose checksum may still be on its way."""
+
+    unsealed: ShardEntry
+    sha256: Future[str] | None
+
+    def entry(self) -> ShardEntry:
+        if self.sha256 is None:
+            return self.unsealed
+        return self.unsealed.model_copy(update={"sha256": self.sha256.result()})
+
+
 class ShardSet:
     """Writes the shards of a release; a shard is written once its last row has come.
 
     Rows are gathered as compact tables, one unfinished shard a stream, so
     memory is bound by `rows_a_shard` and the number of streams. Parquet is
-    written by a thread of its own.
+    written, and checksums are made, by threads of their own.
 
     Args:
         directory: Release directory under construction.
@@ -66,17 +80,19 @@ class ShardSet:
     ) -> None:
         self._directory = directory
         self._layout = layout
-        self._images = images
+        self._images = ImageGroups(images)
         self._previous = previous
         self._filling: dict[Stream, _Filling] = {}
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shards")
-        self._written: list[Future[ShardEntry]] = []
+        self._hasher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checksums")
+        self._written: list[Future[_Written]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._writer.shutdown(wait=True, cancel_futures=True)
+        self._hasher.shutdown(wait=True, cancel_futures=True)
 
     def add(self, chunk: Chunk) -> None:
         """Takes in the next rows in order of id."""
@@ -120,7 +136,8 @@ class ShardSet:
         """Writes what is left; returns every shard in order of path."""
         for stream in list(self._filling):
             self._flush(stream)
-        return sorted((done.result() for done in self._written), key=lambda entry: entry.path)
+        entries = (done.result().entry() for done in self._written)
+        return sorted(entries, key=lambda entry: entry.path)
 
     def _fill(
         self,
@@ -166,35 +183,37 @@ class ShardSet:
 
     def _write(
         self, stream: Stream, bucket: int, rows_hash: str, rows: pa.Table | list[dict[str, Any]]
-    ) -> ShardEntry:
+    ) -> "_Written":
         name = stream.path(bucket)
         path = self._directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         reused = self._reuse(name, rows_hash, path)
         if reused is not None:
-            return reused
+            return _Written(reused, None)
         if isinstance(rows, list):
             write_shard(path, stream.config, rows)
             num_rows = len(rows)
         else:
             num_rows = rows.num_rows
             with open_shard(path, stream.config) as writer:
-                for group in self._row_groups(stream.config, rows, writer.schema):
+                # The next row group's images are read and checked while this one is written.
+                for group in ahead(iter(self._row_groups(stream.config, rows, writer.schema))):
                     writer.write_table(group, row_group_size=max(1, group.num_rows))
-        return ShardEntry(
+        entry = ShardEntry(
             path=name,
             config=stream.config,
             split=stream.split,
             key=stream.key(bucket),
             num_rows=num_rows,
             num_bytes=path.stat().st_size,
-            sha256=file_sha256(path),
+            sha256="",
             rows_hash=rows_hash,
         )
+        return _Written(entry, self._hasher.submit(file_sha256, path))
 
     def _row_groups(self, config: str, rows: pa.Table, schema: pa.Schema) -> Iterable[pa.Table]:
         if "query_image" in schema.names:
-            return image_groups(rows, schema, self._images)
+            return self._images.groups(rows, schema)
         return (
             rows.slice(start, MAX_GROUP_ROWS).cast(schema)
             for start in range(0, rows.num_rows, MAX_GROUP_ROWS)
