@@ -1,0 +1,87 @@
+"""The commands as a user types them, against the Hub, in processes of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builder.workspace import Workspace
+from tests.hub_server import WRITE_TOKEN, RunningHub, client_environment
+
+
+def run(hub_url: str, home: Path, *words: str, token: str | None = WRITE_TOKEN, xet: bool = True):
+    return subprocess.run(
+        [sys.executable, "-m", "builder", *words],
+        env=client_environment(hub_url, home, token, xet=xet),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def test_from_release_to_pull(
+    hub: RunningHub, releases: Workspace, home: Path, tmp_path: Path
+) -> None:
+    """One story, so that a process is started once a step."""
+    place = ("--workspace", str(releases.root))
+    for version, xet in (("0.1.0", True), ("0.2.0", False)):
+        done = run(*(hub.url, home, "publish", "demo/story", "--version", version, *place), xet=xet)
+        assert done.returncode == 0, done.stderr
+        assert f"published version {version}" in done.stdout
+        assert WRITE_TOKEN not in done.stdout + done.stderr
+    done = run(hub.url, home, "publish", "demo/story", *place)
+    assert "published already; nothing was moved" in done.stdout
+    done = run(hub.url, home, "diff", "demo/story@0.1.0", "0.2.0", *place)
+    assert "0 rows added, 1 removed, 1 changed (query_text 1)" in done.stdout, done.stderr
+    done = run(hub.url, home, "rollback", "demo/story", "0.1.0", "-w", str(tmp_path / "none"))
+    assert "version 0.2.1 restores 0.1.0" in done.stdout, done.stderr
+    done = run(hub.url, home, "versions", "demo/story")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["0.1.0", "0.2.0", "0.2.1"]
+    assert "restores 0.1.0" in done.stdout
+    done = run(hub.url, home, "pull", "demo/story@0.2.1", "-w", str(tmp_path / "pulled"))
+    assert done.returncode == 0, done.stderr
+    done = run(hub.url, home, "release", "--bump", "minor", "-w", str(tmp_path / "pulled"))
+    assert "release 0.3.0 made" in done.stdout, done.stderr
+    assert "Against 0.2.1: 0 rows added, 0 removed, 0 changed" in done.stdout
+    done = run(
+        *(hub.url, home, "export", str(tmp_path / "out"), "--format", "mme5"),
+        *("-w", str(tmp_path / "pulled")),
+    )
+    assert done.returncode == 0 and (tmp_path / "out" / "images").is_dir(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("publish", "demo/x", "--version", "9.9.9"), "no release 9.9.9"),
+        (("release",), "Give either --version"),
+        (("release", "--version", "one"), '"one" is not a version'),
+        (("diff", "0.1.0", "demo/x"), '"demo/x" is not a version'),
+    ],
+)
+def test_mistakes_are_one_line(
+    hub: RunningHub, releases: Workspace, home: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = run(hub.url, home, *words, "--workspace", str(releases.root))
+    assert done.returncode == 1
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_a_token_the_remedy_is_named(
+    hub: RunningHub, releases: Workspace, home: Path, tmp_path: Path
+) -> None:
+    done = run(
+        *(hub.url, tmp_path / "empty", "publish", "demo/nobody"),
+        *("--workspace", str(releases.root)),
+        token=None,
+    )
+    assert done.returncode == 1 and "hf auth login" in done.stderr
+    assert "Traceback" not in done.stderr, os.linesep.join(done.stderr.splitlines()[-3:])
