@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.corpus import Corpus
+from trainer.corpus import Corpus, Row
 from trainer.errors import NoRowsError
 from trainer.pairs import DIRECTION_OF
 
@@ -53,22 +53,21 @@ class QuestionSet:
 
 
 def make_questions(corpus: Corpus, num_candidates: int, seed: int) -> QuestionSet:
-    """Questions from the text-to-image rows of a split.
+    """Questions from the rows of a split that pair a text with an image.
 
-    Candidates are a seeded sample of the groups that such rows ask for, one
-    image each, drawn among the group's images. Rows of a language with equal
-    query text are one question with several right answers.
+    A text-to-image row asks with its query, an image-to-text row with its
+    positive. Candidates are a seeded sample of the groups asked for, one image
+    each, drawn among the group's images. Rows of a language with equal text
+    are one question with several right answers.
 
     Raises:
-        NoRowsError: The split has no text-to-image row.
+        NoRowsError: The split has no such row.
     """
     asked: dict[tuple[str, str], set[str]] = {}
     for row in corpus.rows:
-        if DIRECTION_OF.get(row.modality) != "text_to_image":
-            continue
-        if row.query_text is not None and row.positive_image is not None:
-            groups = asked.setdefault((row.language, row.query_text), set())
-            groups.add(corpus.group_of(row.positive_image))
+        text, image = _paired(row)
+        if text is not None and image is not None:
+            asked.setdefault((row.language, text), set()).add(corpus.group_of(image))
     if not asked:
         raise NoRowsError(corpus.dataset, corpus.split, None, [])
     images: dict[str, list[str]] = {}
@@ -86,3 +85,14 @@ def make_questions(corpus: Corpus, num_candidates: int, seed: int) -> QuestionSe
         if groups & kept
     ]
     return QuestionSet(tuple(questions), tuple(sampled), tuple(shown), bool(corpus.groups))
+
+
+def _paired(row: Row) -> tuple[str | None, str | None]:
+    """The text of a row and the image it speaks of; nulls where it pairs none."""
+    match DIRECTION_OF.get(row.modality):
+        case "text_to_image":
+            return row.query_text, row.positive_image
+        case "image_to_text":
+            return row.positive_text, row.query_image
+        case _:
+            return None, None
