@@ -4,9 +4,11 @@
 # pyarrow ships no types
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate, chain
 
 import pyarrow as pa
 
@@ -17,28 +19,34 @@ from schemas.shards import MAX_GROUP_BYTES, MAX_GROUP_ROWS_WITH_IMAGES, ImageFil
 _CACHE_BYTES = 64 * 2**20
 #: One is written while the other is filled, see `ahead`.
 _NUM_BUFFERS = 2
+#: Images of this many rows are read at once, by this many threads: disks like company.
+_READ_ROWS, _NUM_READERS = 16, 4
 
 
 class ImageCache:
-    """Remembers the images read last, since a pictogram stands in many rows."""
+    """Remembers the images read last, since a pictogram stands in many rows; safe in threads."""
 
     def __init__(self, read_image: ReadImage, max_bytes: int = _CACHE_BYTES) -> None:
         self._read_image = read_image
         self._max_bytes = max_bytes
         self._num_bytes = 0
         self._files: OrderedDict[str, ImageFile] = OrderedDict()
+        self._lock = threading.Lock()
 
     def read(self, sha256: str) -> ImageFile:
-        file = self._files.get(sha256)
-        if file is not None:
-            self._files.move_to_end(sha256)
-            return file
+        with self._lock:
+            file = self._files.get(sha256)
+            if file is not None:
+                self._files.move_to_end(sha256)
+                return file
         file = self._read_image(sha256)
-        self._files[sha256] = file
-        self._num_bytes += len(file.data)
-        while self._num_bytes > self._max_bytes and len(self._files) > 1:
-            _, oldest = self._files.popitem(last=False)
-            self._num_bytes -= len(oldest.data)
+        with self._lock:
+            if sha256 not in self._files:
+                self._files[sha256] = file
+                self._num_bytes += len(file.data)
+            while self._num_bytes > self._max_bytes and len(self._files) > 1:
+                _, oldest = self._files.popitem(last=False)
+                self._num_bytes -= len(oldest.data)
         return file
 
 
@@ -72,6 +80,10 @@ class ImageGroups:
         self._images = images
         self._buffers = [bytearray() for _ in range(_NUM_BUFFERS)]
         self._turn = 0
+        self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="images")
+
+    def close(self) -> None:
+        self._readers.shutdown(wait=True, cancel_futures=True)
 
     def groups(self, table: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
         """The table's rows, hashes replaced by images.
@@ -85,25 +97,37 @@ class ImageGroups:
         negatives = table["negative_images"].to_pylist()
         start, num_bytes = 0, 0
         files: dict[str, ImageFile] = {}
+
+        def coming(row: int) -> set[str]:
+            rows = slice(row, row + _READ_ROWS)
+            named = {*query[rows], *positive[rows], *chain.from_iterable(negatives[rows])}
+            return {sha256 for sha256 in named if sha256 is not None}
+
         for row in range(table.num_rows):
-            size = 0
-            for sha256 in (query[row], positive[row], *negatives[row]):
-                if sha256 is not None:
-                    if sha256 not in files:
-                        files[sha256] = self._images.read(sha256)
-                    size += len(files[sha256].data)
+            if row % _READ_ROWS == 0:
+                self._read(files, coming(row))
+            named = (query[row], positive[row], *negatives[row])
+            size = sum(len(files[sha256].data) for sha256 in named if sha256 is not None)
             full = row - start == MAX_GROUP_ROWS_WITH_IMAGES
             if row > start and (full or num_bytes + size > MAX_GROUP_BYTES):
                 part = table.slice(start, row - start)
                 columns = (query[start:row], positive[start:row], negatives[start:row])
                 yield self._with_images(part, *columns, schema, files, num_bytes)
-                here = {query[row], positive[row], *negatives[row]}
-                files = {sha256: file for sha256, file in files.items() if sha256 in here}
                 start, num_bytes = row, 0
+                files = {sha256: files[sha256] for sha256 in coming(row) if sha256 in files}
             num_bytes += size
         if table.num_rows > start:
             columns = (query[start:], positive[start:], negatives[start:])
             yield self._with_images(table.slice(start), *columns, schema, files, num_bytes)
+
+    def _read(self, files: dict[str, ImageFile], named: set[str]) -> None:
+        """Reads what is named and not there yet."""
+        missing = sorted(named - files.keys())
+        if len(missing) == 1:
+            files[missing[0]] = self._images.read(missing[0])
+        elif missing:
+            found = self._readers.map(self._images.read, missing)
+            files.update(zip(missing, found, strict=True))
 
     def _with_images(
         self,

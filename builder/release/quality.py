@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from builder.checks.diversity import instruction_diversity, text_diversity
 from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews
 from builder.release.rows import RowSource
@@ -37,6 +38,11 @@ def quality_report(
         "instructions": {
             "num_unique": tally.num_unique_instructions,
             "unique_ratio": round(tally.num_unique_instructions / max(1, num_samples), 4),
+            "variety": _rounded(instruction_diversity(tally.some_instructions)),
+        },
+        "text_variety": {
+            language: _rounded(figures)
+            for language, figures in sorted(text_diversity(tally.some_texts).items())
         },
         "num_repeated_queries": tally.num_repeated_queries,
         "num_images": len(tally.images),
@@ -61,6 +67,10 @@ def _coverage(tally: Tally) -> dict[str, dict[str, int]]:
     for (task, modality, language), num in sorted(tally.slots.items()):
         table.setdefault(language, {})[f"{task} {modality}"] = num
     return dict(sorted(table.items()))
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(figure, 4) for name, figure in figures.items()}
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

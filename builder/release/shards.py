@@ -93,6 +93,7 @@ class ShardSet:
     def __exit__(self, *_: object) -> None:
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._hasher.shutdown(wait=True, cancel_futures=True)
+        self._images.close()
 
     def add(self, chunk: Chunk) -> None:
         """Takes in the next rows in order of id."""

@@ -14,6 +14,9 @@ from builder.release.layout import Slot
 from builder.release.rows import Chunk
 from schemas.vocabulary import SPLITS
 
+#: Texts a language is judged varied by: the first so many by id, which is as good as at random.
+MAX_TEXTS_A_LANGUAGE = 500
+MAX_INSTRUCTIONS = 20_000
 SCORES = ("relevance", "plausibility", "clarity", "diversity")
 _ALIGNMENT_BIN = 0.05
 
@@ -29,6 +32,8 @@ class Tally:
         alignment: Rows by lower edge of a bin 0.05 wide.
         teachers: Rows by (teacher model, prompt hash).
         images: Licence and source of every image, by the first 16 digits of its hash.
+        some_instructions: Instructions to judge variety by.
+        some_texts: Positive texts to judge variety by, by language.
     """
 
     slots: Counter[Slot] = field(default_factory=Counter)
@@ -41,6 +46,8 @@ class Tally:
     completion_tokens: int = 0
     cost_micro_usd: int = 0
     num_repeated_queries: int = 0
+    some_instructions: list[str] = field(default_factory=list)
+    some_texts: dict[str, list[str]] = field(default_factory=dict)
     _instructions: set[int] = field(default_factory=set)
     _queries: set[int] = field(default_factory=set)
     _licences: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
@@ -79,6 +86,7 @@ class Tally:
         before = len(self._queries)
         self._queries.update(map(hash, queries))
         self.num_repeated_queries += samples.num_rows - (len(self._queries) - before)
+        self._take_texts(samples)
         for (model, prompt), num in _counted(provenance.select(["teacher_model", "prompt_hash"])):
             self.teachers[model, prompt] += num
         self.prompt_tokens += pc.sum(provenance["prompt_tokens"]).as_py() or 0
@@ -86,6 +94,21 @@ class Tally:
         micro = pc.cast(pc.round(pc.multiply(provenance["cost_usd"], 1e6)), pa.int64())
         self.cost_micro_usd += pc.sum(micro).as_py() or 0
         self._add_images(provenance)
+
+    def _take_texts(self, samples: pa.Table) -> None:
+        room = MAX_INSTRUCTIONS - len(self.some_instructions)
+        if room > 0:
+            self.some_instructions += samples["instruction"].slice(0, room).to_pylist()
+        texts = samples.select(["language", "positive_text"]).drop_null()
+        languages = pc.unique(texts["language"]).to_pylist()
+        short = [x for x in languages if len(self.some_texts.get(x, ())) < MAX_TEXTS_A_LANGUAGE]
+        if not short:
+            return
+        texts = texts.filter(pc.is_in(texts["language"], pa.array(short)))
+        for language, text in zip(*(c.to_pylist() for c in texts.columns), strict=True):
+            taken = self.some_texts.setdefault(language, [])
+            if len(taken) < MAX_TEXTS_A_LANGUAGE:
+                taken.append(text)
 
     def _add_images(self, provenance: pa.Table) -> None:
         images = pc.list_flatten(provenance["images"]).combine_chunks()
