@@ -31,13 +31,14 @@ from builder.plan.shares import targets_of
 from builder.workspace import Workspace, open_workspace
 from schemas.manifest import read_manifest
 from schemas.sample import CONTENT_FIELDS, content_hash
-from schemas.vocabulary import Cell
+from schemas.vocabulary import CELLS, Cell
 
 _WORDS = (
     *("maison", "été", "Ελληνικά", "日本語", "кошка", "the", "photo", "shows", "a", "small"),
     *("red", "boat", "near", "old", "harbour"),
 )
 _BATCH_ROWS = 5_000
+_CELL_OF = {(cell.task_type, cell.modality): cell for cell in CELLS}
 
 #: Runs one release in a process of its own, so that its memory is its own.
 _RELEASE = """
@@ -268,11 +269,12 @@ def _add_images(workspace: Workspace, num_images: int, image_bytes: int) -> list
 def _made_rows(config: BuildConfig, hashes: list[str]) -> Iterator[tuple[bytes, bytes]]:
     number = 0
     for (task, modality, language), wanted in targets_of(config).by_slot.items():
+        cell = _CELL_OF[task, modality]
         for _ in range(wanted):
             rng = random.Random(number)
             # The images of a row are a pair of one group, which stands on one side of the split.
             pair = 2 * rng.randrange(len(hashes) // 2)
-            yield _row(Cell(task, modality), language, hashes[pair : pair + 2], number, rng)
+            yield _row(cell, language, hashes[pair : pair + 2], number, rng)
             number += 1
 
 
