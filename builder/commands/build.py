@@ -47,7 +47,6 @@ def build(
 
     from builder.config import ConfigError, load_config
     from builder.generate.session import BuildOptions, describe_next, run_build
-    from builder.generate.summary import print_summary
     from builder.workspace import open_workspace
 
     console = Console(stderr=True)
@@ -67,7 +66,7 @@ def build(
     if dry_run:
         describe_next(opened, wanted, options, console)
         return
-    print_summary(run_build(opened, wanted, options, console), console)
+    run_build(opened, wanted, options, console)
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:

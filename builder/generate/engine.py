@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from builder.generate.answers import Usage, read_completion
 from builder.generate.asking import Asker, Budget, GaveUp
+from builder.generate.client import EndpointError
 from builder.generate.cost import Price
 from builder.generate.ledger import StoredReply
 from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped_row, kept_row
@@ -28,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 #: Of an unreadable reply, this much is shown to the model when it is asked to write it again.
 MAX_QUOTED_CHARS = 8_000
+#: How long calls in flight are waited for once the endpoint is given up.
+GRACE_S = 5.0
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +111,23 @@ class Engine:
         What went wrong for all of them is in `stopped_by` afterwards.
         """
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._num_workers):
-                group.create_task(self._work(jobs))
+        running = {asyncio.create_task(self._work(jobs)) for _ in range(self._num_workers)}
+        grace_s = GRACE_S
+        try:
+            while running:
+                ended, running = await asyncio.wait(
+                    running, timeout=_LOOK_S, return_when=asyncio.FIRST_EXCEPTION
+                )
+                for task in ended:
+                    task.result()
+                if isinstance(self.stopped_by, EndpointError):
+                    grace_s -= _LOOK_S
+                    if grace_s <= 0:  # a dead endpoint may hold calls until their timeout
+                        return
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def _work(self, jobs: Iterator[Job]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from builder.generate.batch_api import BatchApi
 from builder.generate.client import Endpoint
 from builder.generate.cost import Price, price_of
 from builder.generate.engine import Engine, Teacher
+from builder.generate.judge import print_agreement
 from builder.generate.ledger import Ledger, LedgerError
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.pace import Pace, Stopped
 from builder.generate.progress import Report, shown
 from builder.generate.requests import RequestFactory
 from builder.generate.rounds import Rounds, Shard, run_rounds
-from builder.generate.summary import Summary, summarise
+from builder.generate.summary import Summary, print_summary, summarise
 from builder.generate.tally import Tally
 from builder.generate.writer import LedgerWriter, free_bytes
 from builder.images.store import ImageStore
@@ -32,6 +34,8 @@ from schemas.errors import PolysceneError
 
 #: Jobs beyond the concurrency that are rendered, parsed or written meanwhile.
 _WORKERS_A_PLACE = 1.25
+#: Open files besides connections.
+_OTHER_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,16 @@ def run_build(
         PolysceneError: It could not start, or was stopped; what was done is kept.
         KeyboardInterrupt: SIGINT or SIGTERM; likewise.
     """
+    _allow_connections(config.pace.max_in_flight)
     with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
         claim(ledger, config, workspace)
         with ImageStore(workspace.images_dir, config.images) as store:
             run = _Run(config, options, ledger, store, console)
             _run_loop(run.build())
         summary = summarise(config, ledger, has_price=run.has_price)
+        print_summary(summary, console)
+        if config.judge is not None:
+            print_agreement(ledger, console)
     if run.interrupted:
         raise KeyboardInterrupt
     if run.stopped_by is not None:
@@ -285,6 +293,24 @@ def request_factory(model: TeacherConfig, config: BuildConfig, store: ImageStore
     """Makes requests with images no larger than the configuration allows."""
     side = config.images.max_side_px
     return RequestFactory(model, lambda sha256: store.data_url(sha256, side))
+
+
+def _allow_connections(num: int) -> None:
+    """Raises the bound on open files where many calls are to be in flight.
+
+    Raises:
+        PolysceneError: The system allows fewer.
+    """
+    wanted = num + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise PolysceneError(
+            f"pace.max_in_flight: {num} calls need {wanted} open files, the system allows {hard}. "
+            "Lower it, or raise the bound (`ulimit -Hn`)."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _run_loop(main: Coroutine[Any, Any, None]) -> None:

@@ -86,7 +86,7 @@ class LedgerWriter:
         self._db = sqlite3.connect(ledger.path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA busy_timeout=10000")
-        self._db.execute("PRAGMA cache_size=-32768")
+        self._db.execute("PRAGMA cache_size=-8192")
         self._pool = ThreadPoolExecutor(1, "ledger")
         self._next_id = ledger.last_request_id() + 1
         self._group = _Group()
