@@ -4,7 +4,7 @@ The version itself is kept as a release, so that the next one takes over its
 unchanged shards; its images go into the image store, its rows into the ledger
 with the texts they had before reviewers mended them, its review events beside
 it. Requests and replies were never published and do not come back; nor do
-rows that were dropped, whose counts are carried along.
+images that no row used, and dropped rows, whose counts are carried along.
 """
 
 # pyright: standard, reportMissingTypeStubs=false

@@ -1,11 +1,14 @@
 """Finds a version to compare: in the workspace, in a directory, or on a Hub."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from builder.publish.repo import DatasetRepo, parse_address
 from builder.release.changelog import local_side
 from builder.release.compare import Side
-from builder.release.versions import find_release
+from builder.release.versions import Version, find_release
 from schemas.manifest import MANIFEST_NAME, ShardEntry, read_manifest
 
 
@@ -31,15 +34,13 @@ def find_side(text: str, releases_dir: Path, endpoint: str | None = None) -> Sid
 
 def hub_side(repo: DatasetRepo, repo_id: str, version: str) -> Side:
     """A published version; of its shards only the columns asked for are fetched."""
-    from builder.release.versions import Version
-
     commit = repo.commit_of(Version.parse(version))
     file_system = repo.file_system()
 
-    def open_shard(entry: ShardEntry):
-        with repo.speaking():
-            return file_system.open(
-                f"datasets/{repo_id}@{commit}/{entry.path}", "rb", cache_type="none"
-            )
+    @contextmanager
+    def open_shard(entry: ShardEntry) -> Iterator[Any]:
+        path = f"datasets/{repo_id}@{commit}/{entry.path}"
+        with repo.speaking(), file_system.open(path, "rb", cache_type="none") as file:
+            yield file
 
     return Side(repo.manifest(commit), open_shard)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.errors import PolysceneError
 from schemas.manifest import ReleaseManifest, ShardEntry
 from schemas.vocabulary import CONFIG_OF_TASK
 
@@ -126,13 +127,20 @@ def compare(old: Side, new: Side) -> Difference:
             ("old_rows", old, old_shards),
             ("new_rows", new, new_shards),
         ):
-            reader = pa.RecordBatchReader.from_batches(_READ_SCHEMA, _batches(side, shards))
+            failures: list[PolysceneError] = []
+            batches = _batches(side, shards, failures)
+            reader = pa.RecordBatchReader.from_batches(_READ_SCHEMA, batches)
             hashes = ", ".join(f'hash("{f}") AS "{f}_hash"' for f in _FIELDS)
             connection.register("source", reader)
-            connection.execute(
-                f"CREATE TEMP TABLE {name} AS "
-                f"SELECT id, config, language, modality, {hashes} FROM source"
-            )
+            try:
+                connection.execute(
+                    f"CREATE TEMP TABLE {name} AS "
+                    f"SELECT id, config, language, modality, {hashes} FROM source"
+                )
+            except duckdb.Error as exc:
+                if failures:
+                    raise failures[0] from exc
+                raise
             connection.unregister("source")
         rows = connection.execute(_query()).fetchall()
     for config, language, modality, kind, fields, num_rows in rows:
@@ -176,11 +184,18 @@ _READ_SCHEMA = pa.schema(
 )
 
 
-def _batches(side: Side, shards: Iterable[ShardEntry]) -> Iterator[pa.RecordBatch]:
-    for entry in shards:
-        with side.open_shard(entry) as source, pq.ParquetFile(source) as file:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=_LEAVES):
-                yield _flattened(batch, entry)
+def _batches(
+    side: Side, shards: Iterable[ShardEntry], failures: list[PolysceneError]
+) -> Iterator[pa.RecordBatch]:
+    """Rows without images; what goes wrong is noted, as DuckDB would make it its own error."""
+    try:
+        for entry in shards:
+            with side.open_shard(entry) as source, pq.ParquetFile(source) as file:
+                for batch in file.iter_batches(_BATCH_ROWS, columns=_LEAVES):
+                    yield _flattened(batch, entry)
+    except PolysceneError as exc:
+        failures.append(exc)
+        raise
 
 
 def _flattened(batch: pa.RecordBatch, entry: ShardEntry) -> pa.RecordBatch:

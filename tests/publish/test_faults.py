@@ -9,8 +9,10 @@ from huggingface_hub import close_session, constants
 from builder.publish import ConflictError, DatasetRepo, PublishError, UnreachableError, publish
 from builder.publish.repo import limit_waiting
 from builder.publish.rollback import rollback
+from builder.publish.sides import hub_side
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release import Version
+from builder.release.compare import compare
 from builder.workspace import Workspace
 from tests.hub_server import RunningHub
 from tests.publish.conftest import repo_named
@@ -148,3 +150,31 @@ def test_a_rollback_survives_each_endpoint_failing(
         done = rollback(look(repo), FIRST)
         assert str(done.version) == "0.2.1"
         assert len(repo.commits()) == 4
+
+
+def test_a_hub_without_xet_gets_plain_uploads(
+    hub: RunningHub,
+    faulty: FaultyHub,
+    releases: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    repo = repo_named(hub, "plain", tmp_path)
+    faulty.fault = Fault(ENDPOINTS["xet"], "404", times=99)
+    publish(releases.releases_dir / "0.1.0", repo)
+    assert is_whole(look(repo), releases.releases_dir / "0.1.0")
+    assert any("/demo/plain.git/info/lfs/" in line for line in hub.requests)
+    assert constants.HF_HUB_DISABLE_XET is False
+
+
+def test_a_hub_that_fails_during_a_diff_is_said_in_words(
+    hub: RunningHub, faulty: FaultyHub, releases: Workspace, tmp_path: Path
+) -> None:
+    repo = repo_named(hub, "diff", tmp_path)
+    for version in ("0.1.0", "0.2.0"):
+        publish(releases.releases_dir / version, repo)
+    sides = [hub_side(repo, repo.repo_id, version) for version in ("0.1.0", "0.2.0")]
+    faulty.fault = Fault(r"GET .*\.parquet", "500", times=99)
+    with pytest.raises(UnreachableError, match=r"demo/diff on .*cannot answer just now"):
+        compare(*sides)

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from builder.config import load_config
+from builder.generate.ledger import Ledger
+from builder.generate.rounds import Rounds
+from builder.images.store import ImageStore
+from builder.plan.shares import targets_of
 from builder.publish import (
     AccessError,
     ConflictError,
@@ -355,6 +360,24 @@ def test_a_pulled_workspace_releases_the_same_version(
     assert '"answer_leak": 2' in quality
     with pytest.raises(PublishError, match="a build is there already"):
         pull(repo, SECOND, tmp_path / "ws")
+
+
+def test_a_build_goes_on_in_a_pulled_workspace(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    publish(the_release(releases), repo)
+    workspace = pull(repo, FIRST, tmp_path / "ws")
+    config = load_config(workspace.config_path)
+    config.num_samples = 2 * config.num_samples
+    with (
+        Ledger(workspace.ledger_path) as ledger,
+        ImageStore(workspace.images_dir, config.images) as store,
+    ):
+        opened = Rounds(config, ledger, store).next_open(note=False)
+        wanted = targets_of(config).by_slot
+        accepted = ledger.accepted_counts()
+    missing = sum(max(0, num - accepted.get(slot, 0)) for slot, num in wanted.items())
+    assert opened is not None and opened.num_open == missing < config.num_samples
 
 
 def test_a_pulled_workspace_writes_the_same_shards_from_its_rows(
