@@ -1,18 +1,19 @@
 """CPU time of the client side, all in, against bare clients and peers; prints a table.
 
-`python -m benchmarks.generation [--samples 5000] [--in-flight 256] [--repeats 1]`
+`python -m benchmarks.generation [--samples 5000] [--in-flight 256] [--repeats 1]
+[--peer-python PATH]`
 
 A server in a process of its own answers every chat completion with a valid
 reply after 0.2 s. Counted is user and system time of the client's process, in
 milliseconds an accepted sample, after a warm-up that loads models and
-modules. Ours includes everything a build does: rendering, request, ledger on
+modules. The peer, where there is one, gets the same texts without pictures, and its
+replies are not looked at. Ours includes everything a build does: rendering, request, ledger on
 disk, parsing, validation, checks, language identification, closing the round.
 The other rows do nothing but send the same requests and take the replies.
 """
 
 import argparse
 import asyncio
-import importlib.util
 import io
 import os
 import resource
@@ -34,6 +35,7 @@ from benchmarks.scripted_build import config_for, fill_workspace
 from builder.workspace import Workspace, open_workspace
 
 _WARM_UP = 150
+_PEER = "bespokelabs-curator, bare"
 LATENCY_S = 0.2
 
 
@@ -120,48 +122,11 @@ def row_aiohttp(directory: Path, num: int, in_flight: int) -> tuple[float, float
     return measured(lambda: asyncio.run(run(num)), num)
 
 
-def row_curator(directory: Path, num: int, in_flight: int) -> tuple[float, float]:
-    """Bespoke Curator, text only, its cache cold; where it is installed."""
-    from bespokelabs import curator  # pyright: ignore[reportMissingImports]
-
-    os.environ["CURATOR_CACHE_DIR"] = str(directory / "curator")
-    os.environ["TELEMETRY_ENABLED"] = "false"
-    bodies = requests_of(directory, num)
-    texts = [
-        {"prompt": "\n".join(part["content"] if isinstance(part["content"], str) else
-                             part["content"][0]["text"] for part in orjson.loads(body)["messages"])}
-        for body in bodies[:num]
-    ]  # fmt: skip
-
-    class Asker(curator.LLM):
-        def prompt(self, row: dict[str, Any]) -> str:
-            return row["prompt"]
-
-        def parse(self, row: dict[str, Any], response: str) -> dict[str, Any]:
-            return {"reply": response}
-
-    def run() -> int:
-        asker = Asker(
-            model_name="scripted",
-            backend="openai",
-            backend_params={
-                "base_url": os.environ["OPENAI_BASE_URL"],
-                "max_requests_per_minute": 10_000_000,
-                "max_tokens_per_minute": 10_000_000_000,
-                "max_concurrent_requests": in_flight,
-            },
-        )
-        return len(list(asker(texts)))
-
-    return measured(run, num)
-
-
 ROWS: dict[str, Callable[[Path, int, int], tuple[float, float]]] = {
     "aiohttp by itself": row_aiohttp,
     "openai client, bytes": row_openai_bytes,
     "openai client, create()": row_openai_create,
     "polyscene, all in": row_ours,
-    "bespokelabs-curator": row_curator,
 }
 
 
@@ -231,6 +196,28 @@ def endpoint(port: int) -> Any:
         process.wait()
 
 
+def run_peer(arguments: argparse.Namespace, env: dict[str, str]) -> dict[str, float]:
+    """Runs Bespoke Curator in its own environment, on the texts of the same requests."""
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as name:
+        directory = Path(name)
+        fill_workspace(Workspace(directory))
+        contents = map(orjson.loads, requests_of(directory, arguments.samples))
+        prompts = [
+            content["messages"][0]["content"] + "\n" + content["messages"][1]["content"][0]["text"]
+            for content in contents
+        ]
+        path = directory / "prompts.json"
+        path.write_bytes(orjson.dumps(prompts))
+        command = [arguments.peer_python, "-m", "benchmarks.peer_curator", path]
+        done = subprocess.run(
+            [*map(str, command), str(arguments.in_flight)],
+            env=env,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return orjson.loads(done.stdout.splitlines()[-1])
+
+
 def run_row(name: str, arguments: argparse.Namespace, env: dict[str, str]) -> dict[str, float]:
     """Runs one row in a fresh process and a fresh directory."""
     with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
@@ -251,6 +238,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--port", type=int, default=8793)
+    parser.add_argument("--peer-python", help="Python of an environment with Bespoke Curator.")
     parser.add_argument("--directory", type=Path, default=None, help="Where to put workspaces.")
     parser.add_argument("--row", choices=list(ROWS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -260,16 +248,13 @@ def main() -> None:
         )
         print(orjson.dumps({"cpu_ms": cpu_ms, "rate": rate}).decode())
         return
-    names = [
-        name
-        for name in ROWS
-        if name != "bespokelabs-curator" or importlib.util.find_spec("bespokelabs")
-    ]
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in ROWS}
     with endpoint(arguments.port) as env:
         for _ in range(arguments.repeats):
-            for name in names:  # in turn, so that a busy machine is busy for all of them
+            for name in ROWS:  # in turn, so that a busy machine is busy for all of them
                 results[name].append(run_row(name, arguments, env))
+            if arguments.peer_python:
+                results.setdefault(_PEER, []).append(run_peer(arguments, env))
     title = f"{arguments.samples} samples, {arguments.in_flight} in flight, {LATENCY_S} s latency"
     table = Table(title=title)
     for column in ("client", "CPU ms a sample", "samples a second"):

@@ -253,6 +253,28 @@ def test_sigint_drains_and_keeps_what_was_in_flight(
         assert ledger.spent().num_replies == server.num_requests == len(list(ledger.kept()))
 
 
+def test_a_second_sigint_leaves_at_once_and_loses_nothing_committed(
+    serve: Serve, new_workspace: NewWorkspace, tmp_path: Path
+) -> None:
+    server, workspace = serve(Faults(latency_s=3)), new_workspace()
+    config = make_config(60).model_dump(mode="json")
+    arguments = (workspace.root, config, {}, tmp_path / "log.txt", server.url, PLANTED_KEY)
+    child = start_process(run_child_build, *arguments)
+    _wait_for(lambda: server.num_requests >= 8)
+    assert child.pid is not None
+    started = time.monotonic()
+    os.kill(child.pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.kill(child.pid, signal.SIGINT)
+    child.join(30)
+    assert child.exitcode == 130
+    assert time.monotonic() - started < 2.5
+    with Ledger(workspace.ledger_path) as ledger:
+        assert ledger.spent().num_requests == 8
+    server.faults.latency_s = 0
+    assert build(workspace, make_config(60)).num_kept == 60
+
+
 def test_no_key_is_found_in_any_file_log_or_message(
     serve: Serve, new_workspace: NewWorkspace, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
