@@ -28,7 +28,7 @@ test: check  ## Check format, lint and types, then run the tests
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.test  ## Format the code
 	$(BIN)/ruff format .
