@@ -144,7 +144,7 @@ def measure_load(table: Table, root: Path) -> None:
     from tests.hub_server import WRITE_TOKEN, client_environment, running_hub
 
     shutil.rmtree(root, ignore_errors=True)
-    workspace = rows_workspace(root / "workspace", 4_000, image_bytes=4_000)
+    workspace = rows_workspace(root / "workspace", 4_000, image_bytes=20_000)
     _run(_RELEASE, workspace.root, "0.1.0")
     manifest = read_manifest(workspace.releases_dir / "0.1.0")
     with running_hub(root / "hub") as hub:

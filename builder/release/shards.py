@@ -28,8 +28,6 @@ from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
 #: Raised by one whenever the same rows are to give other bytes; part of every `rows_hash`.
 SHARD_FORMAT = 1
 
-_READ_BYTES = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Previous:
@@ -239,9 +237,6 @@ class ShardSet:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file, read in pieces."""
-    digest = hashlib.sha256()
+    """sha256 (hex) of a file."""
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(_READ_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
