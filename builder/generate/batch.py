@@ -25,11 +25,13 @@ from builder.generate.abilities import (
     step_down,
     write_abilities,
 )
-from builder.generate.asking import Budget, BudgetReached, GaveUp
+from builder.generate.asking import GaveUp
 from builder.generate.batch_api import BatchApi, BatchState
+from builder.generate.budget import Budget, BudgetReached
 from builder.generate.client import EndpointError
-from builder.generate.ledger import BatchRecord, Ledger, StoredReply
+from builder.generate.ledger import Ledger
 from builder.generate.pace import Stopped
+from builder.generate.records import BatchRecord, StoredReply
 from builder.generate.requests import Request, RequestFactory
 from builder.generate.writer import LedgerWriter
 from schemas.errors import PolysceneError

@@ -10,12 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from builder.generate.answers import Usage, read_completion
-from builder.generate.asking import Asker, Budget, GaveUp
+from builder.generate.asking import Asker, GaveUp
+from builder.generate.budget import Budget
 from builder.generate.client import EndpointError
 from builder.generate.cost import Price
-from builder.generate.ledger import StoredReply
 from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped_row, kept_row
 from builder.generate.pace import Stopped
+from builder.generate.records import StoredReply
 from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
 from builder.generate.requests import Request, RequestFactory
 from builder.generate.tally import Tally

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from builder.generate.asking import Budget
+from builder.generate.budget import Budget
 from builder.generate.pace import Pace
 from builder.generate.tally import Tally
 

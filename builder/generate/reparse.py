@@ -7,13 +7,15 @@ from rich.console import Console
 from rich.progress import track
 
 from builder.config import BuildConfig
-from builder.generate.asking import Budget, StoredReplies
+from builder.generate.asking import StoredReplies
+from builder.generate.budget import Budget
+from builder.generate.claim import refuse_other_plan, remember_config
 from builder.generate.cost import price_of
 from builder.generate.engine import Engine, Teacher
 from builder.generate.ledger import Ledger
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.rounds import Rounds
-from builder.generate.session import refuse_other_plan, remember_config, request_factory
+from builder.generate.session import request_factory
 from builder.generate.summary import Summary, summarise
 from builder.generate.tally import Tally
 from builder.generate.writer import LedgerWriter

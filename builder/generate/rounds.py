@@ -9,7 +9,8 @@ from builder.balance import balance_of, surplus_jobs
 from builder.checks.across import find_repeats
 from builder.config import BuildConfig
 from builder.generate.engine import Engine
-from builder.generate.ledger import Ledger, LedgerError, RoundRecord, Slot
+from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.records import RoundRecord, Slot
 from builder.generate.tally import Tally
 from builder.generate.writer import LedgerWriter
 from builder.images.store import ImageStore

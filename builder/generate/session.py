@@ -11,15 +11,17 @@ from typing import Any
 
 from rich.console import Console
 
-from builder.config import BuildConfig, TeacherConfig, save_config
-from builder.generate.asking import Budget, BudgetReached, LiveAsker
+from builder.config import BuildConfig, TeacherConfig
+from builder.generate.asking import LiveAsker
 from builder.generate.batch import BatchAsker
 from builder.generate.batch_api import BatchApi
+from builder.generate.budget import Budget, BudgetReached
+from builder.generate.claim import claim, refuse_other_plan
 from builder.generate.client import Endpoint
-from builder.generate.cost import Price, price_of
+from builder.generate.cost import price_of
 from builder.generate.engine import Engine, Teacher
 from builder.generate.judge import print_agreement
-from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.ledger import Ledger
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.pace import Pace, Stopped
 from builder.generate.progress import Report, shown
@@ -83,39 +85,6 @@ def run_build(
     if run.stopped_by is not None:
         raise run.stopped_by
     return summary
-
-
-def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
-    """Makes sure that the workspace belongs to this plan and these checks; saves the configuration.
-
-    Raises:
-        LedgerError: Another plan was begun here, or outcomes passed other checks.
-    """
-    refuse_other_plan(ledger, config, workspace)
-    checks = config.checks.model_dump_json()
-    if ledger.meta("checks") not in (None, checks):
-        raise LedgerError(
-            f"{workspace.root}: its samples passed other checks than this configuration's. Run "
-            "`python -m builder reparse --config FILE` first, so that all pass the same."
-        )
-    remember_config(ledger, config, workspace)
-
-
-def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
-    """Notes what outcomes are made with, and saves the configuration."""
-    ledger.set_meta("plan_hash", config.plan_hash)
-    ledger.set_meta("checks", config.checks.model_dump_json())
-    save_config(config, workspace.config_path)
-
-
-def refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
-    """Raises a `LedgerError` when the workspace was begun with another plan."""
-    found = ledger.meta("plan_hash")
-    if found is not None and found != config.plan_hash:
-        raise LedgerError(
-            f"{workspace.root}: begun with another configuration (plan {found[:12]}, this one is "
-            f"{config.plan_hash[:12]}). Use {workspace.config_path}, or name another workspace."
-        )
 
 
 def describe_next(
@@ -326,6 +295,3 @@ def _run_loop(main: Coroutine[Any, Any, None]) -> None:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
-
-
-__all__ = ["BudgetReached", "BuildOptions", "Price", "claim", "request_factory", "run_build"]

@@ -7,7 +7,8 @@ from rich.table import Table
 
 from builder.balance import Balance, balance_of, print_balance
 from builder.config import BuildConfig
-from builder.generate.ledger import Ledger, Spent
+from builder.generate.ledger import Ledger
+from builder.generate.records import Spent
 
 _LANGUAGES_SHOWN = 5
 

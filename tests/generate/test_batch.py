@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.generate.asking import BudgetReached
+from builder.generate.budget import BudgetReached
 from builder.generate.client import EndpointError
 from builder.generate.ledger import Ledger
 from builder.workspace import Workspace

@@ -24,12 +24,12 @@ def test_twenty_kills_change_no_row_and_pay_nothing_twice_but_what_was_in_flight
     serve: Serve, new_workspace: NewWorkspace, tmp_path: Path
 ) -> None:
     pace = {"max_in_flight": IN_FLIGHT, "initial_in_flight": IN_FLIGHT, "breaker_window_s": 30}
-    config = make_config(150, pace=pace)
+    config = make_config(360, pace=pace)
     serve(Faults(rates=RATES))
     whole = new_workspace("whole")
     build(whole, config)
 
-    server = serve(Faults(rates=RATES, latency_s=0.08))
+    server = serve(Faults(rates=RATES, latency_s=0.1))
     killed = new_workspace("killed")
     dice = random.Random(1)
     num_kills = 0
@@ -38,7 +38,7 @@ def test_twenty_kills_change_no_row_and_pay_nothing_twice_but_what_was_in_flight
         arguments = (killed.root, config.model_dump(mode="json"), {}, tmp_path / "log")
         child = start_process(run_child_build, *arguments, server.url, PLANTED_KEY)
         # Half the kills come early, while rounds are planned and the first requests written down.
-        wait_s = dice.uniform(0.0, 0.25)
+        wait_s = dice.uniform(0.0, 0.2)
         if dice.random() < 0.7:
             _wait_for_request(server, before, child)
         time.sleep(wait_s)

@@ -1,0 +1,38 @@
+"""Whose a workspace is: it belongs to one plan, and its samples passed the same checks."""
+
+from builder.config import BuildConfig, save_config
+from builder.generate.ledger import Ledger, LedgerError
+from builder.workspace import Workspace
+
+
+def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Makes sure that the workspace belongs to this plan and these checks; saves the configuration.
+
+    Raises:
+        LedgerError: Another plan was begun here, or outcomes passed other checks.
+    """
+    refuse_other_plan(ledger, config, workspace)
+    checks = config.checks.model_dump_json()
+    if ledger.meta("checks") not in (None, checks):
+        raise LedgerError(
+            f"{workspace.root}: its samples passed other checks than this configuration's. Run "
+            "`python -m builder reparse --config FILE` first, so that all pass the same."
+        )
+    remember_config(ledger, config, workspace)
+
+
+def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Notes what outcomes are made with, and saves the configuration."""
+    ledger.set_meta("plan_hash", config.plan_hash)
+    ledger.set_meta("checks", config.checks.model_dump_json())
+    save_config(config, workspace.config_path)
+
+
+def refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Raises a `LedgerError` when the workspace was begun with another plan."""
+    found = ledger.meta("plan_hash")
+    if found is not None and found != config.plan_hash:
+        raise LedgerError(
+            f"{workspace.root}: begun with another configuration (plan {found[:12]}, this one is "
+            f"{config.plan_hash[:12]}). Use {workspace.config_path}, or name another workspace."
+        )

@@ -1,0 +1,126 @@
+"""What the ledger holds: its tables, and the values read from them."""
+
+from dataclasses import dataclass
+
+#: Raised by one whenever the tables change shape.
+LEDGER_VERSION = 1
+
+# A reply's raw bytes are committed before anything reads them, so what they cost stands apart.
+# Outcomes carry their blobs last, so that counts read short rows; `request.id` is given by the
+# single writer, so that a reply needs no second look-up.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS prompt (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS round (
+    round INTEGER PRIMARY KEY,
+    plan_hash TEXT NOT NULL,
+    num_jobs INTEGER NOT NULL,
+    accepted TEXT NOT NULL,
+    tried TEXT NOT NULL,
+    closed INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS request (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    job_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    prompt_hash TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    num_sent INTEGER NOT NULL DEFAULT 1,
+    state TEXT NOT NULL DEFAULT 'in_flight',
+    batch TEXT
+);
+CREATE TABLE IF NOT EXISTS reply (
+    request_id INTEGER PRIMARY KEY,
+    status INTEGER NOT NULL,
+    raw BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS usage (
+    request_id INTEGER PRIMARY KEY,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    cost_usd REAL
+);
+CREATE TABLE IF NOT EXISTS outcome (
+    job_id TEXT PRIMARY KEY,
+    round INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    task_type TEXT NOT NULL,
+    modality TEXT NOT NULL,
+    language TEXT NOT NULL,
+    sample_id TEXT,
+    reason TEXT,
+    request_hash TEXT,
+    sample BLOB,
+    provenance BLOB
+);
+CREATE UNIQUE INDEX IF NOT EXISTS outcome_place ON outcome (round, idx);
+CREATE INDEX IF NOT EXISTS outcome_cell
+    ON outcome (reason, task_type, modality, language);
+CREATE TABLE IF NOT EXISTS batch (
+    key TEXT PRIMARY KEY,
+    role TEXT NOT NULL,
+    state TEXT NOT NULL,
+    num_requests INTEGER NOT NULL,
+    abilities TEXT NOT NULL,
+    file_id TEXT,
+    batch_id TEXT
+) WITHOUT ROWID;
+"""
+
+#: (task type, modality combination, language).
+Slot = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReply:
+    """A paid reply as it came; `is_counted` says that its usage stands in the ledger."""
+
+    request_id: int
+    status: int
+    raw: bytes
+    is_counted: bool = False
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """A round as it was planned: with its counts the same jobs come out again.
+
+    Args:
+        round: Its number.
+        plan_hash: The plan's own hash.
+        num_jobs: Size of the plan.
+        accepted: Kept samples by slot when it was planned.
+        tried: Jobs kept or dropped by slot when it was planned.
+        closed: Whether every job has its outcome and set-level rules ran.
+    """
+
+    round: int
+    plan_hash: str
+    num_jobs: int
+    accepted: dict[Slot, int]
+    tried: dict[Slot, int]
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A batch that is not over: meant to be sent, uploaded (`file_id`) or started (`batch_id`)."""
+
+    key: str
+    num_requests: int
+    abilities: str
+    file_id: str | None
+    batch_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the workspace has paid so far."""
+
+    num_requests: int
+    num_replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float
