@@ -20,6 +20,7 @@ from builder.plan.job import Job
 #: These rounds plan just what is missing; later ones, with little left to overshoot by, also more
 #: of what is often dropped.
 _NUM_EXACT_ROUNDS = 3
+_SAID_EVERY = 1_000
 #: Part `index` of `num` of a round's jobs: (index, num).
 Shard = tuple[int, int]
 
@@ -41,15 +42,23 @@ class Rounds:
         ledger: Where rounds stand.
         store: The images.
         shard: Only this part of round 0, which stays open for the others.
+        say: Told how far the embedding of new images is, which may take long.
     """
 
     def __init__(
-        self, config: BuildConfig, ledger: Ledger, store: ImageStore, shard: Shard | None = None
+        self,
+        config: BuildConfig,
+        ledger: Ledger,
+        store: ImageStore,
+        shard: Shard | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._config = config
         self._ledger = ledger
         self._store = store
         self._shard = shard
+        self._say = say
+        self._num_embedded = 0
 
     @property
     def is_shard(self) -> bool:
@@ -105,7 +114,14 @@ class Rounds:
             number,
             accepted,  # type: ignore[arg-type]
             tried,  # type: ignore[arg-type]
+            on_progress=self._count_embedded,
         )
+
+    def _count_embedded(self, num: int) -> None:
+        before = self._num_embedded // _SAID_EVERY
+        self._num_embedded += num
+        if self._num_embedded // _SAID_EVERY > before:
+            self._say(f"images: {self._num_embedded} of {len(self._store)} embedded")
 
     def close(self, round_: int) -> None:
         """Applies the rules over the whole set, in job order, and notes the round as done."""

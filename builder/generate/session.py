@@ -166,7 +166,7 @@ class _Run:
             )
             self.engine.on_stop.append(self._stop_sending)
             self._listen()
-            rounds = Rounds(self.config, self.ledger, self.store, self.options.shard)
+            rounds = Rounds(self.config, self.ledger, self.store, self.options.shard, self._say)
             report = Report(tally, self.paces["teacher"], budget, has_price=self.has_price)
             settle = self._settle if self.batches else None
             async with shown(report, self.console):
@@ -208,7 +208,7 @@ class _Run:
             budget=budget,
             ledger=self.ledger,
             writer=writer,
-            say=lambda line: self.console.print(line, highlight=False),
+            say=self._say,
             stop=self._stop,
         )
         batch.clean_up()
@@ -220,6 +220,9 @@ class _Run:
     async def _settle(self) -> bool:
         """Waits for every role's batches."""
         return any([await batch.settle() for batch in self.batches])
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def _stop(self, error: PolysceneError | None) -> None:
         if self.engine is not None:
