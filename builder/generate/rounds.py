@@ -108,6 +108,7 @@ class Rounds:
         return plan
 
     def _plan(self, number: int, accepted: dict[Slot, int], tried: dict[Slot, int]) -> Plan:
+        self._num_embedded = 0
         return plan_round(
             self._config,
             self._store,
@@ -120,7 +121,8 @@ class Rounds:
     def _count_embedded(self, num: int) -> None:
         before = self._num_embedded // _SAID_EVERY
         self._num_embedded += num
-        if self._num_embedded // _SAID_EVERY > before:
+        were_there = num == len(self._store)
+        if self._num_embedded // _SAID_EVERY > before and not were_there:
             self._say(f"images: {self._num_embedded} of {len(self._store)} embedded")
 
     def close(self, round_: int) -> None:
