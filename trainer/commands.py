@@ -15,7 +15,8 @@ from trainer.config import (
     save_config,
 )
 from trainer.corpus import load_corpus
-from trainer.encoders.tower import Towers, make_towers
+from trainer.encoders.choice import make_towers
+from trainer.encoders.tower import Towers
 from trainer.evaluate import describe, measure
 from trainer.export import load_encoder, save_encoder
 from trainer.features import FeatureCache, default_cache_dir

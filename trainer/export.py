@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainer.config import TrainConfig, save_config
+from trainer.encoders.choice import make_towers
 from trainer.encoders.dual import DualEncoder
-from trainer.encoders.tower import Towers, make_towers
+from trainer.encoders.tower import Towers
 from trainer.errors import ModelError
 
 WEIGHTS_NAME = "model.safetensors"

@@ -8,9 +8,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed: extra `trai
 from trainer.compare import student_interval  # noqa: E402
 from trainer.config import DatasetConfig, EvaluateConfig, TrainConfig  # noqa: E402
 from trainer.corpus import Corpus, load_corpus  # noqa: E402
+from trainer.encoders.choice import make_towers  # noqa: E402
 from trainer.encoders.dual import DualEncoder  # noqa: E402
 from trainer.encoders.ngram import NgramTextTower  # noqa: E402
-from trainer.encoders.tower import Towers, make_towers  # noqa: E402
+from trainer.encoders.tower import Towers  # noqa: E402
 from trainer.errors import NoRowsError  # noqa: E402
 from trainer.evaluate import bootstrap_means, describe, measure  # noqa: E402
 from trainer.export import load_encoder, save_encoder  # noqa: E402

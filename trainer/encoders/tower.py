@@ -1,4 +1,4 @@
-"""What a frozen tower is, and which pair of towers a choice stands for."""
+"""What a frozen tower is, and two that belong together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,6 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from trainer.config import EncoderChoice
-from trainer.errors import EncoderMissingError
 
 Item = TypeVar("Item", contravariant=True)
 
@@ -48,23 +45,3 @@ class Towers:
     note: str
     text: Tower[str]
     image: Tower[bytes]
-
-
-def make_towers(choice: EncoderChoice) -> Towers:
-    """The towers of a choice; "auto" takes the pretrained ones where their wheels are installed.
-
-    Raises:
-        EncoderMissingError: "pretrained" was asked for and is not installed.
-    """
-    from trainer.encoders.ngram import make_ngram_towers
-
-    if choice == "ngram":
-        return make_ngram_towers()
-    from trainer.encoders.pretrained import make_pretrained_towers
-
-    try:
-        return make_pretrained_towers()
-    except EncoderMissingError:
-        if choice == "pretrained":
-            raise
-        return make_ngram_towers()
