@@ -61,7 +61,11 @@ def summarise(
 
 
 def _mistakes(demo: Demo, decisions: reviewer.Decisions) -> dict[str, dict[str, int]]:
-    """By kind: how many the teacher planted, the checks caught, the reviewer put right."""
+    """By kind: how many the teacher planted, and what became of them.
+
+    A reply of broken form that is in the version came out right when it was
+    repaired or asked for again. What is left in stands in rows nobody reviewed.
+    """
     planted = reviewer.planted_mistakes(demo.planted)
     published = {
         row["seed"]
@@ -70,14 +74,18 @@ def _mistakes(demo: Demo, decisions: reviewer.Decisions) -> dict[str, dict[str, 
     }
     num_planted = Counter(entry["mistake"] for entry in planted.values())
     survived = Counter(entry["mistake"] for seed, entry in planted.items() if seed in published)
-    return {
-        kind: {
+    mistakes: dict[str, dict[str, int]] = {}
+    for kind, count in sorted(num_planted.items()):
+        is_form = kind in {"broken_json", "truncated"}
+        put_right = survived[kind] if is_form else 0
+        mistakes[kind] = {
             "planted": count,
             "caught_by_checks": count - survived[kind],
+            "right_when_asked_again": put_right,
             "put_right_by_reviewer": decisions.mistakes[kind],
+            "left_in": survived[kind] - put_right - decisions.mistakes[kind],
         }
-        for kind, count in sorted(num_planted.items())
-    }
+    return mistakes
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
@@ -89,11 +97,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     table.add_row("samples", f"{summary['num_samples']:,} in {len(summary['languages'])} languages")
     table.add_row("dropped", dropped)
     for kind, counts in summary["mistakes"].items():
-        table.add_row(
-            f"planted {kind}",
-            f"{counts['planted']:,}: caught by checks {counts['caught_by_checks']:,}, "
-            f"put right by the reviewer {counts['put_right_by_reviewer']:,}",
-        )
+        fates = [f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items()]
+        table.add_row(kind.replace("_", " "), ", ".join(fates))
     for release in summary["releases"]:
         table.add_row(release["tag"], f"commit {release['commit'][:12]}")
     recall = summary["recall_at_10"]
