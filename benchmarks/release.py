@@ -1,6 +1,6 @@
 """Releases of 560,000 rows and of 100 KB images, diffs, and a cold load, against their targets.
 
-    python -m benchmarks.release --directory /tmp/polyscene-release
+    python -m benchmarks.release --directory release-benchmark
 
 Makes its inputs there once (about 4 GB) and keeps them for the next run.
 """
@@ -78,7 +78,7 @@ print(sum(loaded.num_rows.values()), peak_memory_mib() - before)
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--directory", type=Path, default=Path("/tmp/polyscene-release"))
+    parser.add_argument("--directory", type=Path, default=Path("release-benchmark"))
     parser.add_argument("--rows", type=int, default=560_000)
     parser.add_argument("--images", type=int, default=5_000)
     parser.add_argument("--image-bytes", type=int, default=100_000)
