@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.generation import endpoint
+from benchmarks.machine import describe_machine
 from benchmarks.scripted_build import config_for, fill_workspace
 from builder.generate.ledger import Ledger
 from builder.generate.session import BuildOptions, run_build
@@ -77,7 +78,10 @@ def main() -> None:
         watch.join()
         with Ledger(workspace.ledger_path) as ledger:
             spent = ledger.spent()
-    table = Table(title=f"{arguments.in_flight} in flight, {summary.num_kept} samples")
+    table = Table(
+        title=f"{arguments.in_flight} in flight, {summary.num_kept} samples",
+        caption=describe_machine(),
+    )
     table.add_column("outcomes", justify="right")
     table.add_column("resident MB", justify="right")
     for num, megabytes in watch.seen:
