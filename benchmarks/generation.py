@@ -31,6 +31,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import describe_machine
 from benchmarks.scripted_build import config_for, fill_workspace
 from builder.workspace import Workspace, open_workspace
 
@@ -256,7 +257,7 @@ def main() -> None:
             if arguments.peer_python:
                 results.setdefault(_PEER, []).append(run_peer(arguments, env))
     title = f"{arguments.samples} samples, {arguments.in_flight} in flight, {LATENCY_S} s latency"
-    table = Table(title=title)
+    table = Table(title=title, caption=describe_machine())
     for column in ("client", "CPU ms a sample", "samples a second"):
         table.add_column(column, justify="left" if column == "client" else "right")
     for name, rows in results.items():
