@@ -38,9 +38,9 @@ def browser() -> Iterator:
 
 @pytest.fixture
 def context(browser, app: RunningApp) -> Iterator:
-    """A browser profile of its own, in which Noor has given her name."""
+    """A browser profile of its own, in which a reviewer has given a name."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.add_cookies([{"name": REVIEWER_COOKIE, "value": "Noor", "url": app.url}])
+    context.add_cookies([{"name": REVIEWER_COOKIE, "value": "reviewer-1", "url": app.url}])
     yield context
     context.close()
 
@@ -124,7 +124,7 @@ def test_a_key_accepts_and_the_verdict_is_on_disk_when_it_says_saved(page, app) 
     page.keyboard.press("a")
     wait_saved(page, "Saved · accepted")
     [event] = events_of(app, first)
-    assert (event.kind, event.verdict, event.reviewer) == ("verdict", "accept", "Noor")
+    assert (event.kind, event.verdict, event.reviewer) == ("verdict", "accept", "reviewer-1")
     assert event.dataset_version == "0.1.0" and event.ms_active is not None
     assert shown_id(page) != first
     assert page.locator(".ps-scores dd").first.text_content() == "5 of 5"
@@ -176,7 +176,7 @@ def test_an_edit_is_kept_and_typing_in_it_fires_no_key(page, app: RunningApp) ->
     page.goto(f"{app.url}?sample={sample}&status=all")
     ready(page)
     assert page.locator(".ps-query .ps-text").first.text_content() == "aresun नया"
-    assert "Edited by Noor" in page.locator(".ps-before summary").first.text_content()
+    assert "Edited by reviewer-1" in page.locator(".ps-before summary").first.text_content()
 
 
 def test_an_edit_that_changes_nothing_or_empties_a_text_is_refused(page, app) -> None:

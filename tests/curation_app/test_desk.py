@@ -42,51 +42,51 @@ def decision(desk: ReviewDesk, row: int, kind: str = "verdict", **changes: objec
 
 def test_a_decided_row_is_not_shown_again(desk: ReviewDesk) -> None:
     todo = Filters()
-    first = desk.find("Noor", todo)
+    first = desk.find("reviewer-1", todo)
     assert first == 0
-    desk.decide("Noor", decision(desk, 0))
-    desk.decide("Noor", decision(desk, 1, kind="skip"))
-    assert desk.find("Noor", todo) == 2
-    assert desk.find("Noor", Filters(status="skipped")) == 1
-    assert desk.find("Ada", todo) == 1  # the skip was another's own
-    assert desk.find("Noor", todo, sample_id=desk.dataset.sample_id(31)) == 2
-    assert desk.find("Noor", todo, sample_id=desk.dataset.sample_id(2), step="previous") == 31
-    assert desk.find("Noor", Filters(language="ar", status="edited")) is None
+    desk.decide("reviewer-1", decision(desk, 0))
+    desk.decide("reviewer-1", decision(desk, 1, kind="skip"))
+    assert desk.find("reviewer-1", todo) == 2
+    assert desk.find("reviewer-1", Filters(status="skipped")) == 1
+    assert desk.find("reviewer-2", todo) == 1  # the skip was another's own
+    assert desk.find("reviewer-1", todo, sample_id=desk.dataset.sample_id(31)) == 2
+    assert desk.find("reviewer-1", todo, sample_id=desk.dataset.sample_id(2), step="previous") == 31
+    assert desk.find("reviewer-1", Filters(language="ar", status="edited")) is None
 
 
 def test_the_card_holds_no_machine_scores_before_the_verdict(desk: ReviewDesk) -> None:
-    before = desk.view("Noor", ALL, 0)["card"]
+    before = desk.view("reviewer-1", ALL, 0)["card"]
     assert before["scores"] is None and "relevance" not in str(before)
-    desk.decide("Noor", decision(desk, 0, verdict="reject", reasons=("answer_leak",)))
-    after = desk.view("Noor", ALL, 0)["card"]
+    desk.decide("reviewer-1", decision(desk, 0, verdict="reject", reasons=("answer_leak",)))
+    after = desk.view("reviewer-1", ALL, 0)["card"]
     assert after["scores"]["relevance"] == 5
     assert after["own"]["reasons"] == ["answer_leak"]
-    assert desk.view("Ada", ALL, 0)["card"]["scores"] is None
+    assert desk.view("reviewer-2", ALL, 0)["card"]["scores"] is None
 
 
 def test_undo_brings_the_row_back(desk: ReviewDesk) -> None:
-    desk.decide("Noor", decision(desk, 3))
+    desk.decide("reviewer-1", decision(desk, 3))
     assert desk.progress.counts().accepted == 1
-    undone = desk.undo("Noor", "undo-0001")
+    undone = desk.undo("reviewer-1", "undo-0001")
     assert undone is not None and undone.sample_id == desk.dataset.sample_id(3)
     assert desk.progress.counts().reviewed == 0
     assert desk.progress.state(3) is None
-    assert desk.undo("Noor", "undo-0002") is None
+    assert desk.undo("reviewer-1", "undo-0002") is None
 
 
 def test_a_later_verdict_replaces_an_earlier_one_only_when_it_was_seen(desk: ReviewDesk) -> None:
-    first = desk.decide("Noor", decision(desk, 0), seen="")
+    first = desk.decide("reviewer-1", decision(desk, 0), seen="")
     with pytest.raises(AlreadyDecided):
-        desk.decide("Noor", decision(desk, 0, verdict="reject"), seen="")
-    desk.decide("Noor", decision(desk, 0, verdict="reject"), seen=first.event_id)
+        desk.decide("reviewer-1", decision(desk, 0, verdict="reject"), seen="")
+    desk.decide("reviewer-1", decision(desk, 0, verdict="reject"), seen=first.event_id)
     assert desk.progress.counts().rejected == 1
 
 
 def test_a_decision_on_other_content_is_refused(desk: ReviewDesk) -> None:
     with pytest.raises(DecisionError, match="it changed since it was looked at"):
-        desk.decide("Noor", decision(desk, 0, content_hash="0" * 64))
+        desk.decide("reviewer-1", decision(desk, 0, content_hash="0" * 64))
     with pytest.raises(RowError, match="not in version"):
-        desk.decide("Noor", decision(desk, 0, sample_id="f" * 24))
+        desk.decide("reviewer-1", decision(desk, 0, sample_id="f" * 24))
     assert desk.store.last_seq == 0
 
 
@@ -101,10 +101,10 @@ def test_edits_accept_the_row_as_edited_and_must_leave_it_whole(desk: ReviewDesk
     }
     edits = edits_between(sample, texts)
     assert edits == Edits(query_text="نص جديد", negative_texts=("سلبي",))
-    stored = desk.decide("Noor", decision(desk, row, kind="edit", edits=edits))
+    stored = desk.decide("reviewer-1", decision(desk, row, kind="edit", edits=edits))
     assert (stored.kind, stored.verdict) == ("edit", "accept")
-    card = desk.view("Ada", ALL, row)["card"]
-    assert card["edited"]["by"] == "Noor"
+    card = desk.view("reviewer-2", ALL, row)["card"]
+    assert card["edited"]["by"] == "reviewer-1"
     assert card["edited"]["texts"]["query_text"] == "نص جديد"
     assert desk.progress.counts().edited == 1
     with pytest.raises(DecisionError, match="`query_text` is empty"):
@@ -118,7 +118,8 @@ def test_edits_accept_the_row_as_edited_and_must_leave_it_whole(desk: ReviewDesk
 
 def test_reasons_are_a_closed_list_and_touch_facets(desk: ReviewDesk) -> None:
     stored = desk.decide(
-        "Noor", decision(desk, 0, verdict="reject", reasons=("wrong_language", "unsafe_content"))
+        "reviewer-1",
+        decision(desk, 0, verdict="reject", reasons=("wrong_language", "unsafe_content")),
     )
     assert stored.facets == {"language": "reject", "safety": "reject"}
     with pytest.raises(ValueError, match='no reason "boring"; one of wrong_language'):
@@ -137,7 +138,7 @@ def test_verdicts_carry_over_to_a_version_whose_row_is_the_same(tmp_path: Path) 
         for sample in (kept, changed):
             row = old.row_of(sample.id)
             assert row is not None
-            desk.decide("Noor", decision(desk, row))
+            desk.decide("reviewer-1", decision(desk, row))
         later = Progress(new, store)
         assert later.counts().accepted == 1
         row = new.row_of(changed.id)
@@ -148,7 +149,7 @@ def test_verdicts_carry_over_to_a_version_whose_row_is_the_same(tmp_path: Path) 
 @given(
     acts=st.lists(
         st.tuples(
-            st.sampled_from(["Noor", "Ada", "Bo"]),
+            st.sampled_from(["reviewer-1", "reviewer-2", "reviewer-3"]),
             st.integers(0, 3),
             st.sampled_from(["accept", "reject", "skip", "undo"]),
             st.booleans(),
@@ -175,7 +176,7 @@ def test_kept_up_to_date_or_folded_at_once_the_state_is_the_same(
             expected = states.get((dataset.sample_id(row), dataset.load(row).content_hash))
             assert desk.progress.state(row) == fresh.state(row) == expected
         for status in ("unreviewed", "skipped", "accepted", "rejected"):
-            for reviewer in ("Noor", "Ada"):
+            for reviewer in ("reviewer-1", "reviewer-2"):
                 assert np.array_equal(
                     desk.progress.matching(status, reviewer), fresh.matching(status, reviewer)
                 )

@@ -30,7 +30,7 @@ def event(event_id: str, **changes: object) -> ReviewEvent:
     fields: dict[str, object] = {
         "event_id": event_id,
         "ts": "2026-11-23T10:00:00.000+00:00",
-        "reviewer": "Noor",
+        "reviewer": "reviewer-1",
         "dataset_version": "0.1.0",
         "sample_id": "0" * 24,
         "content_hash": "c" * 64,
@@ -100,7 +100,7 @@ def test_a_second_window_overwrites_nothing(tmp_path: Path) -> None:
         assert refused.value.standing is not None
         assert refused.value.standing.event_id == "event-001"
         store.append(event("event-003", verdict="reject"), seen="event-001")
-        store.append(event("event-004", reviewer="Ada"), seen="")
+        store.append(event("event-004", reviewer="reviewer-2"), seen="")
         assert [stored.event_id for stored in store.events()] == [
             "event-001",
             "event-003",
@@ -112,7 +112,7 @@ def test_undo_takes_back_the_last_standing_decision_and_keeps_every_event(tmp_pa
     with ReviewStore(tmp_path / "reviews.sqlite") as store:
         store.append(event("event-001"))
         store.append(event("event-002", sample_id="1" * 24, verdict="reject"))
-        store.append(event("event-003", reviewer="Ada"))
+        store.append(event("event-003", reviewer="reviewer-2"))
         undo = event("undo-0001", kind="undo", verdict=None)
         assert store.undo_last(undo).undoes == "event-002"
         assert store.undo_last(undo).undoes == "event-002"  # a retry
@@ -120,7 +120,7 @@ def test_undo_takes_back_the_last_standing_decision_and_keeps_every_event(tmp_pa
         assert store.undo_last(event("undo-0003", kind="undo", verdict=None)) is None
         events = list(store.events())
     assert len(events) == 5
-    assert [list(state.verdicts) for state in fold_events(events).values()] == [["Ada"]]
+    assert [list(state.verdicts) for state in fold_events(events).values()] == [["reviewer-2"]]
 
 
 def test_events_are_never_changed_or_removed(tmp_path: Path) -> None:
