@@ -23,6 +23,7 @@ from builder.checks.scripts import has_wrong_script
 from builder.config import ChecksConfig
 from builder.plan.job import Job
 from builder.prompts import render_prompt
+from builder.prompts.specimen import specimen_job
 from schemas.sample import Criterion, Draft, Evaluation
 from schemas.vocabulary import CELL_BY_NAME, CELLS, LANGUAGES
 
@@ -61,7 +62,7 @@ def _print_cost(console: Console, sentences: dict[str, list[str]]) -> None:
         )
         for code, (first, second) in sentences.items()
     ]
-    jobs = [_job(cell.name, code) for cell in CELLS for code in LANGUAGES]
+    jobs = [specimen_job(cell, code) for cell in CELLS for code in LANGUAGES]
     table = Table("step", "us CPU a sample")
     table.add_row("render_prompt", _microseconds(lambda: _each(render_prompt, jobs), len(jobs)))
     table.add_row(
@@ -115,23 +116,6 @@ def _cut(text: str, language: str, num_words: int) -> str:
     if language in CHARS_A_WORD:
         return text[: num_words * CHARS_A_WORD[language] * 3 // 2]
     return " ".join(text.split()[:num_words])
-
-
-def _job(cell_name: str, language: str) -> Job:
-    cell = CELL_BY_NAME[cell_name]
-    return Job(
-        id="0" * 24,
-        round=0,
-        index=0,
-        cell=cell,
-        language=language,
-        seed=1,
-        images=("0" * 64,) * len(cell.image_roles),
-        length="8 to 15 words",
-        difficulty="medium: the hard negative shares the topic, one stated fact differs",
-        text_register="neutral",
-        task_idea="what an animal is about to do, for a nature field guide",
-    )
 
 
 def _each(function: Callable[[Job], object], jobs: list[Job]) -> None:

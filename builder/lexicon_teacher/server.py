@@ -116,6 +116,7 @@ async def _until_stopped(stop: threading.Event | None) -> None:
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
+        # Not every platform has loop signals, and no loop has them outside the main thread.
         with suppress(NotImplementedError, RuntimeError):
             loop.add_signal_handler(number, interrupted.set)
     await interrupted.wait()

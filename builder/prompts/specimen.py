@@ -13,7 +13,7 @@ class UnknownCell(PolysceneError):
 
 def specimen(cell: Cell, language: str) -> Prompt:
     """The prompt of a made-up job."""
-    return render_prompt(_job(cell, language))
+    return render_prompt(specimen_job(cell, language))
 
 
 def judge_specimen(language: str) -> Prompt:
@@ -23,10 +23,11 @@ def judge_specimen(language: str) -> Prompt:
         positive_text="(text of the positive)",
         negative_text="(text of the hard negative)",
     )
-    return render_judge(_job(CELL_BY_NAME["retrieval_i2t"], language), draft)
+    return render_judge(specimen_job(CELL_BY_NAME["retrieval_i2t"], language), draft)
 
 
-def _job(cell: Cell, language: str) -> Job:
+def specimen_job(cell: Cell, language: str) -> Job:
+    """A made-up job of a cell."""
     return Job(
         id="0" * 24,
         round=0,
