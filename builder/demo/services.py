@@ -1,5 +1,6 @@
 """The two embedded servers of the demo, as processes that end with it."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 from schemas.errors import PolysceneError
 
 _START_TIMEOUT_S = 60.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class ServiceError(PolysceneError):
@@ -50,6 +52,7 @@ def running(
             stderr=output,
             env={**os.environ, **environment},
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
     try:
         _wait_until_listening(name, process, port, log)
@@ -61,6 +64,12 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _end_with_parent() -> None:
+    """Has Linux end this process with its parent, even one killed outright."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_until_listening(

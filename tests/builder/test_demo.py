@@ -11,7 +11,8 @@ import pytest
 from builder.demo.services import ServiceError, free_port, running
 
 
-def test_a_demo_told_to_end_ends_its_servers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_demo_told_to_end_ends_its_servers(tmp_path: Path, number: signal.Signals) -> None:
     root = tmp_path / "demo"
     demo = subprocess.Popen(
         [sys.executable, "-m", "builder", "demo", "--root", str(root), "--num-samples", "200"],
@@ -25,7 +26,7 @@ def test_a_demo_told_to_end_ends_its_servers(tmp_path: Path) -> None:
             time.sleep(0.2)
         assert (root / "workspace").exists()
         assert _processes_naming(str(root))
-        demo.terminate()
+        demo.send_signal(number)
         demo.wait(timeout=60)
         deadline = time.monotonic() + 20
         while _processes_naming(str(root)) and time.monotonic() < deadline:
