@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from builder.publish.errors import AccessError, PublishError, in_words
+from builder.publish.errors import AccessError, ConflictError, PublishError, in_words
 from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest, parse_manifest
 
@@ -176,7 +176,13 @@ class DatasetRepo:
             )
 
     def commit(self, operations: Sequence[Any], title: str, parent: str | None) -> str:
-        """Makes one commit on main, if main still stands at `parent`; returns its id."""
+        """Makes one commit on main, if main still stands at `parent`; returns its id.
+
+        Raises:
+            ConflictError: Main stands elsewhere, be it that it holds all of this already.
+        """
+        from huggingface_hub import CommitOperationAdd
+
         with self.speaking(), self._transport():
             made = self.api.create_commit(
                 self.repo_id,
@@ -185,6 +191,14 @@ class DatasetRepo:
                 repo_type=_TYPE,
                 revision=_BRANCH,
                 parent_commit=parent,
+            )
+        additions = [each for each in operations if isinstance(each, CommitOperationAdd)]
+        if not any(addition._is_committed for addition in additions):
+            # The client sends no empty commit: it hands back the head, whatever that is by then,
+            # and nothing public says so.
+            raise ConflictError(
+                f"{self.repo_id}: somebody else committed the same content at the same moment. "
+                "Run the same command again; it finds their commit."
             )
         return made.oid
 

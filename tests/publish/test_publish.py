@@ -221,6 +221,31 @@ def test_eight_publishers_of_the_same_version_make_one_commit(
     assert not publish(the_release(releases), repo).made_commit
 
 
+@pytest.mark.parametrize("stranger", [False, True])
+def test_a_publisher_overtaken_by_another_of_the_same_version_takes_over_its_commit(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path, stranger: bool
+) -> None:
+    """The client sends no empty commit, and answers with a head that need not be the version's."""
+    directory = the_release(releases)
+    overtaking = DatasetRepo(repo.repo_id, repo.endpoint, repo.token, tmp_path / "other")
+    overtook: list[str] = []
+
+    def overtake(stage: str, num_bytes: int, total: int) -> None:
+        if stage == "uploading" and not overtook:
+            overtook.append(publish(directory, overtaking).commit)
+            if stranger:
+                overtaking.api.upload_file(
+                    path_or_fileobj=b"a note",
+                    path_in_repo="notes.txt",
+                    repo_id=repo.repo_id,
+                    repo_type="dataset",
+                )
+
+    done = publish(directory, repo, progress=overtake)
+    assert (done.commit, done.made_commit, done.made_tag) == (overtook[0], False, False)
+    check_published(repo, directory)
+
+
 def test_eight_publishers_of_other_content_leave_one_whole_version(
     hub: RunningHub, releases: Workspace, tmp_path: Path
 ) -> None:
