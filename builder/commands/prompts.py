@@ -41,7 +41,7 @@ def show(
 ) -> None:
     """Print one prompt as it is sent: the static system message, then a job's parameters.
 
-    The images follow the parameters, in the order of their last line.
+    The images follow the parameters, each right after a line that names its role.
     """
     from builder.prompts.specimen import UnknownCell, judge_specimen, specimen
     from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
@@ -52,8 +52,10 @@ def show(
         known = ", ".join([*CELL_BY_NAME, "judge"])
         raise UnknownCell(f'no prompt "{cell}". Choose one of: {known}.')
     prompt = judge_specimen(language) if cell == "judge" else specimen(CELL_BY_NAME[cell], language)
+    images = "\n".join(f"{label} [image]" for label in prompt.image_labels)
     typer.echo(
-        f"# prompt hash {prompt.hash}\n\n{prompt.system}\n\n----- user -----\n\n{prompt.user}"
+        f"# prompt hash {prompt.hash}\n\n{prompt.system}\n\n----- user -----\n\n"
+        f"{prompt.user}\n\n{images}"
     )
 
 

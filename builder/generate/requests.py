@@ -16,7 +16,6 @@ from builder.prompts import Prompt
 from schemas.reply import judge_schema, reply_schema
 
 Kind = Literal["sample", "correction", "judge"]
-_IMAGE_OPEN = b',{"type":"image_url","image_url":{"url":"'
 _IMAGE_CLOSE = b'"}}'
 _CACHED_IMAGE_BYTES = 64 * 2**20
 
@@ -36,6 +35,7 @@ class Request:
     system: str
     parameters: str
     messages: tuple[bytes, ...]
+    image_labels: tuple[str, ...]
 
 
 class RequestFactory:
@@ -74,8 +74,8 @@ class RequestFactory:
         """The JSON to send, images inside."""
         parts = [self._head(request.kind == "judge", request.job.cell, abilities)]
         parts.append(request.messages[0])
-        for sha256 in request.job.images:
-            parts += (_IMAGE_OPEN, self._image(sha256), _IMAGE_CLOSE)
+        for label, sha256 in zip(request.image_labels, request.job.images, strict=True):
+            parts += (_image_opening(label), self._image(sha256), _IMAGE_CLOSE)
         parts += (b"]}", *request.messages[1:], b"]}")
         return b"".join(parts)
 
@@ -86,11 +86,18 @@ class RequestFactory:
         messages = (first, *(b"," + orjson.dumps(turn) for turn in turns))
         digest = hashlib.sha256(self._head(kind == "judge", job.cell, Abilities()))
         digest.update(first)
-        digest.update(f"{job.id},{','.join(job.images)}".encode())
+        digest.update(f"{job.id},{','.join((*prompt.image_labels, *job.images))}".encode())
         for turn in messages[1:]:
             digest.update(turn)
         return Request(
-            digest.hexdigest(), kind, job, prompt.hash, prompt.system, prompt.user, messages
+            key=digest.hexdigest(),
+            kind=kind,
+            job=job,
+            prompt_hash=prompt.hash,
+            system=prompt.system,
+            parameters=prompt.user,
+            messages=messages,
+            image_labels=prompt.image_labels,
         )
 
     def _make_head(self, judge: bool, cell: Any, abilities: Abilities) -> bytes:
@@ -132,3 +139,10 @@ def _opening(system: str) -> bytes:
         + orjson.dumps(system)
         + b'},{"role":"user","content":[{"type":"text","text":'
     )
+
+
+@lru_cache(64)
+def _image_opening(label: str) -> bytes:
+    """An image's label as a part of its own, and the image part up to its URL."""
+    text = b',{"type":"text","text":' + orjson.dumps(label) + b"}"
+    return text + b',{"type":"image_url","image_url":{"url":"'

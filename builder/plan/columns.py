@@ -131,9 +131,9 @@ class Plan:
                 language=self.languages[language],
                 seed=seed,
                 images=tuple(self.sha256[image] for image in images if image >= 0),
-                length=length,
+                length=length if cell.query_has_text else "",
                 difficulty=difficulty,
-                text_register=register,
+                text_register=register if cell.query_has_text or cell.document_has_text else "",
                 task_idea=knobs.idea(cell, idea),
             )
 

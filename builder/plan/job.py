@@ -16,9 +16,9 @@ class Job:
         language: Code of the language its texts are to be written in.
         seed: Decides the knobs; stands in the prompt, so no two jobs ask the same.
         images: sha256 of the images, in the order of `cell.image_roles`.
-        length: Knob: how long the query is to be.
+        length: Knob: how long the query's text is to be; "" where it has none.
         difficulty: Knob: how close the hard negative is to be.
-        text_register: Knob: formal, casual, …
+        text_register: Knob: formal, casual, …; "" where no side has a text.
         task_idea: Knob: a use the instruction is to serve, in English.
     """
 

@@ -17,11 +17,12 @@ from schemas.vocabulary import LANGUAGES, Cell
 TEMPLATES_DIR = Path(__file__).parent / "templates"
 #: A correction names one error; a model's own long output must not come back to it as one.
 MAX_ERROR_CHARS = 500
+_LABEL = "image_label.j2"
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One request's text; images follow `user` in the order its last line names.
+    """One request's text; images follow `user`, each right after its label.
 
     Args:
         system: Static text, the same for every job of a cell, so that
@@ -29,11 +30,14 @@ class Prompt:
         user: The job's parameters, one a line.
         hash: sha256 (hex) of the prompt without the job's values: changes
             whenever a template, a shared part or the reply schema does.
+        image_labels: One a image, in the order attached: positive and hard
+            negative are easily taken for one another.
     """
 
     system: str
     user: str
     hash: str
+    image_labels: tuple[str, ...]
 
 
 def render_prompt(job: Job) -> Prompt:
@@ -52,8 +56,10 @@ def render_prompt(job: Job) -> Prompt:
         task_idea=one_line(job.task_idea),
         seed=job.seed,
         images=_images(cell),
+        has_query_text=cell.query_has_text,
+        has_text=cell.query_has_text or cell.document_has_text,
     )
-    return Prompt(system, user, prompt_hash)
+    return Prompt(system, user, prompt_hash, _image_labels(cell))
 
 
 def correction(error: str) -> str:
@@ -79,7 +85,7 @@ def render_judge(job: Job, revision: Draft) -> Prompt:
         images=_images(job.cell),
         texts=orjson.dumps(texts).decode(),
     )
-    return Prompt(system, user, prompt_hash)
+    return Prompt(system, user, prompt_hash, _image_labels(job.cell))
 
 
 def one_line(value: str) -> str:
@@ -118,8 +124,15 @@ def _judge_system() -> tuple[str, str]:
 
 
 def _hash(system: str, user_template: str) -> str:
-    user = (TEMPLATES_DIR / user_template).read_text(encoding="utf-8")
-    return hashlib.sha256(f"{system}\0{user}".encode()).hexdigest()
+    sources = [
+        (TEMPLATES_DIR / name).read_text(encoding="utf-8") for name in (user_template, _LABEL)
+    ]
+    return hashlib.sha256("\0".join([system, *sources]).encode()).hexdigest()
+
+
+@cache
+def _image_labels(cell: Cell) -> tuple[str, ...]:
+    return tuple(_template(_LABEL).render(role=role) for role in cell.image_roles)
 
 
 def _images(cell: Cell) -> str:

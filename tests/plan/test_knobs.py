@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builder.config import BuildConfig
+from builder.plan import plan_round
 from builder.plan.knobs import load_knobs, number_ideas
 from builder.plan.mixing import key_of, shuffled, unique_seeds
 from schemas.vocabulary import CELLS
@@ -55,3 +57,10 @@ def test_shuffling_is_a_permutation_decided_by_its_key():
     assert sorted(shuffled(1000, 5)) == list(range(1000))
     assert (shuffled(1000, 5) == shuffled(1000, 5)).all()
     assert (shuffled(1000, 5) != shuffled(1000, 6)).any()
+
+
+def test_a_job_has_only_the_knobs_its_cell_can_follow(store):
+    config = BuildConfig(num_samples=200, languages="uniform")
+    for job in plan_round(config, store, 0, {}).jobs():
+        assert bool(job.length) == job.cell.query_has_text
+        assert bool(job.text_register) == (job.cell.modality != "I->I")
