@@ -14,6 +14,9 @@ def publish(
     private: Annotated[
         bool, typer.Option("--private", help="Make the repository private, if it is made now.")
     ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over a repository with files of somebody else.")
+    ] = False,
     attempts: Annotated[int, typer.Option(min=1, help="Tries while the Hub does not answer.")] = 4,
     timeout_s: Annotated[
         float, typer.Option(min=0.1, help="Longest silence of the Hub, in seconds.")
@@ -27,7 +30,8 @@ def publish(
     The Hub is huggingface.co or whatever HF_ENDPOINT names; the token comes from
     HF_TOKEN or [bold]hf auth login[/bold]. Files are checked against the manifest
     first. Safe to repeat: an interrupted publication is finished, a finished one
-    moves nothing, and a tag never changes.
+    moves nothing, and a tag never changes. Files that no version put there are
+    neither deleted nor, without --adopt, replaced.
     """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -50,7 +54,12 @@ def publish(
             bars.update(bars.task_ids[list(shown).index(stage)], advance=num_bytes, total=total)
 
         done = publishing.publish(
-            directory, repo, private=private, attempts=attempts, progress=progress
+            directory,
+            repo,
+            private=private,
+            adopt=adopt,
+            attempts=attempts,
+            progress=progress,
         )
     if not done.made_commit and not done.made_tag:
         print(f"{repo_id}: version {done.version} is published already; nothing was moved.")

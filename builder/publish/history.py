@@ -27,9 +27,8 @@ def published_versions(repo: DatasetRepo) -> tuple[list[Listed], str | None]:
         for version, commit in sorted(refs.tags.items())
     ]
     warning = None
-    content = repo.manifest_bytes(refs.head) if refs.head else None
-    if refs.head and content is not None and refs.head not in refs.tags.values():
-        head = repo.manifest(refs.head)
+    head = repo.own_manifest(refs.head) if refs.head else None
+    if refs.head and head is not None and refs.head not in refs.tags.values():
         warning = (
             f"main (commit {refs.head[:12]}) holds version {head.version} without its tag: "
             "its publication was interrupted. Publish it again to finish."

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from builder.publish.errors import ConflictError, PublishError, TagTakenError, UnreachableError
-from builder.publish.repo import DatasetRepo, Refs, RemoteFile
+from builder.publish.ownership import (
+    last_manifest,
+    own_files,
+    refuse_overwriting,
+    refuse_strange_rows,
+)
+from builder.publish.repo import DatasetRepo, Refs
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release.shards import file_sha256
 from builder.release.versions import Version
@@ -54,6 +60,7 @@ def publish(
     repo: DatasetRepo,
     *,
     private: bool = False,
+    adopt: bool = False,
     attempts: int = 4,
     progress: Progress = silent,
     sleep: Callable[[float], None] = time.sleep,
@@ -64,6 +71,7 @@ def publish(
         directory: The release.
         repo: Where to; made if it is not there.
         private: Visibility of a repository that is made.
+        adopt: Take over a repository that holds somebody else's files.
         attempts: How often to try while the Hub is only unreachable.
         progress: Hears of checked and uploaded bytes.
         sleep: Waits between attempts.
@@ -73,12 +81,13 @@ def publish(
         TagTakenError: The version is there with other content.
         ConflictError: Somebody committed at the same moment.
         AccessError: The token may not do this.
+        PublishError: Somebody else's file is in the way, or main is ahead.
         UnreachableError: The Hub did not answer, again and again.
     """
     total = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     manifest = verify_release(directory, lambda num: progress("checking", num, total))
     return persistently(
-        lambda: _publish_once(directory, manifest, repo, private, progress),
+        lambda: _publish_once(directory, manifest, repo, private, adopt, progress),
         attempts=attempts,
         sleep=sleep,
     )
@@ -103,6 +112,7 @@ def _publish_once(
     manifest: ReleaseManifest,
     repo: DatasetRepo,
     private: bool,
+    adopt: bool,
     progress: Progress,
 ) -> Published:
     version = Version.parse(manifest.version)
@@ -117,7 +127,7 @@ def _publish_once(
     if commit is None:
         check_is_newest(repo, refs, version)
         operations, num_files, num_bytes, num_deleted = _upload(
-            directory, manifest, repo, refs, progress
+            directory, manifest, repo, refs, adopt, progress
         )
         try:
             commit = repo.commit(operations, commit_title(manifest), refs.head)
@@ -154,18 +164,17 @@ def find_commit(
 
 def check_is_newest(repo: DatasetRepo, refs: Refs, version: Version) -> None:
     """Refuses to put an older version, or another one of the same number, on top of main."""
-    content = repo.manifest_bytes(refs.head) if refs.head else None
-    if content is None or refs.head is None:
-        return
-    there = Version.parse(repo.manifest(refs.head).version)
+    head = repo.own_manifest(refs.head) if refs.head else None
+    there = Version.parse(head.version) if head else None
     if there == version:
         raise TagTakenError(
             f"{repo.repo_id}: main already holds a version {version} with other content, not yet "
             "tagged. Its publisher must finish it, or choose another version for this one."
         )
-    if there > version:
+    latest = max((there, *refs.tags) if there else refs.tags, default=version)
+    if latest > version:
         raise PublishError(
-            f"{repo.repo_id}: main holds version {there}, newer than {version}. Release under a "
+            f"{repo.repo_id} holds version {latest}, newer than {version}. Release under a "
             f"higher version, or use `python -m builder rollback {repo.repo_id} VERSION`."
         )
 
@@ -188,25 +197,19 @@ def set_tag(repo: DatasetRepo, version: Version, commit: str, message: str) -> b
         ) from exc
 
 
-def managed(remote: dict[str, RemoteFile], manifest: ReleaseManifest | None) -> set[str]:
-    """Files on the Hub that belong to a version; others in the repository are left alone."""
-    named = {MANIFEST_NAME, *manifest_entries(manifest)} if manifest else set()
-    return {path for path in remote if path in named or path.startswith("data/")}
-
-
 def _upload(
     directory: Path,
     manifest: ReleaseManifest,
     repo: DatasetRepo,
     refs: Refs,
+    adopt: bool,
     progress: Progress,
 ) -> tuple[list[object], int, int, int]:
     """Uploads what the Hub lacks; returns the operations of the commit and what they move."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     remote = repo.files(refs.head) if refs.head else {}
-    known = repo.manifest_bytes(refs.head) if refs.head else None
-    before = repo.manifest(refs.head) if refs.head and known is not None else None
+    before = last_manifest(repo, refs)
     hashes = {path: entry.sha256 for path, entry in manifest_entries(manifest).items()}
     hashes[MANIFEST_NAME] = file_sha256(directory / MANIFEST_NAME)
     changed = [
@@ -214,7 +217,10 @@ def _upload(
         for path in sorted(hashes)
         if path not in remote or not remote[path].holds(directory / path, hashes[path])
     ]
-    gone = sorted(managed(remote, before) - set(hashes))
+    if not adopt:
+        refuse_overwriting(repo, refs, remote, set(changed) & set(remote))
+    refuse_strange_rows(repo, remote, before, manifest)
+    gone = sorted(own_files(before) & set(remote) - set(hashes))
     sizes = {path: (directory / path).stat().st_size for path in changed}
     total = sum(sizes.values())
     additions = [CommitOperationAdd(path, directory / path) for path in changed]

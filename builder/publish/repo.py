@@ -62,7 +62,7 @@ class DatasetRepo:
     endpoint: str | None = None
     token: str | None = None
     cache_dir: Path | None = None
-    _manifests: dict[str, bytes | None] = field(default_factory=dict)
+    _read: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
 
     @cached_property
     def api(self) -> "HfApi":
@@ -128,45 +128,57 @@ class DatasetRepo:
         with self.speaking():
             return self.api.list_repo_commits(self.repo_id, repo_type=_TYPE, revision=_BRANCH)
 
-    def manifest_bytes(self, commit: str) -> bytes | None:
-        """`manifest.json` of a commit as it stands; None when it has none."""
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A small file of a commit as it stands; None when it has none of that name."""
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
-        if commit not in self._manifests:
+        if (commit, path) not in self._read:
             with self.speaking():
                 try:
-                    path = self.api.hf_hub_download(
+                    found = self.api.hf_hub_download(
                         self.repo_id,
-                        MANIFEST_NAME,
+                        path,
                         repo_type=_TYPE,
                         revision=commit,
                         cache_dir=self.cache_dir,
                     )
-                    self._manifests[commit] = Path(path).read_bytes()
+                    self._read[commit, path] = Path(found).read_bytes()
                 except RemoteEntryNotFoundError:
-                    self._manifests[commit] = None
-        return self._manifests[commit]
+                    self._read[commit, path] = None
+        return self._read[commit, path]
+
+    def manifest_bytes(self, commit: str) -> bytes | None:
+        """`manifest.json` of a commit as it stands; None when it has none."""
+        return self.read(commit, MANIFEST_NAME)
+
+    def own_manifest(self, commit: str) -> ReleaseManifest | None:
+        """The manifest of a commit; None when it has none, or one of another program.
+
+        Raises:
+            ManifestError: It is ours, but of another schema version, or broken.
+        """
+        content = self.manifest_bytes(commit)
+        try:
+            loaded = orjson.loads(content or b"")
+        except orjson.JSONDecodeError:
+            return None
+        if not isinstance(loaded, dict) or "schema_version" not in loaded:
+            return None
+        return parse_manifest(loaded, f"{self.repo_id}@{commit[:8]}/{MANIFEST_NAME}")
 
     def manifest(self, commit: str) -> ReleaseManifest:
         """The manifest of a commit.
 
         Raises:
-            PublishError: It has none, so it is no version of ours.
+            PublishError: It has none of ours, so it is no version of ours.
         """
-        content = self.manifest_bytes(commit)
-        if content is None:
+        found = self.own_manifest(commit)
+        if found is None:
             raise PublishError(
-                f"{self.repo_id}: commit {commit[:8]} has no {MANIFEST_NAME}; "
+                f"{self.repo_id}: commit {commit[:8]} has no {MANIFEST_NAME} of ours; "
                 "it was not published by this program."
             )
-        try:
-            loaded = orjson.loads(content)
-        except orjson.JSONDecodeError as exc:
-            raise PublishError(
-                f"{self.repo_id}: {MANIFEST_NAME} of commit {commit[:8]} is not JSON. Roll back "
-                "to an earlier version."
-            ) from exc
-        return parse_manifest(loaded, f"{self.repo_id}@{commit[:8]}/{MANIFEST_NAME}")
+        return found
 
     def preupload(self, additions: "Sequence[CommitOperationAdd]") -> None:
         """Uploads large files ahead of the commit that will name them."""

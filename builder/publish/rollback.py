@@ -17,14 +17,14 @@ from pathlib import Path
 import orjson
 
 from builder.publish.errors import ConflictError, PublishError
+from builder.publish.ownership import last_manifest, own_files, refuse_strange_rows
 from builder.publish.publish import (
     commit_title,
     find_commit,
-    managed,
     persistently,
     set_tag,
 )
-from builder.publish.repo import DatasetRepo
+from builder.publish.repo import DatasetRepo, Refs
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest
@@ -108,7 +108,6 @@ def _link(source: str, target: str) -> None:
 def _rollback_once(repo: DatasetRepo, wanted: Version) -> RolledBack:
     refs = repo.refs()
     old_commit = repo.commit_of(wanted)
-    assert refs.head is not None, "a repository with a tag has a head"
     latest = max(refs.tags)
     old = repo.manifest(old_commit)
     newest = repo.manifest(refs.tags[latest])
@@ -126,7 +125,7 @@ def _rollback_once(repo: DatasetRepo, wanted: Version) -> RolledBack:
     if commit is None:
         try:
             commit = repo.commit(
-                _operations(repo, refs.head, old_commit, old, content),
+                _operations(repo, refs, old_commit, old, content),
                 commit_title(manifest),
                 refs.head,
             )
@@ -148,14 +147,15 @@ def _same_files(one: ReleaseManifest, other: ReleaseManifest) -> bool:
 
 
 def _operations(
-    repo: DatasetRepo, head: str, old_commit: str, old: ReleaseManifest, content: bytes
+    repo: DatasetRepo, refs: Refs, old_commit: str, old: ReleaseManifest, content: bytes
 ) -> list[object]:
     from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
-    there, then = repo.files(head), repo.files(old_commit)
+    assert refs.head is not None, "a repository with a tag has a head"
+    there, then = repo.files(refs.head), repo.files(old_commit)
     wanted = set(manifest_entries(old))
-    head_content = repo.manifest_bytes(head)
-    now = repo.manifest(head) if head_content is not None else None
+    now = last_manifest(repo, refs)
+    refuse_strange_rows(repo, there, now, old)
     operations: list[object] = [
         CommitOperationCopy(path, path, src_revision=old_commit)
         for path in sorted(wanted)
@@ -163,7 +163,7 @@ def _operations(
     ]
     operations += [
         CommitOperationDelete(path, is_folder=False)
-        for path in sorted(managed(there, now) - wanted - {MANIFEST_NAME})
+        for path in sorted(own_files(now) & set(there) - wanted - {MANIFEST_NAME})
     ]
     operations.append(CommitOperationAdd(MANIFEST_NAME, content))
     return operations

@@ -33,25 +33,15 @@ from builder.workspace import Workspace
 from schemas.manifest import read_manifest
 from schemas.shards import read_records
 from tests.hub_server import READ_TOKEN, RunningHub, client_environment, run_client
-from tests.publish.conftest import repo_named
+from tests.publish.conftest import (
+    FIRST,
+    SECOND,
+    check_published,
+    other_content,
+    repo_named,
+    the_release,
+)
 from tests.release.small_workspace import kept_samples
-
-FIRST, SECOND = Version.parse("0.1.0"), Version.parse("0.2.0")
-
-
-def the_release(workspace: Workspace, version: Version = FIRST) -> Path:
-    return workspace.releases_dir / str(version)
-
-
-def check_published(repo: DatasetRepo, directory: Path) -> None:
-    """The tag's tree holds every file of the release, byte for byte, and the commit count is."""
-    manifest = verify_release(directory)
-    commit = repo.commit_of(Version.parse(manifest.version))
-    remote = repo.files(commit)
-    for entry in (*manifest.shards, *manifest.files):
-        assert remote[entry.path].holds(directory / entry.path, entry.sha256)
-    names = {entry.path for entry in (*manifest.shards, *manifest.files)}
-    assert set(remote) - names == {".gitattributes", "manifest.json"}
 
 
 def test_two_versions_are_two_commits_and_two_tags(repo: DatasetRepo, releases: Workspace) -> None:
@@ -116,40 +106,16 @@ def test_a_tag_with_other_content_is_refused(
 ) -> None:
     publish(the_release(releases, SECOND), repo)
     num_commits = len(repo.commits())
-    other = _other_content(releases, tmp_path)
+    other = other_content(releases, tmp_path)
     with pytest.raises(TagTakenError, match=r"0\.2\.0 is published with other content"):
         publish(other, repo)
     assert len(repo.commits()) == num_commits
-
-
-def _other_content(releases: Workspace, tmp_path: Path, version: Version = SECOND) -> Path:
-    """A release of this version made from other rows."""
-    shutil.copytree(releases.root, tmp_path / "other")
-    workspace = Workspace(tmp_path / "other")
-    shutil.rmtree(workspace.releases_dir)
-    workspace.reviews_path.unlink()
-    with open_inputs(workspace, None) as inputs:
-        return release(inputs, version, workspace.releases_dir).directory
 
 
 def test_an_older_version_does_not_go_on_top(repo: DatasetRepo, releases: Workspace) -> None:
     publish(the_release(releases, SECOND), repo)
     with pytest.raises(PublishError, match=r"holds version 0\.2\.0, newer than 0\.1\.0"):
         publish(the_release(releases), repo)
-
-
-def test_files_of_the_old_version_go_and_strange_files_stay(
-    repo: DatasetRepo, releases: Workspace, tmp_path: Path
-) -> None:
-    publish(the_release(releases), repo)
-    for path in ("data/VQA/train-strange.parquet", "notes.txt"):
-        repo.api.upload_file(
-            path_or_fileobj=b"PAR1", path_in_repo=path, repo_id=repo.repo_id, repo_type="dataset"
-        )
-    done = publish(the_release(releases, SECOND), repo)
-    assert done.num_deleted == 1
-    files = repo.files(done.commit)
-    assert "data/VQA/train-strange.parquet" not in files and "notes.txt" in files
 
 
 def test_a_corrupted_shard_is_found_before_anything_is_sent(
@@ -249,7 +215,7 @@ def test_a_publisher_overtaken_by_another_of_the_same_version_takes_over_its_com
 def test_eight_publishers_of_other_content_leave_one_whole_version(
     hub: RunningHub, releases: Workspace, tmp_path: Path
 ) -> None:
-    other = _other_content(releases, tmp_path)
+    other = other_content(releases, tmp_path)
     both = [the_release(releases, SECOND), other] * 4
     results = _publish_at_once(hub, "other", both, tmp_path)
     repo = repo_named(hub, "other", tmp_path / "look")
