@@ -57,11 +57,14 @@ class CheckReport:
         reason: Why the row is dropped; None keeps it.
         results: One entry for each check that let the row pass, in order.
         votes: What language identifiers said, text by text.
+        is_disputed: They took a text for another language, and its writer was
+            believed; `language` is then not among the results.
     """
 
     reason: str | None
     results: tuple[CheckResult, ...]
     votes: tuple[LanguageVote, ...]
+    is_disputed: bool = False
 
 
 def check_revision(
@@ -80,13 +83,41 @@ def check_revision(
         evaluation: The teacher's self-evaluation.
         config: Bounds, identifiers and least scores.
     """
-    candidate = Candidate(cell, LANGUAGES[language], draft, evaluation, config)
+    return _check(Candidate(cell, LANGUAGES[language], draft, evaluation, config))
+
+
+def check_edit(
+    cell: Cell,
+    language: str,
+    draft: Draft,
+    evaluation: Evaluation,
+    config: ChecksConfig,
+) -> CheckReport:
+    """Runs every row check on texts that a reviewer mended.
+
+    Two rules yield to a person: a vote of the identifiers for another language
+    of the right script only makes the report disputed, and the teacher's
+    scores, given to other texts, count for nothing.
+
+    Args:
+        cell: Task type and modality combination of the row.
+        language: Code of the row's language.
+        draft: The texts as mended.
+        evaluation: The teacher's self-evaluation of the texts before.
+        config: Bounds and identifiers.
+    """
+    unscored = config.model_copy(update={"min_scores": {}})
+    candidate = Candidate(cell, LANGUAGES[language], draft, evaluation, unscored)
+    return _check(candidate, trusts_writer=True)
+
+
+def _check(candidate: Candidate, *, trusts_writer: bool = False) -> CheckReport:
     for index, rule in enumerate(RULES):
         reason = rule(candidate)
         if reason:
             return CheckReport(reason, _KEPT[:index], ())
-    found = check_language(candidate)
-    if found.reason:
-        return CheckReport(found.reason, _KEPT, found.votes)
+    found = check_language(candidate, trusts_writer=trusts_writer)
+    if found.reason or found.is_disputed:
+        return CheckReport(found.reason, _KEPT, found.votes, found.is_disputed)
     last = _LANGUAGE_ABSTAINED if found.has_abstained else _LANGUAGE_KEPT
     return CheckReport(None, (*_KEPT, last), found.votes)

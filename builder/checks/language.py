@@ -41,19 +41,21 @@ _MIN_WORDS_ALONE = 5
 
 @dataclass(frozen=True, slots=True)
 class LanguageReport:
-    """A reason to drop, or None; the votes; whether any text was left unjudged."""
+    """A reason to drop, or None; the votes; whether any text was left unjudged, or overruled."""
 
     reason: str | None
     votes: tuple[LanguageVote, ...]
     has_abstained: bool
+    is_disputed: bool = False
 
 
-def check_language(candidate: Candidate) -> LanguageReport:
+def check_language(candidate: Candidate, *, trusts_writer: bool = False) -> LanguageReport:
     """Every text in the job's language, the instruction in English.
 
     Texts too short to judge each by itself are judged together once more, as
     the vote of field `together`. Reasons: `wrong_script`, `wrong_language`,
-    `instruction_not_english`.
+    `instruction_not_english`. Where the writer is trusted, as a person is,
+    `wrong_language` drops nothing and is reported as a dispute.
     """
     code, config = candidate.language.code, candidate.config
     identifiers, min_words = tuple(config.language_identifiers), config.min_words_to_identify
@@ -65,18 +67,23 @@ def check_language(candidate: Candidate) -> LanguageReport:
         return finding
 
     unclear: list[str] = []
+    is_disputed = False
     for field, text in candidate.texts:
         if has_wrong_script(text, candidate.language):
             return LanguageReport("wrong_script", tuple(votes), False)
         finding = ask(field, text, code)
         if finding == "contradicted":
-            return LanguageReport("wrong_language", tuple(votes), False)
+            if not trusts_writer:
+                return LanguageReport("wrong_language", tuple(votes), False)
+            is_disputed = True
         if finding == "abstained":
             unclear.append(text)
     if len(unclear) > 1:
         finding = ask("together", ", ".join(unclear), code)
         if finding == "contradicted":
-            return LanguageReport("wrong_language", tuple(votes), False)
+            if not trusts_writer:
+                return LanguageReport("wrong_language", tuple(votes), False)
+            is_disputed = True
         if finding == "confirmed":
             unclear.clear()
     instruction = candidate.draft.instruction
@@ -85,7 +92,8 @@ def check_language(candidate: Candidate) -> LanguageReport:
         or (finding := ask("instruction", instruction, "en")) == "contradicted"
     ):
         return LanguageReport("instruction_not_english", tuple(votes), False)
-    return LanguageReport(None, tuple(votes), bool(unclear) or finding == "abstained")
+    has_abstained = bool(unclear) or finding == "abstained"
+    return LanguageReport(None, tuple(votes), has_abstained, is_disputed)
 
 
 def judge(

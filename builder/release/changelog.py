@@ -18,7 +18,7 @@ def changelog_lines(
     if before is None:
         num_languages = len(manifest.languages)
         first = f"First version: {manifest.num_samples:,} samples in {num_languages} languages."
-        return [first, *_review_lines(manifest)]
+        return [first, *_review_lines(manifest, dropped)]
     old = read_manifest(before.directory)
     difference = compare(local_side(before.directory, old), local_side(directory, manifest))
     lines = [f"Against {old.version}: {difference.summary()}."]
@@ -30,17 +30,25 @@ def changelog_lines(
         lines.append(f"Languages no longer in it: {', '.join(gone)}.")
     if dropped["surplus"]:
         lines.append(f"{dropped['surplus']:,} rows above the planned shares are left out.")
-    return [*lines, *_review_lines(manifest)]
+    return [*lines, *_review_lines(manifest, dropped)]
 
 
-def _review_lines(manifest: ReleaseManifest) -> list[str]:
+def _review_lines(manifest: ReleaseManifest, dropped: Counter[str]) -> list[str]:
     reviews = manifest.reviews
     if not reviews.num_events:
         return []
-    return [
+    lines = [
         f"{reviews.num_events:,} review events: {reviews.num_accepted:,} rows accepted, "
         f"{reviews.num_edited:,} mended, {reviews.num_rejected:,} rejected."
     ]
+    refused = {name: num for name, num in sorted(dropped.items()) if name.startswith("edit_")}
+    if refused:
+        reasons = ", ".join(f"{name} {num:,}" for name, num in refused.items())
+        lines.append(
+            f"Mended rows that did not pass the checks and are left out: {reasons}. "
+            "Their ids are in `quality.json`."
+        )
+    return lines
 
 
 def changelog_text(manifest: ReleaseManifest, before: Previous | None) -> str:

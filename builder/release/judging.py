@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from builder.config import ChecksConfig
+from builder.release.edited import check_edited
 from schemas.manifest import ReviewInputs
 from schemas.review import ReviewEvent, ReviewState, fold_events
 from schemas.sample import CONTENT_FIELDS, Sample, content_hash
@@ -15,9 +17,10 @@ from schemas.sample import CONTENT_FIELDS, Sample, content_hash
 
 @dataclass(slots=True)
 class Judgement:
-    """A row after review: `sample` is its JSON, None when `reason` drops it."""
+    """A row after review: its JSON and its provenance's; the sample is None if dropped."""
 
     sample: bytes | None
+    provenance: bytes
     reason: str | None = None
     is_edited: bool = False
 
@@ -28,17 +31,28 @@ class Reviews:
 
     An event counts for the content its reviewer saw. When an edit changed a
     row and a later version was reviewed again, the later events are found
-    under the edited content; so a row's history is followed edit by edit.
+    under the edited content; so a row's history is followed edit by edit. What
+    comes of the edits is checked like a teacher's row, and dropped, not set
+    back, where a check objects: its reviewer saw that the row was wrong before.
+
+    Args:
+        events: Review events in any order.
+        checks: Bounds of the row checks that edited rows go through.
+        min_reviews_to_reject: A row goes out only when this many reviewers judged it.
+        refused_edits: Reason by id of the rows whose edits were refused.
+        disputed_edits: Ids of the rows whose edits an identifier takes for another language.
     """
 
     events: list[ReviewEvent]
+    checks: ChecksConfig
     min_reviews_to_reject: int = 1
     states: dict[tuple[str, str], ReviewState] = field(init=False)
     num_applied: int = 0
     num_accepted: int = 0
     num_rejected: int = 0
     num_edited: int = 0
-    num_invalid_edits: int = 0
+    refused_edits: dict[str, str] = field(default_factory=dict[str, str])
+    disputed_edits: list[str] = field(default_factory=list[str])
     _ids: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +68,7 @@ class Reviews:
     def concern(self, sample_id: str) -> bool:
         return sample_id in self._ids
 
-    def judge(self, sample: bytes) -> Judgement:
+    def judge(self, sample: bytes, provenance: bytes) -> Judgement:
         """Applies a row's events, following its edits."""
         row: dict[str, Any] = orjson.loads(sample)
         is_edited, accepted = False, False
@@ -67,22 +81,33 @@ class Reviews:
             self.num_applied += 1
             if state.is_rejected and len(state.verdicts) >= self.min_reviews_to_reject:
                 self.num_rejected += 1
-                return Judgement(None, "rejected_in_review")
+                return Judgement(None, provenance, "rejected_in_review")
             accepted = accepted or state.is_accepted
             if state.edits is None:
                 break
             row |= state.edits.model_dump(mode="json", exclude_none=True)
             is_edited = True
-        self.num_accepted += accepted
-        if not is_edited:
-            return Judgement(sample)
+        judgement = self._edited(row, provenance) if is_edited else Judgement(sample, provenance)
+        self.num_accepted += accepted and judgement.sample is not None
+        return judgement
+
+    def _edited(self, row: dict[str, Any], provenance: bytes) -> Judgement:
         try:
-            checked = Sample.model_validate(row)
+            sample = Sample.model_validate(row)
         except ValidationError:
-            self.num_invalid_edits += 1
-            return Judgement(None, "edit_breaks_the_row")
+            return self._refused(row["id"], provenance, "edit_breaks_the_row")
+        report = check_edited(sample, provenance, self.checks)
+        if report.reason:
+            return self._refused(row["id"], provenance, report.reason)
+        if report.is_disputed:
+            self.disputed_edits.append(sample.id)
         self.num_edited += 1
-        return Judgement(orjson.dumps(checked.model_dump(mode="json")), is_edited=True)
+        edited = orjson.dumps(sample.model_dump(mode="json"))
+        return Judgement(edited, report.provenance, is_edited=True)
+
+    def _refused(self, sample_id: str, provenance: bytes, reason: str) -> Judgement:
+        self.refused_edits[sample_id] = reason
+        return Judgement(None, provenance, reason)
 
     def inputs(self) -> ReviewInputs:
         """What the manifest says of the events."""

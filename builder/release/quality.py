@@ -51,7 +51,10 @@ def quality_report(
             "num_accepted": reviews.num_accepted,
             "num_rejected": reviews.num_rejected,
             "num_edited": reviews.num_edited,
-            "num_edits_refused": reviews.num_invalid_edits,
+            "num_edits_refused": len(reviews.refused_edits),
+            "num_edits_flagged": len(reviews.disputed_edits),
+            "edits_refused": reviews.refused_edits,
+            "edits_flagged": reviews.disputed_edits,
             "num_without_row": reviews.num_stale,
         },
         "tokens": {

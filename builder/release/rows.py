@@ -108,23 +108,25 @@ class RowSource:
                 "Run `python -m builder reparse`."
             )
         reasons: dict[int, str] = {}
-        was_edited = False
+        edited: list[int] = []
         for index, sample_id in enumerate(ids):
             if sample_id == last_id:
                 reasons[index] = "same_content"
             elif self.reviews.concern(sample_id):
-                judgement = self.reviews.judge(raw_samples[index])
+                judgement = self.reviews.judge(raw_samples[index], raw_provenance[index])
                 if judgement.sample is None:
                     reasons[index] = judgement.reason or "rejected_in_review"
                 elif judgement.is_edited:
                     raw_samples[index] = judgement.sample
-                    was_edited = True
+                    raw_provenance[index] = judgement.provenance
+                    edited.append(index)
             last_id = sample_id
         splits = self._splits(provenance, ids)
         for index in np.flatnonzero(splits < 0):
             reasons.setdefault(int(index), "straddles_the_split")
-        if was_edited:
-            samples = _read_json(raw_samples, _HASH_SCHEMA)
+        if edited:
+            samples = _with_rows(samples, edited, raw_samples, _HASH_SCHEMA)
+            provenance = _with_rows(provenance, edited, raw_provenance, PROVENANCE_SCHEMA)
         if self.targets is not None:
             self._trim(samples, reasons, self.targets)
         positions = np.fromiter(map(position_of, ids), np.int64, len(ids))
@@ -175,6 +177,26 @@ class RowSource:
 def _batches(rows: Iterator[KeptRow]) -> Iterator[list[KeptRow]]:
     while batch := list(islice(rows, _CHUNK_ROWS)):
         yield batch
+
+
+def _with_rows(
+    table: pa.Table, indices: list[int], rows: list[bytes], schema: pa.Schema
+) -> pa.Table:
+    """The table with some rows read anew, which are few.
+
+    Args:
+        table: Rows as they were.
+        indices: Positions of the rows that changed, in order.
+        rows: All rows as JSON.
+        schema: The table's.
+    """
+    anew = _read_json([rows[index] for index in indices], schema)
+    parts: list[pa.Table] = []
+    start = 0
+    for number, index in enumerate(indices):
+        parts += [table.slice(start, index - start), anew.slice(number, 1)]
+        start = index + 1
+    return pa.concat_tables([*parts, table.slice(start)]).combine_chunks()
 
 
 def _read_json(rows: list[bytes], schema: pa.Schema) -> pa.Table:

@@ -22,7 +22,8 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with versions 0.1.0 and 0.2.0: one row edited, one rejected."""
     workspace = small_workspace(tmp_path_factory.mktemp("published") / "ws", num_rows=80)
     samples = kept_samples(workspace)
-    edited = next(row for row in samples if row.query_text and row.config == "VQA")
+    english = (row for row in samples if row.language == "en")
+    edited = next(row for row in english if row.config == "VQA")
     for version, events in (
         ("0.1.0", []),
         (
