@@ -2,6 +2,7 @@
 
 from builder.config import BuildConfig, save_config
 from builder.generate.ledger import Ledger, LedgerError
+from builder.plan.order import PLAN_VERSION
 from builder.workspace import Workspace
 
 
@@ -23,6 +24,7 @@ def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
 
 def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
     """Notes what outcomes are made with, and saves the configuration."""
+    ledger.set_meta("plan_version", str(PLAN_VERSION))
     ledger.set_meta("plan_hash", config.plan_hash)
     ledger.set_meta("checks", config.checks.model_dump_json())
     save_config(config, workspace.config_path)
@@ -30,6 +32,12 @@ def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -
 
 def refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
     """Raises a `LedgerError` when the workspace was begun with another plan."""
+    if ledger.rounds() and ledger.meta("plan_version") != str(PLAN_VERSION):
+        raise LedgerError(
+            f"{workspace.root}: begun by an earlier version of this program, which planned its "
+            "jobs otherwise. Release what it holds (`python -m builder release`) and begin a new "
+            "workspace, or go on with the version that began it."
+        )
     found = ledger.meta("plan_hash")
     if found is not None and found != config.plan_hash:
         raise LedgerError(

@@ -15,6 +15,7 @@ from builder.images.store import ImageStore
 from builder.plan.columns import Plan
 from builder.plan.knobs import load_knobs, number_ideas
 from builder.plan.mixing import key_of, unique_seeds
+from builder.plan.order import PLAN_VERSION, sending_order
 from builder.plan.picking import ImagePicker
 from builder.plan.shares import Slot, Targets, targets_of
 
@@ -67,7 +68,7 @@ def plan_round(
         images_J3 = picker.pick(targets.cells, cell_J, language_J)
     idea_J = _ideas(targets, cell_J, key)
     anchor_J = np.where(images_J3[:, 0] >= 0, images_J3[:, 0], images_J3[:, 1])
-    order_J = np.lexsort((language_J, anchor_J, cell_J))
+    order_J = sending_order(cell_J, language_J, anchor_J, key)
     return Plan(
         hash=plan_hash,
         round=round,
@@ -159,6 +160,7 @@ def _neighbours(
 def _plan_hash(
     config: BuildConfig, index: ImageIndex | None, round: int, planned_CL: NDArray[np.int64]
 ) -> str:
-    digest = hashlib.sha256(f"{config.plan_hash}/{index and index.digest}/{round}/".encode())
+    decided = f"{PLAN_VERSION}/{config.plan_hash}/{index and index.digest}/{round}/"
+    digest = hashlib.sha256(decided.encode())
     digest.update(planned_CL.astype("<i8").tobytes())
     return digest.hexdigest()

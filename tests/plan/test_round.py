@@ -101,12 +101,6 @@ def test_images_are_used_evenly(plan):
     assert uses.max() - uses.min() <= 2
 
 
-def test_jobs_come_by_cell_then_image(plan):
-    jobs = list(plan.jobs())
-    keys = [(plan.cells.index(job.cell), job.images[0]) for job in jobs]
-    assert keys == sorted(keys)
-
-
 def test_shards_are_a_partition(plan):
     parts = [[job.id for job in plan.jobs((number, 3))] for number in range(3)]
     assert sorted(chain.from_iterable(parts)) == sorted(job.id for job in plan.jobs())

@@ -1,0 +1,74 @@
+"""The order jobs are sent in: stripes, each a small picture of the whole plan."""
+
+# J jobs
+
+import numpy as np
+from numpy.typing import NDArray
+
+from builder.plan.mixing import key_of
+
+#: Raised by one whenever the same configuration and images give other jobs or another order.
+PLAN_VERSION = 2
+#: A stripe of a large plan holds about this many jobs; a small plan has about ten stripes.
+_STRIPE_JOBS = 2_000
+_MIN_STRIPE_JOBS = 50
+_STRIPES_OF_A_SMALL_PLAN = 10
+#: Where a slot's first job falls, in 65,536ths of the way to its second. Steps of these sizes from
+#: language to language and from cell to cell leave no stripe with many small slots and none with
+#: few. Source: Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
+_OFFSET_BITS = 16
+_LANGUAGE_STEP, _CELL_STEP = 40_503, 49_472
+
+
+def num_stripes(num_jobs: int) -> int:
+    """How many stripes a plan of this size has."""
+    stripe_jobs = max(_MIN_STRIPE_JOBS, num_jobs // _STRIPES_OF_A_SMALL_PLAN)
+    return -(-num_jobs // min(_STRIPE_JOBS, stripe_jobs))
+
+
+def stripe_of(
+    cell_J: NDArray[np.int8],
+    language_J: NDArray[np.int16],
+    anchor_J: NDArray[np.int32],
+    key: int,
+) -> NDArray[np.int64]:
+    """Number of each job's stripe, shape (J,).
+
+    Every cell and language is spread evenly over the stripes, so that a run
+    stopped early has asked for all of them in proportion. Inside a cell and
+    language jobs are dealt out by their first image: where images are used
+    again and again, the uses of one fall into few stripes.
+
+    Args:
+        cell_J: Number of each job's cell.
+        language_J: Number of each job's language.
+        anchor_J: Number of each job's first image.
+        key: Decides which stripes have jobs of a slot with fewer jobs than there are stripes.
+    """
+    slot_J = cell_J.astype(np.int64) << 16 | language_J
+    order_J = np.lexsort((anchor_J, slot_J))
+    slots, first, counts = np.unique(slot_J[order_J], return_index=True, return_counts=True)
+    rank_J = np.arange(len(order_J)) - np.repeat(first, counts)
+    offsets = (
+        (slots >> 16) * _CELL_STEP
+        + (slots & 0xFFFF) * _LANGUAGE_STEP
+        + key_of(key, "stripe") % 65_536
+    )
+    offset_J = np.repeat(offsets % 65_536, counts)
+    num_J = np.repeat(counts, counts)
+    stripe_J = np.empty(len(order_J), dtype=np.int64)
+    stripe_J[order_J] = (
+        ((rank_J << _OFFSET_BITS) + offset_J) * num_stripes(len(order_J)) // (num_J << _OFFSET_BITS)
+    )
+    return stripe_J
+
+
+def sending_order(
+    cell_J: NDArray[np.int8],
+    language_J: NDArray[np.int16],
+    anchor_J: NDArray[np.int32],
+    key: int,
+) -> NDArray[np.int64]:
+    """Jobs by stripe; inside one by cell and image, so that prompt prefixes and images repeat."""
+    stripe_J = stripe_of(cell_J, language_J, anchor_J, key)
+    return np.lexsort((language_J, anchor_J, cell_J, stripe_J))
