@@ -3,6 +3,7 @@
 # pyright: standard, reportMissingTypeStubs=false, reportAttributeAccessIssue=false
 # pyarrow ships no types, and makes its compute functions at import
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ MAX_TEXTS_A_LANGUAGE = 500
 MAX_INSTRUCTIONS = 20_000
 SCORES = ("relevance", "plausibility", "clarity", "diversity")
 _ALIGNMENT_BIN = 0.05
+_PACKAGE = re.compile(r"[a-z][a-z0-9+.-]+:[^/]")
 
 
 @dataclass(slots=True)
@@ -170,9 +172,20 @@ def _counted(table: pa.Table) -> list[tuple[tuple[Any, ...], int]]:
 
 
 def _origin(source: str) -> str:
-    """Where an image came from without its own name: host of a URL, else the leading folder."""
+    """Whom an image is to be attributed to: its source without the image's own name.
+
+    Host of a URL; package and version, as `npm:@iconify-json/noto@1.2.9`; table
+    or data set and split of a numbered row; else the leading folder.
+    """
     if "://" in source:
-        return source.split("://", 1)[1].split("/", 1)[0]
+        # By hand, since parsers raise on what is no URL; and a user's name stays out.
+        return re.split("[/?#]", source.split("://", 1)[1], maxsplit=1)[0].rpartition("@")[2]
+    container, mark, own_name = source.rpartition("#")
+    if mark and _PACKAGE.match(container):
+        return container
+    if mark and own_name.isdigit():
+        # What a table on this disk is called is told, where it lies is not.
+        return "/".join(container.split("/")[-2:]) if container.startswith("/") else container
     head, _, rest = source.strip("/").partition("/")
     return head if rest else "files"
 
