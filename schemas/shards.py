@@ -22,6 +22,9 @@ MAX_GROUP_ROWS_WITH_IMAGES = 1_000
 MAX_GROUP_ROWS = 10_000
 MAX_GROUP_BYTES = 32 * 2**20
 _READ_ROWS = 100
+#: A page ends when it is full, but Parquet looks only once a batch: a thousand rows of
+#: photographs, unless told otherwise. Small pages cost half the time and help who reads one row.
+_BATCH_ROWS_WITH_IMAGES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def open_shard(sink: Path | BinaryIO, config: str) -> pq.ParquetWriter:
         use_dictionary=small,  # pyright: ignore[reportArgumentType]
         write_statistics=small,  # pyright: ignore[reportArgumentType]
         write_page_index=True,
+        write_batch_size=_BATCH_ROWS_WITH_IMAGES if image_columns else None,
         store_schema=True,
     )
 

@@ -51,6 +51,11 @@ class ImageRecord:
     def ext(self) -> str:
         return EXTENSIONS[self.format]
 
+    @property
+    def file_name(self) -> str:
+        """The name it is stored and published under."""
+        return f"{self.sha256}.{self.ext}"
+
 
 def printable(text: str) -> str:
     """Text that SQLite, Parquet and a terminal take: no lone surrogates, no control characters."""

@@ -1,22 +1,26 @@
 """The image store: bytes by their sha256 in sharded folders, facts about them in SQLite."""
 
 import hashlib
+import io
 import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from builder.config import ImagesConfig
+from builder.disk import sync
 from builder.images.data_url import encoded, needs_scaling, scaled
 from builder.images.record import COLUMNS, ImageRecord, printable
 from builder.images.vetting import Vetted, vet
 from schemas.errors import PolysceneError
 from schemas.shards import ImageFile
 
+#: SQLite takes so many question marks in a statement, in its older versions too.
+_MAX_MARKS = 900
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS image (
     sha256 TEXT PRIMARY KEY,
@@ -87,6 +91,15 @@ class ImageStore:
     def __len__(self) -> int:
         with self._lock:
             return int(self._db.execute("SELECT count(*) FROM image").fetchone()[0])
+
+    def mean_bytes(self) -> float:
+        """Mean size of the images; 0 of an empty store."""
+        with self._lock:
+            return float(
+                self._db.execute(
+                    "SELECT total(num_bytes) / max(1, count(*)) FROM image"
+                ).fetchone()[0]
+            )
 
     def __contains__(self, sha256: str) -> bool:
         return self._find(sha256) is not None
@@ -198,10 +211,7 @@ class ImageStore:
         """
         found = self._find(sha256)
         if found is None:
-            raise ImageStoreError(
-                f"{self.directory}: no image {sha256[:12]}… there. Add it again with "
-                "`python -m builder images add`."
-            )
+            raise self._not_there(sha256)
         return found
 
     def records(self) -> Iterator[ImageRecord]:
@@ -225,7 +235,45 @@ class ImageStore:
             ImageStoreError: Not in the store, or its file is gone.
         """
         record = self.record(sha256)
-        return ImageFile(self._read_blob(record), f"{sha256}.{record.ext}")
+        return ImageFile(self._read_blob(record), record.file_name)
+
+    def records_of(self, hashes: Collection[str]) -> dict[str, ImageRecord]:
+        """Facts about many images, by hash.
+
+        Raises:
+            ImageStoreError: One of them is not in the store.
+        """
+        found: dict[str, ImageRecord] = {}
+        wanted = sorted(hashes)
+        for start in range(0, len(wanted), _MAX_MARKS):
+            part = wanted[start : start + _MAX_MARKS]
+            marks = ", ".join("?" * len(part))
+            with self._lock:
+                rows = self._db.execute(
+                    f"SELECT {COLUMNS} FROM image WHERE sha256 IN ({marks})", part
+                ).fetchall()
+            found.update((row[0], ImageRecord.from_row(row)) for row in rows)
+        for sha256 in wanted:
+            if sha256 not in found:
+                raise self._not_there(sha256)
+        return found
+
+    def read_into(self, record: ImageRecord, into: memoryview) -> None:
+        """Reads an image's bytes as they came into memory of just their size.
+
+        Raises:
+            ImageStoreError: Its file is gone, or its bytes lack the hash it is named by.
+        """
+        try:
+            with io.FileIO(self._blob_path(record)) as file:
+                num_bytes = file.readinto(into)
+        except FileNotFoundError as exc:
+            raise self._file_gone(record) from exc
+        if num_bytes != len(into) or hashlib.sha256(into).hexdigest() != record.sha256:
+            raise ImageStoreError(
+                f"{self._blob_path(record)}: the image's file is damaged. Delete it, then add the "
+                "images again: `python -m builder images add`."
+            )
 
     def path_of(self, sha256: str) -> Path:
         """Where the bytes lie."""
@@ -261,24 +309,31 @@ class ImageStore:
         return ImageRecord.from_row(row) if row else None
 
     def _blob_path(self, record: ImageRecord) -> Path:
-        name = f"{record.sha256}.{record.ext}"
-        return self.directory / "blobs" / record.sha256[:2] / name
+        return self.directory / "blobs" / record.sha256[:2] / record.file_name
 
     def _read_blob(self, record: ImageRecord) -> bytes:
-        path = self._blob_path(record)
         try:
-            return path.read_bytes()
+            return self._blob_path(record).read_bytes()
         except FileNotFoundError as exc:
-            raise ImageStoreError(
-                f"{path}: the image's file is gone. Add the images again: "
-                "`python -m builder images add`."
-            ) from exc
+            raise self._file_gone(record) from exc
+
+    def _not_there(self, sha256: str) -> ImageStoreError:
+        return ImageStoreError(
+            f"{self.directory}: no image {sha256[:12]}… there. Add it again with "
+            "`python -m builder images add`."
+        )
+
+    def _file_gone(self, record: ImageRecord) -> ImageStoreError:
+        return ImageStoreError(
+            f"{self._blob_path(record)}: the image's file is gone. Add the images again: "
+            "`python -m builder images add`."
+        )
 
     def _write_blob(self, path: Path, data: bytes) -> None:
         _write_whole(path, data)
         if self._pending is None:
-            _sync(path)
-            _sync(path.parent)
+            sync(path)
+            sync(path.parent)
         else:
             self._pending.append(path)
 
@@ -292,11 +347,3 @@ def _write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,11 +12,11 @@ import orjson
 import yaml
 
 from builder.config import BuildConfig
+from builder.disk import sync
 from builder.plan.shares import targets_of
 from builder.release.card import CITATION, card
 from builder.release.changelog import changelog_lines, changelog_text
 from builder.release.croissant import croissant
-from builder.release.image_columns import ImageCache, checked_reader
 from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews, review_record
 from builder.release.layout import Layout, Slot, plan_layout
@@ -83,7 +83,7 @@ def release(
         progress("writing to disk", 0, 0)
         _sync_tree(staging)
         staging.rename(target)
-        _sync(releases_dir)
+        sync(releases_dir)
     return Release(target, manifest, True, num_reused)
 
 
@@ -201,8 +201,7 @@ def _write_shards(
         done += num_rows
         progress("rows", done, total)
 
-    images = ImageCache(checked_reader(inputs.read_image))
-    with ShardSet(directory, layout, images, reusable) as shards:
+    with ShardSet(directory, layout, inputs.images, reusable) as shards:
         for chunk in rows.chunks(advance):
             tally.add(chunk)
             shards.add(chunk)
@@ -286,14 +285,6 @@ def _sync_tree(directory: Path) -> None:
     for folder, _, names in os.walk(directory, topdown=False):
         for name in names:
             path = Path(folder) / name
-            _sync(path)
+            sync(path)
             path.chmod(0o444)
-        _sync(Path(folder))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(Path(folder))

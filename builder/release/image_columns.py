@@ -3,83 +3,50 @@
 # pyright: standard, reportMissingTypeStubs=false
 # pyarrow ships no types
 
-import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, chain
+from typing import Protocol
 
 import pyarrow as pa
 
-from builder.release.rows import ReleaseError
+from builder.images.record import ImageRecord
 from schemas.features import IMAGE
-from schemas.shards import MAX_GROUP_BYTES, MAX_GROUP_ROWS_WITH_IMAGES, ImageFile, ReadImage
+from schemas.shards import MAX_GROUP_BYTES, MAX_GROUP_ROWS_WITH_IMAGES
 
-_CACHE_BYTES = 64 * 2**20
 #: One is written while the other is filled, see `ahead`.
 _NUM_BUFFERS = 2
-#: Images of this many rows are read at once, by this many threads: disks like company.
-_READ_ROWS, _NUM_READERS = 16, 4
+#: Disks like company; more threads than this stand in one another's way.
+_NUM_READERS = 2
+
+Hashes = Sequence[str | None]
 
 
-class ImageCache:
-    """Remembers the images read last, since a pictogram stands in many rows; safe in threads."""
+class ImageSource(Protocol):
+    """Where images come from: facts by hash, and bytes into memory that is there already."""
 
-    def __init__(self, read_image: ReadImage, max_bytes: int = _CACHE_BYTES) -> None:
-        self._read_image = read_image
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._files: OrderedDict[str, ImageFile] = OrderedDict()
-        self._lock = threading.Lock()
+    def records_of(self, hashes: Collection[str]) -> Mapping[str, ImageRecord]: ...
 
-    def read(self, sha256: str) -> ImageFile:
-        with self._lock:
-            file = self._files.get(sha256)
-            if file is not None:
-                self._files.move_to_end(sha256)
-                return file
-        file = self._read_image(sha256)
-        with self._lock:
-            if sha256 not in self._files:
-                self._files[sha256] = file
-                self._num_bytes += len(file.data)
-            while self._num_bytes > self._max_bytes and len(self._files) > 1:
-                _, oldest = self._files.popitem(last=False)
-                self._num_bytes -= len(oldest.data)
-        return file
-
-
-def checked_reader(read_image: ReadImage) -> ReadImage:
-    """Reads images and refuses bytes that no longer have the hash they are named by."""
-
-    def read(sha256: str) -> ImageFile:
-        file = read_image(sha256)
-        if hashlib.sha256(file.data).hexdigest() != sha256:
-            raise ReleaseError(
-                f"image {sha256[:12]}…: its file in the image store is damaged. Add the images "
-                "again with `python -m builder images add`; no version was made."
-            )
-        return file
-
-    return read
+    def read_into(self, record: ImageRecord, into: memoryview) -> None: ...
 
 
 class ImageGroups:
     """Makes the row groups of shards, their images inside, bounded in rows and bytes.
 
-    Image bytes are gathered in buffers that are used again, because fresh
-    memory costs more than the copy. A group is good until the next but one is
-    asked for.
+    Bytes are read into buffers that are used again, because fresh memory costs
+    more than the reading; so a group is good until the next but one is asked
+    for. An image that stood in the group before, as pictograms do, is copied
+    from there.
 
     Args:
-        images: Where bytes come from.
+        images: Where bytes come from, and where they are checked against their hash.
     """
 
-    def __init__(self, images: ImageCache) -> None:
+    def __init__(self, images: ImageSource) -> None:
         self._images = images
         self._buffers = [bytearray() for _ in range(_NUM_BUFFERS)]
         self._turn = 0
+        self._group_before: dict[str, memoryview] = {}
         self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="images")
 
     def close(self) -> None:
@@ -91,69 +58,78 @@ class ImageGroups:
         Args:
             table: Samples with image hashes.
             schema: Of the published shard.
+
+        Raises:
+            ImageStoreError: An image is not there, or damaged.
         """
         query = table["query_image"].to_pylist()
         positive = table["positive_image"].to_pylist()
         negatives = table["negative_images"].to_pylist()
-        start, num_bytes = 0, 0
-        files: dict[str, ImageFile] = {}
-
-        def coming(row: int) -> set[str]:
-            rows = slice(row, row + _READ_ROWS)
-            named = {*query[rows], *positive[rows], *chain.from_iterable(negatives[rows])}
-            return {sha256 for sha256 in named if sha256 is not None}
-
-        for row in range(table.num_rows):
-            if row % _READ_ROWS == 0:
-                self._read(files, coming(row))
-            named = (query[row], positive[row], *negatives[row])
-            size = sum(len(files[sha256].data) for sha256 in named if sha256 is not None)
-            full = row - start == MAX_GROUP_ROWS_WITH_IMAGES
-            if row > start and (full or num_bytes + size > MAX_GROUP_BYTES):
-                part = table.slice(start, row - start)
-                columns = (query[start:row], positive[start:row], negatives[start:row])
-                yield self._with_images(part, *columns, schema, files, num_bytes)
-                start, num_bytes = row, 0
-                files = {sha256: files[sha256] for sha256 in coming(row) if sha256 in files}
-            num_bytes += size
-        if table.num_rows > start:
-            columns = (query[start:], positive[start:], negatives[start:])
-            yield self._with_images(table.slice(start), *columns, schema, files, num_bytes)
-
-    def _read(self, files: dict[str, ImageFile], named: set[str]) -> None:
-        """Reads what is named and not there yet."""
-        missing = sorted(named - files.keys())
-        if len(missing) == 1:
-            files[missing[0]] = self._images.read(missing[0])
-        elif missing:
-            found = self._readers.map(self._images.read, missing)
-            files.update(zip(missing, found, strict=True))
+        named = {*query, *positive, *chain.from_iterable(negatives)} - {None}
+        records = self._images.records_of(named)
+        sizes = {sha256: record.num_bytes for sha256, record in records.items()}
+        row_bytes = [
+            sum(sizes[sha256] for sha256 in (one, other, *more) if sha256 is not None)
+            for one, other, more in zip(query, positive, negatives, strict=True)
+        ]
+        for rows in _group_slices(row_bytes):
+            columns = query[rows], positive[rows], negatives[rows]
+            part = table.slice(rows.start, rows.stop - rows.start)
+            yield self._with_images(part, *columns, schema, records)
 
     def _with_images(
         self,
         part: pa.Table,
-        query: list[str | None],
-        positive: list[str | None],
-        negatives: list[list[str | None]],
+        query: Hashes,
+        positive: Hashes,
+        negatives: Sequence[Hashes],
         schema: pa.Schema,
-        files: dict[str, ImageFile],
-        num_bytes: int,
+        records: Mapping[str, ImageRecord],
     ) -> pa.Table:
-        buffer = self._next_buffer(num_bytes)
-        flat = [sha256 for row in negatives for sha256 in row]
-        offsets = pa.array([0, *accumulate(map(len, negatives))], pa.int32())
-        used = 0
+        columns = (query, positive, [sha256 for row in negatives for sha256 in row])
+        buffer = self._fill(list(chain.from_iterable(columns)), records)
         arrays: list[pa.Array] = []
-        for hashes in (query, positive, flat):
-            array, used = _image_array(hashes, files, buffer, used)
+        begin = 0
+        for hashes in columns:
+            array, begin = _image_array(hashes, records, buffer, begin)
             arrays.append(array)
+        offsets = pa.array([0, *accumulate(map(len, negatives))], pa.int32())
         replaced = {
             "query_image": arrays[0],
             "positive_image": arrays[1],
             "negative_images": pa.ListArray.from_arrays(offsets, arrays[2]),
         }
-        columns = [replaced[n] if n in replaced else part[n] for n in schema.names]
-        return pa.Table.from_arrays(columns, schema=schema)
+        filled = [replaced[n] if n in replaced else part[n] for n in schema.names]
+        return pa.Table.from_arrays(filled, schema=schema)
+
+    def _fill(self, hashes: Hashes, records: Mapping[str, ImageRecord]) -> memoryview:
+        """A buffer that holds the images one after the other, repeated where a hash is."""
+        buffer = self._next_buffer(sum(records[name].num_bytes for name in hashes if name))
+        group: dict[str, memoryview] = {}
+        copies: list[tuple[memoryview, str]] = []
+        missing: list[tuple[memoryview, ImageRecord]] = []
+        end = 0
+        for sha256 in hashes:
+            if sha256 is None:
+                continue
+            begin, end = end, end + records[sha256].num_bytes
+            place = buffer[begin:end]
+            if sha256 in group or sha256 in self._group_before:
+                copies.append((place, sha256))
+            else:
+                missing.append((place, records[sha256]))
+            group.setdefault(sha256, place)
+        parts = [missing[start::_NUM_READERS] for start in range(_NUM_READERS)]
+        for _ in self._readers.map(self._read, parts):
+            pass
+        for place, sha256 in copies:
+            place[:] = self._group_before.get(sha256, group[sha256])
+        self._group_before = group
+        return buffer
+
+    def _read(self, places: list[tuple[memoryview, ImageRecord]]) -> None:
+        for place, record in places:
+            self._images.read_into(record, place)
 
     def _next_buffer(self, num_bytes: int) -> memoryview:
         self._turn = (self._turn + 1) % _NUM_BUFFERS
@@ -163,32 +139,37 @@ class ImageGroups:
         return memoryview(self._buffers[self._turn])
 
 
+def _group_slices(row_bytes: Sequence[int]) -> Iterator[slice]:
+    """Consecutive rows that fit a group; a row too large for any is one by itself."""
+    start, num_bytes = 0, 0
+    for row, size in enumerate(row_bytes):
+        is_full = row - start == MAX_GROUP_ROWS_WITH_IMAGES
+        if row > start and (is_full or num_bytes + size > MAX_GROUP_BYTES):
+            yield slice(start, row)
+            start, num_bytes = row, 0
+        num_bytes += size
+    if row_bytes:
+        yield slice(start, len(row_bytes))
+
+
 def _image_array(
-    hashes: Sequence[str | None], files: dict[str, ImageFile], buffer: memoryview, used: int
+    hashes: Hashes, records: Mapping[str, ImageRecord], buffer: memoryview, begin: int
 ) -> tuple[pa.StructArray, int]:
-    """The images of one column, their bytes laid into `buffer` from `used` on."""
-    begin, offsets = used, [0]
-    names: list[str | None] = []
-    for sha256 in hashes:
-        if sha256 is not None:
-            data = files[sha256].data
-            buffer[used : used + len(data)] = data
-            used += len(data)
-        names.append(files[sha256].path if sha256 is not None else None)
-        offsets.append(used - begin)
-    is_null = pa.array([sha256 is None for sha256 in hashes], pa.bool_())
-    is_there = pa.array([sha256 is not None for sha256 in hashes], pa.bool_())
+    """The images of one column, their bytes in `buffer` from `begin` on, and where they end."""
+    found = [None if sha256 is None else records[sha256] for sha256 in hashes]
+    offsets = [0, *accumulate(0 if record is None else record.num_bytes for record in found)]
+    end = begin + offsets[-1]
+    is_there = pa.array([record is not None for record in found], pa.bool_())
     data = pa.BinaryArray.from_buffers(
         pa.binary(),
-        len(hashes),
+        len(found),
         [
             is_there.buffers()[1],
             pa.array(offsets, pa.int32()).buffers()[1],
-            pa.py_buffer(buffer[begin:used]),
+            pa.py_buffer(buffer[begin:end]),
         ],
     )
-    fields = list(IMAGE)
-    array = pa.StructArray.from_arrays(
-        [data, pa.array(names, pa.string())], fields=fields, mask=is_null
-    )
-    return array, used
+    names = pa.array([record and record.file_name for record in found], pa.string())
+    is_null = pa.array([record is None for record in found], pa.bool_())
+    array = pa.StructArray.from_arrays([data, names], fields=list(IMAGE), mask=is_null)
+    return array, end

@@ -8,11 +8,11 @@ from pathlib import Path
 import orjson
 
 from builder.config import BuildConfig, load_config
+from builder.release.image_columns import ImageSource
 from builder.release.layout import Slot
 from builder.release.rows import KeptRow, ReleaseError
 from builder.workspace import Workspace
 from schemas.review import ReviewEvent, read_events
-from schemas.shards import ReadImage
 
 #: Left by `pull`: which published version a workspace goes on from.
 ORIGIN_NAME = "pulled.json"
@@ -37,7 +37,7 @@ class ReleaseInputs:
         counts: Kept rows by (task type, modality, language).
         drops: Dropped rows by reason.
         languages: (kept, dropped) rows by language.
-        read_image: Bytes of an image by its hash.
+        images: Facts and bytes of images by their hash.
         mean_image_bytes: Of the images in the store.
         events: Review events.
         origin: Where the workspace was pulled from, if it was.
@@ -48,7 +48,7 @@ class ReleaseInputs:
     counts: Mapping[Slot, int]
     drops: Mapping[str, int]
     languages: Mapping[str, tuple[int, int]]
-    read_image: ReadImage
+    images: ImageSource
     mean_image_bytes: float
     events: list[ReviewEvent]
     origin: Origin | None = None
@@ -78,7 +78,6 @@ def open_inputs(workspace: Workspace, reviews: Path | None) -> Iterator[ReleaseI
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(workspace.ledger_path))
         store = stack.enter_context(ImageStore(workspace.images_dir))
-        sizes = [record.num_bytes for record in store.records()]
         counts = ledger.accepted_counts()
         if not counts:
             raise ReleaseError(
@@ -90,8 +89,8 @@ def open_inputs(workspace: Workspace, reviews: Path | None) -> Iterator[ReleaseI
             counts=counts,
             drops=ledger.drop_counts(),
             languages=ledger.language_counts(),
-            read_image=store.read,
-            mean_image_bytes=sum(sizes) / len(sizes) if sizes else 0.0,
+            images=store,
+            mean_image_bytes=store.mean_bytes(),
             events=list(read_events(source)) if source.exists() else [],
             origin=read_origin(workspace),
         )

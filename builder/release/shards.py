@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from builder.disk import sync
 from builder.release.ahead import ahead
-from builder.release.image_columns import ImageCache, ImageGroups
+from builder.release.image_columns import ImageGroups, ImageSource
 from builder.release.layout import Layout, Stream
 from builder.release.rows import Chunk
 from schemas.manifest import ShardEntry
@@ -26,7 +27,7 @@ from schemas.shards import MAX_GROUP_ROWS, open_shard, write_shard
 from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
 
 #: Raised by one whenever the same rows are to give other bytes; part of every `rows_hash`.
-SHARD_FORMAT = 1
+SHARD_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,15 @@ class _Filling:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A shard on disk, whose checksum may still be on its way."""
+    """A shard that is written, whose checksum and whose way to the disk may still take a while."""
 
     unsealed: ShardEntry
     sha256: Future[str] | None
+    synced: Future[None] | None
 
     def entry(self) -> ShardEntry:
+        if self.synced is not None:
+            self.synced.result()
         if self.sha256 is None:
             return self.unsealed
         return self.unsealed.model_copy(update={"sha256": self.sha256.result()})
@@ -64,7 +68,8 @@ class ShardSet:
 
     Rows are gathered as compact tables, one unfinished shard a stream, so
     memory is bound by `rows_a_shard` and the number of streams. Parquet is
-    written, and checksums are made, by threads of their own.
+    written, checksums are made, and the disk is made to write, by threads of
+    their own.
 
     Args:
         directory: Release directory under construction.
@@ -74,7 +79,7 @@ class ShardSet:
     """
 
     def __init__(
-        self, directory: Path, layout: Layout, images: ImageCache, previous: Previous | None
+        self, directory: Path, layout: Layout, images: ImageSource, previous: Previous | None
     ) -> None:
         self._directory = directory
         self._layout = layout
@@ -83,6 +88,7 @@ class ShardSet:
         self._filling: dict[Stream, _Filling] = {}
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shards")
         self._hasher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checksums")
+        self._syncer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="to disk")
         self._written: list[Future[_Written]] = []
 
     def __enter__(self) -> Self:
@@ -91,6 +97,7 @@ class ShardSet:
     def __exit__(self, *_: object) -> None:
         self._writer.shutdown(wait=True, cancel_futures=True)
         self._hasher.shutdown(wait=True, cancel_futures=True)
+        self._syncer.shutdown(wait=True, cancel_futures=True)
         self._images.close()
 
     def add(self, chunk: Chunk) -> None:
@@ -188,7 +195,7 @@ class ShardSet:
         path.parent.mkdir(parents=True, exist_ok=True)
         reused = self._reuse(name, rows_hash, path)
         if reused is not None:
-            return _Written(reused, None)
+            return _Written(reused, None, None)
         if isinstance(rows, list):
             write_shard(path, stream.config, rows)
             num_rows = len(rows)
@@ -208,7 +215,9 @@ class ShardSet:
             sha256="",
             rows_hash=rows_hash,
         )
-        return _Written(entry, self._hasher.submit(file_sha256, path))
+        # Written out while the next shard is made; left to the end, the disk would idle till then.
+        synced = self._syncer.submit(sync, path)
+        return _Written(entry, self._hasher.submit(file_sha256, path), synced)
 
     def _row_groups(self, config: str, rows: pa.Table, schema: pa.Schema) -> Iterable[pa.Table]:
         if "query_image" in schema.names:

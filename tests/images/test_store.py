@@ -71,6 +71,30 @@ def test_lost_blob_is_said_and_restored_by_adding_again(store, noise):
     assert store.check(record.sha256)
 
 
+def test_many_are_found_at_once_and_read_into_memory_that_is_there(store, noise):
+    added = [store.add(noise(number)) for number in range(5)]
+    found = store.records_of({record.sha256 for record in added})
+    assert found == {record.sha256: record for record in added}
+    memory = bytearray(added[3].num_bytes)
+    store.read_into(added[3], memoryview(memory))
+    assert bytes(memory) == noise(3)
+    assert store.mean_bytes() == sum(record.num_bytes for record in added) / 5
+    with pytest.raises(ImageStoreError, match=r"no image 0{12}… there"):
+        store.records_of([added[0].sha256, "0" * 64])
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:-1] + b"?"])
+def test_bytes_that_lost_their_hash_are_refused(store, noise, change):
+    record = store.add(noise(1))
+    path = store.path_of(record.sha256)
+    path.write_bytes(change(noise(1)))
+    with pytest.raises(ImageStoreError, match=r"damaged\. Delete it"):
+        store.read_into(record, memoryview(bytearray(record.num_bytes)))
+    path.unlink()
+    store.add(noise(1))
+    store.read_into(record, memoryview(bytearray(record.num_bytes)))
+
+
 def test_damaged_database_is_one_clear_error(tmp_path):
     (tmp_path / "images.sqlite").write_bytes(b"no database " * 100)
     with pytest.raises(ImageStoreError, match="backup"):

@@ -1,6 +1,7 @@
 """The quick way from JSON to Parquet gives what the plain way gives; rows find their shards."""
 
 from collections import Counter
+from collections.abc import Collection
 
 import orjson
 import pyarrow as pa
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from builder.config import ReleaseConfig
 from builder.release.ahead import ahead
-from builder.release.image_columns import ImageCache, ImageGroups
+from builder.images.record import ImageRecord
+from builder.release.image_columns import ImageGroups
 from builder.release.layout import plan_layout, position_of
 from builder.release.rows import _HASH_SCHEMA, _read_json
 from schemas.features import SAMPLE_SCHEMA
@@ -22,12 +24,53 @@ def read_image(sha256: str) -> ImageFile:
     return ImageFile(bytes.fromhex(sha256) * (1 + int(sha256[0], 16)), f"{sha256}.png")
 
 
+class MadeImages:
+    """Images that follow from their name; counts how often each was read."""
+
+    def __init__(self, num_bytes: int | None = None) -> None:
+        self.num_bytes = num_bytes
+        self.num_reads: Counter[str] = Counter()
+
+    def _data(self, sha256: str) -> bytes:
+        return read_image(sha256).data if self.num_bytes is None else b"x" * self.num_bytes
+
+    def records_of(self, hashes: Collection[str]) -> dict[str, ImageRecord]:
+        return {
+            sha256: ImageRecord(
+                sha256, "PNG", 1, 1, len(self._data(sha256)), "", sha256, "MIT", "made"
+            )
+            for sha256 in hashes
+        }
+
+    def read_into(self, record: ImageRecord, into: memoryview) -> None:
+        self.num_reads[record.sha256] += 1
+        into[:] = self._data(record.sha256)
+
+
+def one_row(query_image: str) -> Sample:
+    return Sample.model_validate(
+        {
+            "id": "0" * 24,
+            "language": "en",
+            "task_type": "vqa",
+            "modality": "IT->T",
+            "instruction": "i",
+            "query_text": "q",
+            "query_image": query_image,
+            "positive_text": "p",
+            "negative_texts": ["n"],
+            "negative_images": [None],
+            **dict.fromkeys(("relevance", "plausibility", "clarity", "diversity"), 3),
+        }
+    )
+
+
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(samples(), min_size=1, max_size=40))
 def test_json_to_arrow_equals_the_plain_records(rows: list[Sample]) -> None:
     raw = [orjson.dumps(row.model_dump(mode="json")) for row in rows]
     table = _read_json(raw, _HASH_SCHEMA)
-    images = ImageGroups(ImageCache(read_image, max_bytes=500))
+    images = ImageGroups(MadeImages())
     # A group is good until the next but one is asked for, so each is copied at once.
     found = [row for group in images.groups(table, SAMPLE_SCHEMA) for row in group.to_pylist()]
     images.close()
@@ -39,27 +82,31 @@ def test_json_to_arrow_equals_the_plain_records(rows: list[Sample]) -> None:
 
 def test_groups_are_bounded_in_bytes(monkeypatch) -> None:
     monkeypatch.setattr("builder.release.image_columns.MAX_GROUP_BYTES", 1_000)
-    fixed = {
-        "id": "0" * 24,
-        "language": "en",
-        "task_type": "vqa",
-        "modality": "IT->T",
-        "instruction": "i",
-        "query_text": "q",
-        "positive_text": "p",
-        "negative_texts": ["n"],
-        "negative_images": [None],
-        **dict.fromkeys(("relevance", "plausibility", "clarity", "diversity"), 3),
-    }
     hashes = [f"{number:064x}" for number in range(100)]
-    raw = [
-        orjson.dumps(Sample.model_validate(fixed | {"query_image": sha}).model_dump(mode="json"))
-        for sha in hashes
-    ]
-    images = ImageGroups(ImageCache(lambda sha256: ImageFile(b"x" * 300, f"{sha256}.png")))
+    raw = [orjson.dumps(one_row(sha).model_dump(mode="json")) for sha in hashes]
+    images = ImageGroups(MadeImages(300))
     sizes = [g.num_rows for g in images.groups(_read_json(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)]
     images.close()
     assert sum(sizes) == 100 and set(sizes) == {3, 1}
+
+
+def test_an_image_that_stays_is_read_once_and_one_too_large_for_a_group_stands_alone(
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr("builder.release.image_columns.MAX_GROUP_BYTES", 1_000)
+    once, often = f"{1:064x}", f"{2:064x}"
+    raw = [orjson.dumps(one_row(sha).model_dump(mode="json")) for sha in [often] * 8 + [once]]
+    made = MadeImages(400)
+    images = ImageGroups(made)
+    groups = images.groups(_read_json(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)
+    found = [[row["query_image"]["path"][:64] for row in g.to_pylist()] for g in groups]
+    assert found == [[often] * 2] * 4 + [[once]]
+    assert made.num_reads == {often: 1, once: 1}
+    made.num_bytes = 5_000
+    groups = images.groups(_read_json(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)
+    rows = [row["query_image"] for g in groups for row in g.to_pylist()]
+    images.close()
+    assert [len(image["bytes"]) for image in rows] == [5_000] * 9
 
 
 def test_ahead_keeps_order_and_passes_errors_on() -> None:
