@@ -58,12 +58,14 @@ def versions(
     from builder.publish.history import local_versions, published_versions
     from builder.publish.repo import DatasetRepo, limit_waiting
 
-    warning = None
+    warnings: list[str] = []
     if repo_id:
         limit_waiting()
-        found, warning = published_versions(DatasetRepo(repo_id))
+        found, warnings = published_versions(DatasetRepo(repo_id))
     else:
         found = local_versions(workspace / "releases")
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if as_json:
         listed = [
             {
@@ -85,8 +87,6 @@ def versions(
             f"{entry.version!s:<10}{commit}  {entry.num_samples:>10,} samples"
             f"  {entry.num_languages:>3} languages  {entry.note}"
         )
-    if warning:
-        print(warning, file=sys.stderr)
 
 
 def rollback(

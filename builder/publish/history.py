@@ -19,21 +19,26 @@ class Listed:
     note: str
 
 
-def published_versions(repo: DatasetRepo) -> tuple[list[Listed], str | None]:
-    """Versions on a Hub, the lowest first, and what is amiss with the head of main, if anything."""
+def published_versions(repo: DatasetRepo) -> tuple[list[Listed], list[str]]:
+    """Versions on a Hub, the lowest first, and what is amiss with its tags or the head of main."""
     refs = repo.refs()
-    found = [
-        _listed(version, commit, repo.manifest(commit))
-        for version, commit in sorted(refs.tags.items())
-    ]
-    warning = None
+    found: list[Listed] = []
+    warnings: list[str] = []
+    for version, commit in sorted(refs.tags.items()):
+        manifest = repo.own_manifest(commit)
+        found.append(_listed(version, commit, manifest))
+        if manifest is not None and manifest.version != str(version):
+            warnings.append(
+                f"tag {version.tag} (commit {commit[:12]}) holds version {manifest.version}: it "
+                "was moved or set by hand. Neither `pull` nor `load_version` takes it."
+            )
     head = repo.own_manifest(refs.head) if refs.head else None
     if refs.head and head is not None and refs.head not in refs.tags.values():
-        warning = (
+        warnings.append(
             f"main (commit {refs.head[:12]}) holds version {head.version} without its tag: "
             "its publication was interrupted. Publish it again to finish."
         )
-    return found, warning
+    return found, warnings
 
 
 def local_versions(releases_dir: Path) -> list[Listed]:
@@ -47,8 +52,12 @@ def local_versions(releases_dir: Path) -> list[Listed]:
     return found
 
 
-def _listed(version: Version, commit: str | None, manifest: ReleaseManifest) -> Listed:
+def _listed(version: Version, commit: str | None, manifest: ReleaseManifest | None) -> Listed:
+    if manifest is None:
+        return Listed(version, commit, 0, 0, "no version of ours")
     note = f"restores {manifest.restored_from}" if manifest.restored_from else ""
-    if not note and manifest.changelog:
+    if manifest.version != str(version):
+        note = f"is in truth {manifest.version}"
+    elif not note and manifest.changelog:
         note = manifest.changelog[0]
     return Listed(version, commit, manifest.num_samples, len(manifest.languages), note)

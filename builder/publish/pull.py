@@ -61,6 +61,7 @@ def pull(
         PublishError: There is no such version, or the workspace holds a build already.
     """
     commit = repo.commit_of(version)
+    repo.version_manifest(version, commit)
     workspace = open_workspace(root, create=True)
     with workspace.locked():
         _refuse_used(workspace)

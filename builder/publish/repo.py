@@ -180,6 +180,22 @@ class DatasetRepo:
             )
         return found
 
+    def version_manifest(self, version: Version, commit: str) -> ReleaseManifest:
+        """The manifest behind a version's tag.
+
+        Raises:
+            PublishError: It says that it is another version, or is none of ours.
+        """
+        found = self.manifest(commit)
+        if found.version != str(version):
+            delete = f"hf repos tag delete {self.repo_id} {version.tag} --type dataset"
+            raise PublishError(
+                f"{self.repo_id}: tag {version.tag} holds version {found.version} (commit "
+                f"{commit[:12]}): it was moved or set by hand. Ask for {found.version}, or delete "
+                f"the tag: `{delete}`."
+            )
+        return found
+
     def preupload(self, additions: "Sequence[CommitOperationAdd]") -> None:
         """Uploads large files ahead of the commit that will name them."""
         with self.speaking(), self._transport():

@@ -109,9 +109,9 @@ def _rollback_once(repo: DatasetRepo, wanted: Version) -> RolledBack:
     refs = repo.refs()
     old_commit = repo.commit_of(wanted)
     latest = max(refs.tags)
-    old = repo.manifest(old_commit)
-    newest = repo.manifest(refs.tags[latest])
-    if _same_files(newest, old):
+    old = repo.version_manifest(wanted, old_commit)
+    newest = repo.own_manifest(refs.tags[latest])
+    if newest is not None and _same_files(newest, old):
         if latest != wanted and newest.restored_from == (old.restored_from or old.version):
             return RolledBack(latest, wanted, refs.tags[latest], False, False, newest)
         raise PublishError(

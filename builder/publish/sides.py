@@ -43,4 +43,4 @@ def hub_side(repo: DatasetRepo, repo_id: str, version: str) -> Side:
         with repo.speaking(), file_system.open(path, "rb", cache_type="none") as file:
             yield file
 
-    return Side(repo.manifest(commit), open_shard)
+    return Side(repo.version_manifest(Version.parse(version), commit), open_shard)

@@ -87,8 +87,8 @@ def _same_files(releases: Workspace) -> list[str]:
 def test_a_commit_without_its_tag_is_finished(repo: DatasetRepo, releases: Workspace) -> None:
     done = publish(the_release(releases), repo)
     repo.api.delete_tag(repo.repo_id, tag="v0.1.0", repo_type="dataset")
-    listed, warning = published_versions(repo)
-    assert listed == [] and warning is not None and "0.1.0 without its tag" in warning
+    listed, warnings = published_versions(repo)
+    assert listed == [] and len(warnings) == 1 and "0.1.0 without its tag" in warnings[0]
     again = publish(the_release(releases), repo)
     assert (again.made_commit, again.made_tag, again.commit) == (False, True, done.commit)
 
@@ -452,6 +452,39 @@ def test_load_version_refuses_a_tag_that_was_moved(
     repo.api.create_tag(repo.repo_id, tag="v0.1.0", revision=done.commit, repo_type="dataset")
     with pytest.raises(AssertionError, match=r"tag v0\.1\.0 holds version 0\.2\.0"):
         run_client(_LOAD_EXACTLY, hub.url, tmp_path, repo.repo_id)
+
+
+def test_a_tag_that_holds_another_version_is_neither_pulled_nor_passed_over(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    done = publish(the_release(releases), repo)
+    first = str(repo.refs().head)
+    for tag in ("v0.0.7", "v1.0.0"):
+        repo.api.create_tag(repo.repo_id, tag=tag, revision=first, repo_type="dataset")
+    moved = Version.parse("1.0.0")
+    said = r"tag v1\.0\.0 holds version 0\.1\.0"
+    with pytest.raises(PublishError, match=said):
+        pull(repo, moved, tmp_path / "ws")
+    assert not (tmp_path / "ws").exists()
+    with pytest.raises(PublishError, match=said):
+        hub_side(repo, repo.repo_id, "1.0.0")
+    with pytest.raises(PublishError, match=r"tag v0\.0\.7 holds version 0\.1\.0"):
+        rollback(repo, Version.parse("0.0.7"))
+    listed, warnings = published_versions(repo)
+    notes = {str(entry.version): entry.note for entry in listed if entry.commit == done.commit}
+    assert notes["1.0.0"] == notes["0.0.7"] == "is in truth 0.1.0" != notes["0.1.0"]
+    assert [warning.split()[1] for warning in warnings] == ["v0.0.7", "v1.0.0"]
+
+
+def test_a_version_tag_of_somebody_else_is_listed_as_such(
+    repo: DatasetRepo, releases: Workspace
+) -> None:
+    repo.ensure(private=False)
+    repo.api.create_tag(repo.repo_id, tag="v0.0.1", repo_type="dataset")
+    publish(the_release(releases), repo)
+    listed, warnings = published_versions(repo)
+    assert [entry.note == "no version of ours" for entry in listed] == [True, False]
+    assert warnings == []
 
 
 def test_reviews_and_provenance_are_published_as_configs(
