@@ -122,7 +122,8 @@ def pull(
 
     Brings back its images, rows, reviews and configuration, so that `build` and
     `release` go on on another machine. Replies of the model are not published
-    and do not come back.
+    and do not come back; nor do addresses and further settings of endpoints, for
+    a configuration that somebody published does not decide where your key goes.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -139,10 +140,14 @@ def pull(
         def progress(stage: str, done: int, total: int) -> None:
             bars.update(bar, description=f"pull {version}: {stage}", completed=done, total=total)
 
-        place = pull_version(DatasetRepo(repo_id), version, workspace, progress)
-    print(
-        f"{address}: rebuilt in {place.root}. Go on with `python -m builder build -w {place.root}`."
-    )
+        pulled = pull_version(DatasetRepo(repo_id), version, workspace, progress)
+    root = pulled.workspace.root
+    print(f"{address}: rebuilt in {root}. Go on with `python -m builder build -w {root}`.")
+    if pulled.reset:
+        print(
+            f"  set back to the default, for whoever published it does not decide where your "
+            f"requests and your key go: {', '.join(pulled.reset)}"
+        )
 
 
 def register(app: typer.Typer) -> None:

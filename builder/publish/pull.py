@@ -12,15 +12,17 @@ images that no row used, and dropped rows, whose counts are carried along.
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from builder.config import BuildConfig, load_config, save_config
+from builder.config import BuildConfig, save_config
 from builder.generate.ledger import Ledger
 from builder.images.store import ImageStore
 from builder.publish.errors import PublishError
+from builder.publish.pulled_config import pulled_config
 from builder.publish.repo import DatasetRepo
 from builder.publish.verify import verify_release
 from builder.release.inputs import ORIGIN_NAME
@@ -41,12 +43,20 @@ _PULLED_ROUND = -1
 Progress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """The workspace, and fields of the published configuration that were not taken over."""
+
+    workspace: Workspace
+    reset: list[str]
+
+
 def pull(
     repo: DatasetRepo,
     version: Version,
     root: Path,
     progress: Progress = lambda stage, done, total: None,
-) -> Workspace:
+) -> Pulled:
     """Rebuilds a workspace from a published version.
 
     Interrupted, the next call begins again and keeps what was downloaded.
@@ -67,7 +77,7 @@ def pull(
         _refuse_used(workspace)
         directory = _download(repo, commit, version, workspace, progress)
         manifest = verify_release(directory)
-        config = _config(directory)
+        config, reset = pulled_config(directory / "config.yaml")
         events = list(_events(directory, manifest))
         provenance_of = _add_images(directory, manifest, workspace, config, progress)
         _add_rows(directory, manifest, workspace, events, provenance_of, progress)
@@ -76,7 +86,7 @@ def pull(
         _save_origin(directory, workspace, repo, version)
         # Last, since a configuration says that the workspace is whole.
         save_config(config, workspace.config_path)
-    return workspace
+    return Pulled(workspace, reset)
 
 
 def _refuse_used(workspace: Workspace) -> None:
@@ -110,13 +120,6 @@ def _download(
     shutil.rmtree(arriving / ".cache", ignore_errors=True)
     arriving.rename(target)
     return target
-
-
-def _config(directory: Path) -> BuildConfig:
-    path = directory / "config.yaml"
-    if not path.exists():
-        raise PublishError(f"{path}: missing; the version cannot be gone on from.")
-    return load_config(path)
 
 
 def _events(directory: Path, manifest: ReleaseManifest) -> Iterator[ReviewEvent]:

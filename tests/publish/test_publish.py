@@ -335,7 +335,7 @@ def test_a_pulled_workspace_releases_the_same_version(
 ) -> None:
     for version in (FIRST, SECOND):
         publish(the_release(releases, version), repo)
-    workspace = pull(repo, SECOND, tmp_path / "ws")
+    workspace = pull(repo, SECOND, tmp_path / "ws").workspace
     original = {row.id: row for row in kept_samples(releases)}
     found = {row.id: row for row in kept_samples(workspace)}
     assert len(found) == len(original) - 1
@@ -357,7 +357,7 @@ def test_a_build_goes_on_in_a_pulled_workspace(
     repo: DatasetRepo, releases: Workspace, tmp_path: Path
 ) -> None:
     publish(the_release(releases), repo)
-    workspace = pull(repo, FIRST, tmp_path / "ws")
+    workspace = pull(repo, FIRST, tmp_path / "ws").workspace
     config = load_config(workspace.config_path)
     config.num_samples = 2 * config.num_samples
     with (
@@ -375,7 +375,7 @@ def test_a_pulled_workspace_writes_the_same_shards_from_its_rows(
     repo: DatasetRepo, releases: Workspace, tmp_path: Path
 ) -> None:
     publish(the_release(releases, SECOND), repo)
-    workspace = pull(repo, SECOND, tmp_path / "ws")
+    workspace = pull(repo, SECOND, tmp_path / "ws").workspace
     shutil.rmtree(workspace.releases_dir)
     with open_inputs(workspace, None) as inputs:
         made = release(inputs, SECOND, workspace.releases_dir)
