@@ -20,7 +20,8 @@ def reparse(
     """Parse and check every reply again, without one new request.
 
     For a new version of the parser or the checks: replies that were paid for are
-    read anew, and samples kept or dropped as the rules are now.
+    read anew, and samples kept or dropped as the rules are now. They are found by
+    their job, so prompt templates may have changed since.
     """
     from rich.console import Console
 

@@ -5,6 +5,9 @@ from builder.generate.ledger import Ledger, LedgerError
 from builder.plan.order import PLAN_VERSION
 from builder.workspace import Workspace
 
+#: Name of the ledger's note that outcomes are being made anew.
+REPARSING = "reparsing"
+
 
 def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
     """Makes sure that the workspace belongs to this plan and these checks; saves the configuration.
@@ -13,6 +16,11 @@ def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
         LedgerError: Another plan was begun here, or outcomes passed other checks.
     """
     refuse_other_plan(ledger, config, workspace)
+    if ledger.meta(REPARSING) is not None:
+        raise LedgerError(
+            f"{workspace.root}: `reparse` was stopped before its end, so its samples passed "
+            "different checks. Run it again first; it costs nothing."
+        )
     checks = config.checks.model_dump_json()
     if ledger.meta("checks") not in (None, checks):
         raise LedgerError(

@@ -185,7 +185,7 @@ class Engine:
             job,
             sample,
             checked,
-            prompt_hash=prompt.hash,
+            prompt_hash=bought.request.prompt_hash,
             request_hash=bought.request.key,
             paid=paid,
             repaired=bought.read.repaired,

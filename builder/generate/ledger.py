@@ -12,6 +12,7 @@ from builder.generate.records import (
     SCHEMA,
     BatchRecord,
     RoundRecord,
+    SentRequest,
     Slot,
     Spent,
     StoredReply,
@@ -143,6 +144,30 @@ class Ledger:
         row = self.db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
+    def index_jobs(self) -> None:
+        """Makes `sent_requests` fast; builds do without."""
+        self.db.execute("CREATE INDEX IF NOT EXISTS request_job ON request (job_id)")
+
+    def sent_requests(self, job_id: str, kind: str) -> list[SentRequest]:
+        """Requests of a job that have a reply, in the order they were first written down."""
+        rows = self.db.execute(
+            "SELECT request.id, key, prompt_hash, parameters, status FROM request "
+            "JOIN reply ON reply.request_id = request.id WHERE job_id = ? AND kind = ? "
+            "ORDER BY request.id",
+            (job_id, kind),
+        )
+        return [SentRequest(*row) for row in rows]
+
+    def unanswered_counts(self) -> tuple[int, int]:
+        """(kept, dropped) outcomes of jobs whose sample's reply is not here."""
+        row = self.db.execute(
+            "SELECT coalesce(sum(reason IS NULL), 0), coalesce(sum(reason IS NOT NULL), 0) "
+            "FROM outcome WHERE NOT EXISTS (SELECT 1 FROM request "
+            "JOIN reply ON reply.request_id = request.id "
+            "WHERE request.job_id = outcome.job_id AND kind = 'sample')"
+        ).fetchone()
+        return row[0], row[1]
+
     def num_sent(self, key: str) -> int:
         """How often a request was sent."""
         row = self.db.execute("SELECT num_sent FROM request WHERE key = ?", (key,)).fetchone()
@@ -226,6 +251,10 @@ class Ledger:
     def set_meta(self, name: str, value: str) -> None:
         with self.transaction():
             self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def drop_meta(self, name: str) -> None:
+        with self.transaction():
+            self.db.execute("DELETE FROM meta WHERE name = ?", (name,))
 
     def transaction(self) -> "_Transaction":
         """A transaction whose failure names the ledger."""

@@ -84,6 +84,17 @@ class StoredReply:
 
 
 @dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request that has a reply; `status` is the reply's."""
+
+    id: int
+    key: str
+    prompt_hash: str
+    parameters: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundRecord:
     """A round as it was planned: with its counts the same jobs come out again.
 

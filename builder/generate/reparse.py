@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import track
 
-from builder.config import BuildConfig
+from builder.config import BuildConfig, TeacherConfig
 from builder.generate.asking import StoredReplies
 from builder.generate.budget import Budget
-from builder.generate.claim import refuse_other_plan, remember_config
+from builder.generate.claim import REPARSING, refuse_other_plan, remember_config
 from builder.generate.cost import price_of
 from builder.generate.engine import Engine, Teacher
-from builder.generate.ledger import Ledger
+from builder.generate.ledger import Ledger, LedgerError
 from builder.generate.outcome import OutcomeMaker
+from builder.generate.recorded import RecordedRequests
 from builder.generate.rounds import Rounds
-from builder.generate.session import request_factory
 from builder.generate.summary import Summary, summarise
 from builder.generate.tally import Tally
 from builder.generate.writer import LedgerWriter
@@ -27,12 +27,14 @@ _NUM_WORKERS = 16
 
 
 def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> Summary:
-    """Makes every outcome anew; jobs that never had a reply keep theirs.
+    """Makes every outcome anew; jobs without a reply keep theirs and are counted.
 
-    Stopped half-way it leaves a ledger from which either command goes on.
+    Replies are found by job, so that templates and reply schemas may have
+    changed since. The configuration's checks count as the workspace's own once
+    they ran over every kept sample; stopped half-way, it has to run again.
 
     Raises:
-        PolysceneError: No ledger, or a round does not come out the same.
+        PolysceneError: No ledger, no reply in it, or a round does not come out the same.
     """
     with (
         workspace.locked(),
@@ -40,7 +42,15 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
         ImageStore(workspace.images_dir, config.images) as store,
     ):
         refuse_other_plan(ledger, config, workspace)
-        remember_config(ledger, config, workspace)
+        ledger.index_jobs()
+        num_jobs = sum(ledger.tried_counts().values())
+        unread = ledger.unanswered_counts()
+        if num_jobs and sum(unread) == num_jobs:
+            raise LedgerError(
+                f"{workspace.ledger_path}: none of its {num_jobs} jobs has a reply there, so "
+                "nothing was read. Restore the ledger from a backup."
+            )
+        ledger.set_meta(REPARSING, config.checks.model_dump_json())
         rounds = Rounds(config, ledger, store)
         records = ledger.rounds()
         closed = [record.round for record in records if record.closed]
@@ -64,7 +74,23 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
             rounds.close(number)
         if len(closed) == len(records):
             rounds.finish()
+        if not unread[0]:
+            remember_config(ledger, config, workspace)
+        ledger.drop_meta(REPARSING)
+        _say(console, num_jobs, *unread)
         return summarise(config, ledger, has_price=price_of(config.teacher) is not None)
+
+
+def _say(console: Console, num_jobs: int, num_kept_unread: int, num_dropped_unread: int) -> None:
+    line = f"reparse: {num_jobs} jobs in, {num_jobs - num_kept_unread - num_dropped_unread} read"
+    if num_dropped_unread:
+        line += f", {num_dropped_unread} dropped before that never had a reply"
+    if num_kept_unread:
+        line += (
+            f", {num_kept_unread} kept before whose reply is not in the ledger: they stay as "
+            "they are, and so do the checks that the workspace counts as its own"
+        )
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 async def _reparse(
@@ -77,14 +103,15 @@ async def _reparse(
 
     writer = LedgerWriter(ledger, ignore)
     judge = config.judge
+
+    def recorded(model: TeacherConfig) -> Teacher:
+        factory = RecordedRequests(model, ledger, _no_image)
+        return Teacher(factory, replies, price_of(model))
+
     try:
         engine = Engine(
-            teacher=Teacher(
-                request_factory(config.teacher, config, store), replies, price_of(config.teacher)
-            ),
-            judge=Teacher(request_factory(judge, config, store), replies, price_of(judge))
-            if judge
-            else None,
+            teacher=recorded(config.teacher),
+            judge=recorded(judge) if judge else None,
             outcomes=OutcomeMaker(config, store.record),
             writer=writer,
             tally=Tally(),
@@ -96,3 +123,7 @@ async def _reparse(
         await writer.close()
     if engine.stopped_by is not None:
         raise engine.stopped_by
+
+
+def _no_image(sha256: str) -> str:
+    raise AssertionError("nothing is sent, so no image is needed")
