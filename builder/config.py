@@ -109,7 +109,8 @@ class ReleaseConfig(_Section):
         max_shard_bytes: And about this many bytes of images.
         min_reviews_to_reject: A row goes out only when this many reviewers judged it.
         trim_surplus: Leave out what a cell and language hold above the plan's share.
-        licence: Of the texts, as the Hub names licences; "other" takes the images'.
+        licence: Of the texts, as the Hub names licences; "other" for the terms of the teacher's
+            provider. Images keep their own.
     """
 
     title: str | None = None

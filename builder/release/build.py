@@ -20,6 +20,8 @@ from builder.release.croissant import croissant
 from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews, review_record
 from builder.release.layout import Layout, Slot, plan_layout
+from builder.release.licence_file import licence_file
+from builder.release.licences import LICENCE_FILE, terms_of
 from builder.release.plots import draw_plots
 from builder.release.quality import quality_report
 from builder.release.rows import ReleaseError, RowSource
@@ -232,6 +234,7 @@ def _describe(
     """Writes card, report, plots, Croissant, changelog and the configuration."""
     config = inputs.config
     title = config.release.title or config.name
+    terms = terms_of(tally, config.release.licence)
     draw_plots(directory / "plots", tally)
     (directory / "quality.json").write_bytes(_json({"version": manifest.version, **quality}))
     text = card(
@@ -240,11 +243,13 @@ def _describe(
         manifest=manifest,
         tally=tally,
         quality=quality,
-        licence=config.release.licence,
+        terms=terms,
         cell_rows=tally.places,
         origin=inputs.origin.where if inputs.origin else None,
     )
     (directory / "README.md").write_text(text, encoding="utf-8", newline="\n")
+    licences = licence_file(title, terms)
+    (directory / LICENCE_FILE).write_text(licences, encoding="utf-8", newline="\n")
     metadata = croissant(
         name=config.name,
         description=f"{title}: multilingual multimodal training samples for embedding models.",

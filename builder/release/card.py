@@ -6,6 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from builder.release.licence_file import said
+from builder.release.licences import Terms, is_lexicon
+from builder.release.markdown import code_span, table_text
 from builder.release.metadata import card_head
 from builder.release.tally import SCORES, Tally
 from schemas.manifest import ReleaseManifest
@@ -20,8 +23,6 @@ CITATION = """@inproceedings{chen2025mme5,
   url       = {https://arxiv.org/abs/2502.08468}
 }"""
 
-#: Models of this prefix compose texts from a lexicon; the card says so.
-LEXICON_PREFIX = "lexicon"
 _MAX_LISTED = 20
 _MAX_TEACHERS = 12
 
@@ -33,7 +34,7 @@ def card(
     manifest: ReleaseManifest,
     tally: Tally,
     quality: Mapping[str, Any],
-    licence: str,
+    terms: Sequence[Terms],
     cell_rows: Mapping[tuple[str, str, str], int],
     origin: str | None,
 ) -> str:
@@ -45,7 +46,7 @@ def card(
         manifest: The release's, before its files are listed.
         tally: What was counted.
         quality: `quality.json`.
-        licence: Of the texts, as the Hub names it, or "other".
+        terms: Licences by source.
         cell_rows: Rows by (task type, modality, split).
         origin: The published version this one goes on from, if any.
     """
@@ -53,8 +54,7 @@ def card(
         title=title,
         version=manifest.version,
         languages=list(manifest.languages),
-        licence=licence,
-        image_licences=manifest.licences,
+        terms=terms,
         num_samples=manifest.num_samples,
         shards=manifest.shards,
     )
@@ -64,23 +64,22 @@ def card(
         keep_trailing_newline=True,
         autoescape=False,
     )
-    lexicon_models = [name for name in manifest.teacher_models if _is_lexicon(name)]
-    sources = tally.licences_by_source()
+    lexicon_models = [name for name in manifest.teacher_models if is_lexicon(name)]
     configs = [
         {"name": name, "rows": [f"{rows.get(split, 0):,}" for split in SPLITS]}
         for name, rows in manifest.num_by_config.items()
     ]
     teachers = _teachers(tally)
     body = environment.get_template("card.md.jinja").render(
-        title=_cell_text(title),
-        repo_id=_cell_text(repo_id),
+        title=table_text(title),
+        repo_id=repo_id,
         default_config="Retrieval" if "Retrieval" in manifest.num_by_config else configs[0]["name"],
         version=manifest.version,
         num_samples=manifest.num_samples,
         languages=manifest.languages,
         modalities=manifest.modalities,
         is_lexicon=bool(lexicon_models),
-        lexicon_models=lexicon_models,
+        lexicon_models=", ".join(map(code_span, lexicon_models)),
         configs=configs,
         splits=SPLITS,
         teachers=teachers[:_MAX_TEACHERS],
@@ -90,11 +89,11 @@ def card(
         cells=_cells(cell_rows),
         figures=_figures(tally, quality),
         drops=_drops(quality),
-        text_licence=_text_licence(licence, bool(lexicon_models)),
-        image_sources=[
-            (_cell_text(source), _cell_text(name), num) for source, name, num in sources
-        ][:_MAX_LISTED],
-        num_more_sources=max(0, len(sources) - _MAX_LISTED),
+        terms=[
+            (entry.kind, table_text(entry.source), said(entry), entry.num)
+            for entry in terms[:_MAX_LISTED]
+        ],
+        num_more_terms=max(0, len(terms) - _MAX_LISTED),
         num_reviewed=manifest.reviews.num_events,
         changelog=manifest.changelog,
         citation=CITATION,
@@ -102,15 +101,11 @@ def card(
     return f"---\n{head}---\n\n{body}"
 
 
-def _is_lexicon(model: str) -> bool:
-    return model.startswith(LEXICON_PREFIX)
-
-
 def _teachers(tally: Tally) -> list[dict[str, Any]]:
     """By model and prompt, prompts shortened, the commonest first."""
     ordered = sorted(tally.teachers.items(), key=lambda item: (-item[1], item[0]))
     return [
-        {"model": _cell_text(model), "prompt": prompt[:12], "num": num}
+        {"model": code_span(model), "prompt": prompt[:12], "num": num}
         for (model, prompt), num in ordered
     ]
 
@@ -162,15 +157,3 @@ def _drops(quality: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
     for stage in ("generation", "release"):
         counts.update(quality["drops"][stage])
     return sorted(counts.items(), key=lambda item: (-item[1], item[0])) or [("nothing", 0)]
-
-
-def _text_licence(licence: str, is_lexicon: bool) -> str:
-    if is_lexicon:
-        return "composed from Unicode CLDR data, under the Unicode License v3"
-    return f"`{licence}`" if licence != "other" else "see the terms of the teacher's provider"
-
-
-def _cell_text(text: str) -> str:
-    """Text from outside that may stand in a Markdown table: no markup, one line."""
-    plain = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
-    return plain.replace("[", "\\[").replace("]", "\\]")

@@ -3,30 +3,17 @@
 # pyright: standard, reportMissingTypeStubs=false
 # pyarrow ships no types
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import yaml
 
+from builder.release.licences import Terms, licence_head
 from schemas.features import CONFIG_SCHEMAS, IMAGE
 from schemas.manifest import ShardEntry
 from schemas.vocabulary import SPLITS
 
-#: Licence names of image sources -> identifiers the Hub knows.
-_HUB_LICENCES = {
-    "mit": "mit",
-    "apache-2.0": "apache-2.0",
-    "cc0-1.0": "cc0-1.0",
-    "cc-by-4.0": "cc-by-4.0",
-    "cc-by-sa-4.0": "cc-by-sa-4.0",
-    "cc-by-3.0": "cc-by-3.0",
-    "cc-by-2.0": "cc-by-2.0",
-    "cc-by-nc-4.0": "cc-by-nc-4.0",
-    "bsd-3-clause": "bsd-3-clause",
-    "unlicense": "unlicense",
-    "odc-by": "odc-by",
-}
 _TASKS = {
     "Classification": "zero-shot-image-classification",
     "VQA": "visual-question-answering",
@@ -41,8 +28,7 @@ def card_head(
     title: str,
     version: str,
     languages: Sequence[str],
-    licence: str,
-    image_licences: Iterable[str],
+    terms: Sequence[Terms],
     num_samples: int,
     shards: Sequence[ShardEntry],
 ) -> str:
@@ -52,7 +38,7 @@ def card_head(
         "pretty_name": title,
         "version": version,
         "language": sorted(languages),
-        **_licence(licence, image_licences),
+        **licence_head(terms),
         "task_categories": sorted(_TASKS[name] for name in configs if name in _TASKS),
         "size_categories": [_size(num_samples)],
         "tags": ["synthetic", "multimodal", "multilingual", "embeddings", "polyscene"],
@@ -60,19 +46,6 @@ def card_head(
         "dataset_info": [_info(name, shards) for name in configs],
     }
     return yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=100)
-
-
-def hub_licences(licences: Iterable[str]) -> list[str]:
-    """Identifiers the Hub knows; "other" for those it does not."""
-    return sorted({_HUB_LICENCES.get(name.strip().lower(), "other") for name in licences})
-
-
-def _licence(licence: str, image_licences: Iterable[str]) -> dict[str, Any]:
-    found = [licence] if licence != "other" else hub_licences(image_licences) or ["other"]
-    head: dict[str, Any] = {"license": found[0] if len(found) == 1 else found}
-    if found == ["other"]:
-        head |= {"license_name": "by-image-source", "license_link": "README.md"}
-    return head
 
 
 def _config(name: str, shards: Sequence[ShardEntry]) -> dict[str, Any]:

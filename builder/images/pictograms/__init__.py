@@ -10,6 +10,7 @@ from builder.images.pictograms.corpus import (
     bundled_images,
     languages_of,
     load_pictograms,
+    notice,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "bundled_images",
     "languages_of",
     "load_pictograms",
+    "notice",
 ]

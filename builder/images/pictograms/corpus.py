@@ -22,18 +22,26 @@ class Style:
         licence: SPDX identifier; the text lies in `licenses/`.
         source: The npm package and version the drawings were taken from.
         credit: Whom to name.
+        notice_file: The licence's text in `licenses/`.
     """
 
     licence: str
     source: str
     credit: str
+    notice_file: str
 
 
 STYLES: dict[str, Style] = {
-    "fluent-3d": Style("MIT", "npm:@lobehub/fluent-emoji-3d@1.1.0", "Microsoft"),
-    "noto": Style("Apache-2.0", "npm:@iconify-json/noto@1.2.9", "Google"),
-    "flag-icons": Style("MIT", "npm:flag-icons@7.2.3", "Panayiotis Lipiridis"),
-    "circle-flags": Style("MIT", "npm:@iconify-json/circle-flags@1.2.11", "HatScripts"),
+    "fluent-3d": Style(
+        "MIT", "npm:@lobehub/fluent-emoji-3d@1.1.0", "Microsoft", "fluent-emoji-MIT.txt"
+    ),
+    "noto": Style("Apache-2.0", "npm:@iconify-json/noto@1.2.9", "Google", "noto-Apache-2.0.txt"),
+    "flag-icons": Style(
+        "MIT", "npm:flag-icons@7.2.3", "Panayiotis Lipiridis", "flag-icons-MIT.txt"
+    ),
+    "circle-flags": Style(
+        "MIT", "npm:@iconify-json/circle-flags@1.2.11", "HatScripts", "circle-flags-MIT.txt"
+    ),
 }
 
 
@@ -139,6 +147,11 @@ def languages_of(concept: str) -> frozenset[str]:
             "concepts are lower-case code points joined by '-', without fe0f"
         )
     return frozenset(texts)
+
+
+def notice(name: str) -> str:
+    """Text of a file in `licenses/`: the copyright notice that goes with every copy."""
+    return files(__package__ or __name__).joinpath("licenses", name).read_text("utf-8")
 
 
 def bundled_images() -> Iterator[BundledImage]:
