@@ -21,7 +21,7 @@ from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews, review_record
 from builder.release.layout import Layout, Slot, plan_layout
 from builder.release.licence_file import licence_file
-from builder.release.licences import LICENCE_FILE, terms_of
+from builder.release.licences import LICENCE_FILE, licence_names, terms_of
 from builder.release.plots import draw_plots
 from builder.release.quality import quality_report
 from builder.release.rows import ReleaseError, RowSource
@@ -254,7 +254,7 @@ def _describe(
         name=config.name,
         description=f"{title}: multilingual multimodal training samples for embedding models.",
         version=manifest.version,
-        licence=", ".join(manifest.licences) or config.release.licence,
+        licences=licence_names(terms),
         citation=CITATION,
         shards=[entry for entry in manifest.shards if entry.config != "reviews"],
     )

@@ -54,7 +54,7 @@ def croissant(
     name: str,
     description: str,
     version: str,
-    licence: str,
+    licences: Sequence[str],
     citation: str,
     shards: Sequence[ShardEntry],
 ) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def croissant(
         "name": name,
         "description": description,
         "version": version,
-        "license": licence,
+        "license": list(licences),
         "citeAs": citation,
         "isLiveDataset": False,
         "distribution": [

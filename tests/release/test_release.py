@@ -335,6 +335,7 @@ def test_croissant_is_valid_and_reads_rows(workspace: Workspace) -> None:
 
         dataset = mlcroissant.Dataset(str(workspace.releases_dir / "0.1.0" / "croissant.json"))
         assert not dataset.metadata.ctx.issues.errors
+        assert dataset.metadata.license == ["MIT", "LICENSE.md"]
         record = next(iter(dataset.records("VQA")))
     assert record["VQA/instruction"]
 
