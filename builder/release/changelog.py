@@ -1,6 +1,7 @@
 """What a version changed, in words, and the changelog that carries the earlier versions along."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from builder.release.compare import Side, compare
@@ -52,13 +53,25 @@ def _review_lines(manifest: ReleaseManifest, dropped: Counter[str]) -> list[str]
 
 
 def changelog_text(manifest: ReleaseManifest, before: Previous | None) -> str:
-    """CHANGELOG.md: this version's lines, then the earlier release's own changelog."""
-    section = f"## {manifest.version}\n\n" + "".join(f"- {line}\n" for line in manifest.changelog)
-    earlier = ""
-    if before is not None and (before.directory / _NAME).exists():
-        text = (before.directory / _NAME).read_text(encoding="utf-8")
-        earlier = "\n" + text.removeprefix(_HEADING)
-    return _HEADING + section + earlier
+    """CHANGELOG.md: this version's lines, then the earlier release's own changelog.
+
+    A release that restores another has that one's changelog, which does not
+    know of it; its lines are put between.
+    """
+    sections = [_section(manifest.version, manifest.changelog)]
+    if before is not None:
+        old = read_manifest(before.directory)
+        if old.restored_from:
+            taken_back = f"Version {old.previous_version}, which came before it, is taken back."
+            sections.append(_section(old.version, [*old.changelog, taken_back]))
+        if (before.directory / _NAME).exists():
+            text = (before.directory / _NAME).read_text(encoding="utf-8")
+            sections.append(text.removeprefix(_HEADING))
+    return _HEADING + "\n".join(sections)
+
+
+def _section(version: str, lines: Sequence[str]) -> str:
+    return f"## {version}\n\n" + "".join(f"- {line}\n" for line in lines)
 
 
 def local_side(directory: Path, manifest: ReleaseManifest) -> Side:
