@@ -19,6 +19,12 @@ from builder.generate.records import (
 )
 from schemas.errors import PolysceneError
 
+#: Of a row of `outcome`: whether the reply it was made from is in the ledger.
+_HAS_REPLY = (
+    "EXISTS (SELECT 1 FROM request JOIN reply ON reply.request_id = request.id "
+    "WHERE request.job_id = outcome.job_id AND kind = 'sample')"
+)
+
 
 class LedgerError(PolysceneError):
     """The ledger is missing, damaged, of another version, or cannot be written."""
@@ -158,15 +164,33 @@ class Ledger:
         )
         return [SentRequest(*row) for row in rows]
 
-    def unanswered_counts(self) -> tuple[int, int]:
-        """(kept, dropped) outcomes of jobs whose sample's reply is not here."""
+    def answered_counts(self) -> tuple[int, int]:
+        """Jobs planned here that have an outcome, and those of them whose reply is here too."""
         row = self.db.execute(
-            "SELECT coalesce(sum(reason IS NULL), 0), coalesce(sum(reason IS NOT NULL), 0) "
-            "FROM outcome WHERE NOT EXISTS (SELECT 1 FROM request "
-            "JOIN reply ON reply.request_id = request.id "
-            "WHERE request.job_id = outcome.job_id AND kind = 'sample')"
+            f"SELECT count(*), coalesce(sum({_HAS_REPLY}), 0) FROM outcome WHERE round >= 0"
         ).fetchone()
         return row[0], row[1]
+
+    def unanswered_samples(self) -> list[str]:
+        """Jobs with a sample, kept or dropped, whose reply is not here, in job order."""
+        rows = self.db.execute(
+            f"SELECT job_id FROM outcome WHERE provenance IS NOT NULL AND NOT {_HAS_REPLY} "
+            "ORDER BY round, idx"
+        )
+        return [row[0] for row in rows]
+
+    def sample_and_provenance(self, job_id: str) -> tuple[bytes, bytes]:
+        """Both of a job's rows as JSON, whether kept or dropped since."""
+        return self.db.execute(
+            "SELECT sample, provenance FROM outcome WHERE job_id = ?", (job_id,)
+        ).fetchone()
+
+    def set_outcome(self, job_id: str, reason: str | None, provenance: bytes | None) -> None:
+        """Keeps or drops a job's sample; its provenance stays where none is given."""
+        self.db.execute(
+            "UPDATE outcome SET reason = ?, provenance = coalesce(?, provenance) WHERE job_id = ?",
+            (reason, provenance, job_id),
+        )
 
     def num_sent(self, key: str) -> int:
         """How often a request was sent."""

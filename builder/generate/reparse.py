@@ -14,6 +14,7 @@ from builder.generate.cost import price_of
 from builder.generate.engine import Engine, Teacher
 from builder.generate.ledger import Ledger, LedgerError
 from builder.generate.outcome import OutcomeMaker
+from builder.generate.recheck import check_rows_on_record
 from builder.generate.recorded import RecordedRequests
 from builder.generate.rounds import Rounds
 from builder.generate.summary import Summary, summarise
@@ -30,8 +31,9 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
     """Makes every outcome anew; jobs without a reply keep theirs and are counted.
 
     Replies are found by job, so that templates and reply schemas may have
-    changed since. The configuration's checks count as the workspace's own once
-    they ran over every kept sample; stopped half-way, it has to run again.
+    changed since. Samples without one are checked again by the texts on
+    record. The configuration's checks count as the workspace's own once they
+    ran over every sample; stopped half-way, it has to run again.
 
     Raises:
         PolysceneError: No ledger, no reply in it, or a round does not come out the same.
@@ -43,9 +45,8 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
     ):
         refuse_other_plan(ledger, config, workspace)
         ledger.index_jobs()
-        num_jobs = sum(ledger.tried_counts().values())
-        unread = ledger.unanswered_counts()
-        if num_jobs and sum(unread) == num_jobs:
+        num_jobs, num_answered = ledger.answered_counts()
+        if num_jobs and not num_answered:
             raise LedgerError(
                 f"{workspace.ledger_path}: none of its {num_jobs} jobs has a reply there, so "
                 "nothing was read. Restore the ledger from a backup."
@@ -70,26 +71,24 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
                 )
 
         asyncio.run(_reparse(config, ledger, store, jobs()))
+        num_on_record = check_rows_on_record(ledger, config.checks)
         for number in closed:
             rounds.close(number)
         if len(closed) == len(records):
             rounds.finish()
-        if not unread[0]:
-            remember_config(ledger, config, workspace)
+        remember_config(ledger, config, workspace)
         ledger.drop_meta(REPARSING)
-        _say(console, num_jobs, *unread)
+        num_all = sum(ledger.tried_counts().values())
+        _say(console, num_all, num_answered, num_on_record)
         return summarise(config, ledger, has_price=price_of(config.teacher) is not None)
 
 
-def _say(console: Console, num_jobs: int, num_kept_unread: int, num_dropped_unread: int) -> None:
-    line = f"reparse: {num_jobs} jobs in, {num_jobs - num_kept_unread - num_dropped_unread} read"
-    if num_dropped_unread:
-        line += f", {num_dropped_unread} dropped before that never had a reply"
-    if num_kept_unread:
-        line += (
-            f", {num_kept_unread} kept before whose reply is not in the ledger: they stay as "
-            "they are, and so do the checks that the workspace counts as its own"
-        )
+def _say(console: Console, num_jobs: int, num_read: int, num_on_record: int) -> None:
+    line = f"reparse: {num_jobs} jobs in, {num_read} replies read"
+    if num_on_record:
+        line += f", {num_on_record} without a reply in the ledger checked by the texts on record"
+    if num_never := num_jobs - num_read - num_on_record:
+        line += f", {num_never} dropped before that never had a reply"
     console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -83,7 +83,7 @@ def test_after_edits_of_the_templates_every_reply_is_found_and_rows_stay_as_they
     assert kept_rows(workspace) == before
     assert again.dropped == first.dropped
     assert server.num_requests == num_requests
-    assert f"{first.num_jobs} jobs in, {first.num_jobs} read" in said
+    assert f"{first.num_jobs} jobs in, {first.num_jobs} replies read" in said
     # provenance names the prompt that the reply was given to, not today's
     with Ledger(workspace.ledger_path) as ledger:
         stored = {row[0] for row in ledger.db.execute("SELECT hash FROM prompt")}
@@ -117,19 +117,21 @@ def test_a_ledger_without_any_reply_is_refused_and_its_checks_stay_on_record(
     build(workspace, config)
 
 
-def test_jobs_whose_reply_is_not_found_are_counted_and_keep_the_old_checks_on_record(
+def test_jobs_whose_reply_is_not_found_are_counted_and_checked_by_the_texts_on_record(
     serve: Serve, new_workspace: NewWorkspace
 ) -> None:
     serve()
     workspace, config = new_workspace(), make_config(30)
     build(workspace, config)
-    checks = checks_of(workspace)
+    before = kept_rows(workspace)
     with Ledger(workspace.ledger_path) as ledger, ledger.transaction():
         ledger.db.execute("DELETE FROM reply WHERE request_id <= 4")
     summary, said = reparse(workspace, stricter(config))
-    assert (summary.num_kept, summary.dropped) == (4, {"low_diversity": 26})
-    assert "30 jobs in, 26 read, 4 kept before whose reply is not in the ledger" in said
-    assert checks_of(workspace) == checks
+    assert summary.dropped == {"low_diversity": 30}
+    assert "30 jobs in, 26 replies read, 4 without a reply in the ledger checked by" in said
+    assert checks_of(workspace) == stricter(config).checks.model_dump_json()
+    reparse(workspace, config)
+    assert kept_rows(workspace) == before
 
 
 def test_jobs_dropped_without_any_reply_are_told_apart(
@@ -174,3 +176,20 @@ def test_a_judgement_of_other_texts_is_not_taken(
     reparse(workspace, config)
     judged = [Provenance.model_validate_json(row).judge for _, row in kept_rows(workspace)]
     assert 0 < sum(entry is None for entry in judged) < 20
+
+
+def test_rows_of_a_pulled_version_are_checked_by_the_texts_on_record(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    serve()
+    workspace, config = new_workspace(), make_config(30)
+    build(workspace, config)
+    with Ledger(workspace.ledger_path) as ledger, ledger.transaction():
+        # as `pull` leaves a ledger: rows and provenance, and nothing of how they came about
+        for table in ("reply", "request", "usage", "round", "meta"):
+            ledger.db.execute(f"DELETE FROM {table}")
+        ledger.db.execute("UPDATE outcome SET round = -1, job_id = 'pulled-' || sample_id")
+    summary, said = reparse(workspace, stricter(config))
+    assert summary.dropped == {"low_diversity": 30}
+    assert "30 without a reply in the ledger" in said
+    assert reparse(workspace, config)[0].num_kept == 30
