@@ -98,20 +98,23 @@ def rollback(
 
     The new commit holds the old version's files unchanged; only manifest.json
     differs, and says which version it restores. No data is moved. A workspace
-    that has the old version gets the new one too.
+    that published to this repository gets the new version too.
     """
     from builder.publish.repo import DatasetRepo, limit_waiting
     from builder.publish.rollback import materialise
     from builder.publish.rollback import rollback as roll_back
     from builder.release.versions import Version
+    from builder.workspace import open_workspace
 
     limit_waiting()
-    done = roll_back(DatasetRepo(repo_id), Version.parse(version))
+    repo = DatasetRepo(repo_id)
+    done = roll_back(repo, Version.parse(version))
     verb = "restores" if done.made_commit or done.made_tag else "restored already"
     print(f"{repo_id}: version {done.version} {verb} {done.restored} (commit {done.commit[:12]})")
-    directory = materialise(done, workspace / "releases")
-    if directory is not None:
-        print(f"  also in the workspace: {directory}")
+    if (workspace / "releases").is_dir():
+        directory = materialise(repo, done, open_workspace(workspace))
+        if directory is not None:
+            print(f"  also in the workspace: {directory}")
 
 
 def pull(

@@ -10,7 +10,6 @@ images that no row used, and dropped rows, whose counts are carried along.
 # pyright: standard, reportMissingTypeStubs=false
 # pyarrow ships no types
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +21,14 @@ from builder.config import BuildConfig, save_config
 from builder.generate.ledger import Ledger
 from builder.images.store import ImageStore
 from builder.publish.errors import PublishError
+from builder.publish.fetch import Progress, fetch_version
 from builder.publish.pulled_config import pulled_config
 from builder.publish.repo import DatasetRepo
-from builder.publish.verify import verify_release
 from builder.release.inputs import ORIGIN_NAME
 from builder.release.judging import review_event
 from builder.release.versions import Version
 from builder.workspace import Workspace, open_workspace
-from schemas.manifest import MANIFEST_NAME, ReleaseManifest, ShardEntry
+from schemas.manifest import ReleaseManifest, ShardEntry
 from schemas.review import ReviewEvent, write_events
 from schemas.sample import CONTENT_FIELDS, Provenance, Sample, content_hash
 from schemas.shards import parse_record, read_records
@@ -38,9 +37,6 @@ from schemas.vocabulary import CONFIG_OF_TASK
 _BATCH_ROWS = 500
 #: Pulled rows stand before every round of this workspace's own.
 _PULLED_ROUND = -1
-
-#: Hears which stage runs, and how many of how many rows are done.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +71,7 @@ def pull(
     workspace = open_workspace(root, create=True)
     with workspace.locked():
         _refuse_used(workspace)
-        directory = _download(repo, commit, version, workspace, progress)
-        manifest = verify_release(directory)
+        directory, manifest = fetch_version(repo, version, commit, workspace.releases_dir, progress)
         config, reset = pulled_config(directory / "config.yaml")
         events = list(_events(directory, manifest))
         provenance_of = _add_images(directory, manifest, workspace, config, progress)
@@ -96,30 +91,6 @@ def _refuse_used(workspace: Workspace) -> None:
         )
     for path in (workspace.ledger_path, *workspace.root.glob("ledger.sqlite-*")):
         path.unlink(missing_ok=True)
-
-
-def _download(
-    repo: DatasetRepo, commit: str, version: Version, workspace: Workspace, progress: Progress
-) -> Path:
-    """The version as a release of the workspace."""
-    target = workspace.releases_dir / str(version)
-    if target.exists():
-        return target
-    progress("downloading", 0, 0)
-    arriving = workspace.releases_dir / f".pulling-{version}"
-    manifest = repo.manifest(commit)
-    wanted = [MANIFEST_NAME, *(entry.path for entry in (*manifest.shards, *manifest.files))]
-    with repo.speaking():
-        repo.api.snapshot_download(
-            repo.repo_id,
-            repo_type="dataset",
-            revision=commit,
-            local_dir=arriving,
-            allow_patterns=wanted,
-        )
-    shutil.rmtree(arriving / ".cache", ignore_errors=True)
-    arriving.rename(target)
-    return target
 
 
 def _events(directory: Path, manifest: ReleaseManifest) -> Iterator[ReviewEvent]:

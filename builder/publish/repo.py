@@ -196,6 +196,17 @@ class DatasetRepo:
             )
         return found
 
+    def download(self, commit: str, paths: Sequence[str], directory: Path) -> None:
+        """Puts files of a commit below a directory; goes on where an earlier call stopped."""
+        with self.speaking():
+            self.api.snapshot_download(
+                self.repo_id,
+                repo_type=_TYPE,
+                revision=commit,
+                local_dir=directory,
+                allow_patterns=list(paths),
+            )
+
     def preupload(self, additions: "Sequence[CommitOperationAdd]") -> None:
         """Uploads large files ahead of the commit that will name them."""
         with self.speaking(), self._transport():

@@ -7,8 +7,6 @@ was restored, since they describe these very rows. No data moves: the Hub is
 told to put the old files back.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 import orjson
 
 from builder.publish.errors import ConflictError, PublishError
+from builder.publish.fetch import Progress, fetch_version
 from builder.publish.ownership import last_manifest, own_files, refuse_strange_rows
 from builder.publish.publish import (
     commit_title,
@@ -25,8 +24,9 @@ from builder.publish.publish import (
     set_tag,
 )
 from builder.publish.repo import DatasetRepo, Refs
-from builder.publish.verify import manifest_entries, verify_release
-from builder.release.versions import Version
+from builder.publish.verify import manifest_entries
+from builder.release.versions import Version, released_versions
+from builder.workspace import Workspace
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest
 
 
@@ -83,26 +83,40 @@ def manifest_json(manifest: ReleaseManifest) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def materialise(result: RolledBack, releases_dir: Path) -> Path | None:
-    """Puts the new version beside the others of a workspace that has the old one."""
-    source, target = releases_dir / str(result.restored), releases_dir / str(result.version)
-    if not (source / MANIFEST_NAME).exists() or target.exists():
-        return None
-    verify_release(source)
-    staging = releases_dir / f".building-{result.version}"
-    shutil.rmtree(staging, ignore_errors=True)
-    shutil.copytree(source, staging, copy_function=_link)
-    (staging / MANIFEST_NAME).unlink()
-    (staging / MANIFEST_NAME).write_bytes(manifest_json(result.manifest))
-    staging.rename(target)
-    return target
+def materialise(
+    repo: DatasetRepo,
+    result: RolledBack,
+    workspace: Workspace,
+    progress: Progress = lambda stage, done, total: None,
+) -> Path | None:
+    """Puts the new version beside the others of a workspace that this repository's come from.
+
+    The next release there then stands above it and is compared with it. Its
+    files are taken over from the others; only what they lack is downloaded.
+
+    Returns:
+        Its directory; None where no release is one of the repository's, or it was there.
+
+    Raises:
+        WorkspaceError: Another process is writing there.
+    """
+    releases_dir = workspace.releases_dir
+    with workspace.locked():
+        is_there = (releases_dir / str(result.version)).exists()
+        if is_there or not _comes_from(repo, releases_dir):
+            return None
+        return fetch_version(repo, result.version, result.commit, releases_dir, progress)[0]
 
 
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+def _comes_from(repo: DatasetRepo, releases_dir: Path) -> bool:
+    """Whether a release of the workspace is published in the repository, byte for byte."""
+    tags = repo.refs().tags
+    return any(
+        repo.manifest_bytes(tags[version])
+        == (releases_dir / str(version) / MANIFEST_NAME).read_bytes()
+        for version in reversed(released_versions(releases_dir))
+        if version in tags
+    )
 
 
 def _rollback_once(repo: DatasetRepo, wanted: Version) -> RolledBack:

@@ -13,25 +13,40 @@ class DamagedReleaseError(PublishError):
 
 
 def manifest_entries(manifest: ReleaseManifest) -> dict[str, FileEntry | ShardEntry]:
-    """Every file of a release but the manifest itself, by path."""
-    return {entry.path: entry for entry in (*manifest.shards, *manifest.files)}
+    """Every file of a release but the manifest itself, by path.
+
+    Raises:
+        DamagedReleaseError: A path leaves the release; whoever made it meant no good.
+    """
+    entries = {entry.path: entry for entry in (*manifest.shards, *manifest.files)}
+    for path in entries:
+        if "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
+            raise DamagedReleaseError(
+                f'version {manifest.version}: its manifest names "{path}", which lies outside the '
+                "release. Do not use this version; tell whoever published it."
+            )
+    return entries
 
 
 def verify_release(
-    directory: Path, progress: Callable[[int], None] = lambda num_bytes: None
+    directory: Path,
+    progress: Callable[[int], None] = lambda num_bytes: None,
+    *,
+    remedy: str | None = None,
 ) -> ReleaseManifest:
     """Reads every file of a release and compares its checksum.
 
     Args:
         directory: The release.
         progress: Hears how many bytes each file had.
+        remedy: What to do about a damaged one; by default, to release it again.
 
     Raises:
         DamagedReleaseError: A file is missing, changed, or not in the manifest; names it.
     """
     manifest = read_manifest(directory)
     entries = manifest_entries(manifest)
-    remedy = (
+    remedy = remedy or (
         f"Delete {directory} and make the version again with `python -m builder release "
         f"--version {manifest.version}`; nothing was published."
     )

@@ -22,9 +22,9 @@ from builder.publish import (
     TagTakenError,
     publish,
 )
-from builder.publish.history import local_versions, published_versions
+from builder.publish.history import published_versions
 from builder.publish.pull import pull
-from builder.publish.rollback import materialise, rollback
+from builder.publish.rollback import rollback
 from builder.publish.sides import find_side, hub_side
 from builder.publish.verify import verify_release
 from builder.release import Version, open_inputs, release
@@ -292,24 +292,6 @@ def test_rolling_back_to_the_latest_is_refused(repo: DatasetRepo, releases: Work
         rollback(repo, FIRST)
     with pytest.raises(PublishError, match=r"no version 9\.9\.9 there \(there: 0\.1\.0\)"):
         rollback(repo, Version.parse("9.9.9"))
-
-
-def test_a_workspace_with_the_old_version_gets_the_restored_one(
-    repo: DatasetRepo, releases: Workspace, tmp_path: Path
-) -> None:
-    for version in (FIRST, SECOND):
-        publish(the_release(releases, version), repo)
-    shutil.copytree(releases.releases_dir, tmp_path / "releases")
-    done = rollback(repo, FIRST)
-    directory = materialise(done, tmp_path / "releases")
-    assert directory is not None
-    assert verify_release(directory).restored_from == "0.1.0"
-    assert not publish(directory, repo).made_commit
-    assert [str(entry.version) for entry in local_versions(tmp_path / "releases")] == [
-        "0.1.0",
-        "0.2.0",
-        "0.2.1",
-    ]
 
 
 def test_diff_is_the_same_from_disk_and_from_the_hub(

@@ -1,0 +1,104 @@
+"""Brings a published version into a workspace as one of its releases, whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from builder.disk import sync
+from builder.publish.repo import DatasetRepo
+from builder.publish.verify import manifest_entries, verify_release
+from builder.release.shards import file_sha256
+from builder.release.versions import Version, released_versions
+from schemas.manifest import MANIFEST_NAME, ManifestError, ReleaseManifest, read_manifest
+
+#: Hears which stage runs, and how much of how much is done.
+Progress = Callable[[str, int, int], None]
+
+
+def fetch_version(
+    repo: DatasetRepo,
+    version: Version,
+    commit: str,
+    releases_dir: Path,
+    progress: Progress = lambda stage, done, total: None,
+) -> tuple[Path, ReleaseManifest]:
+    """Downloads a version, but for files that other releases there have.
+
+    Interrupted, the next call keeps what was downloaded. The caller holds the
+    workspace's lock.
+
+    Args:
+        repo: The repository.
+        version: The version.
+        commit: The commit of its tag.
+        releases_dir: Where it is to lie, beside the others.
+        progress: Hears how far it is.
+
+    Returns:
+        Its directory, checked against its manifest, and that.
+
+    Raises:
+        PublishError: The tag holds another version.
+        DamagedReleaseError: What came, or what was there, is not what the manifest says.
+    """
+    target = releases_dir / str(version)
+    manifest = repo.version_manifest(version, commit)
+    content = repo.manifest_bytes(commit)
+    assert content is not None, "it was just read"
+    remedy = "Delete it, then run the same command again to download it anew."
+    if not target.exists():
+        arriving = releases_dir / f".pulling-{version}"
+        arriving.mkdir(parents=True, exist_ok=True)
+        missing = _take_over(arriving, manifest, releases_dir)
+        if missing:
+            progress("downloading", 0, 0)
+            repo.download(commit, missing, arriving)
+        shutil.rmtree(arriving / ".cache", ignore_errors=True)
+        (arriving / MANIFEST_NAME).unlink(missing_ok=True)
+        (arriving / MANIFEST_NAME).write_bytes(content)
+        verify_release(arriving, remedy=remedy)
+        seal(arriving)
+        arriving.rename(target)
+        sync(releases_dir)
+        return target, manifest
+    return target, verify_release(target, remedy=remedy)
+
+
+def seal(directory: Path) -> None:
+    """Makes the files of a release read-only, and waits until all of it is on the disk."""
+    for folder, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            path = Path(folder) / name
+            path.chmod(0o444)
+            sync(path)
+        sync(Path(folder))
+
+
+def _take_over(arriving: Path, manifest: ReleaseManifest, releases_dir: Path) -> list[str]:
+    """Links what releases of the same place have; returns the paths of what they lack."""
+    held = _held(releases_dir)
+    missing: list[str] = []
+    for path, entry in manifest_entries(manifest).items():
+        source, target = held.get(entry.sha256), arriving / path
+        if source is None or not source.exists() or file_sha256(source) != entry.sha256:
+            missing.append(path)
+        elif not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(source, target)
+            except OSError:
+                shutil.copyfile(source, target)
+    return missing
+
+
+def _held(releases_dir: Path) -> dict[str, Path]:
+    """Files of the releases there, by sha256."""
+    held: dict[str, Path] = {}
+    for version in released_versions(releases_dir):
+        directory = releases_dir / str(version)
+        with suppress(ManifestError):
+            entries = manifest_entries(read_manifest(directory))
+            held |= {entry.sha256: directory / path for path, entry in entries.items()}
+    return held
