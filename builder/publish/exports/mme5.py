@@ -15,13 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from builder.publish.exports.target import (
-    Exported,
-    Progress,
-    RowWriter,
-    open_source,
-    whole_directory,
-)
+from builder.publish.exports.row_writer import RowWriter
+from builder.publish.exports.target import Exported, Progress, open_source, whole_directory
 
 _IMAGE_TOKEN = "<|image_1|>\n"
 _SCHEMA = pa.schema(
@@ -46,14 +41,13 @@ def export_mme5(release: Path, target: Path, progress: Progress) -> Exported:
     source = open_source(release, progress)
     num_rows = 0
     with whole_directory(target) as staging:
-        writer = RowWriter(staging)
+        writer = RowWriter(staging, source)
         images = _ImageFolder(staging)
         for entry, record in source.rows():
             writer.add(entry.config, entry.split, _SCHEMA, _row(record, images))
             num_rows += 1
         num_files = writer.close(
-            f"Version {source.manifest.version} of {source.manifest.name} in the columns of "
-            "intfloat/mmE5-synthetic; image paths are relative to this folder."
+            "in the columns of intfloat/mmE5-synthetic; image paths are relative to this folder."
         )
         num_files += images.num_files
     how = f'--synthetic_dataset_name "{target}" --image_dir "{target}"'

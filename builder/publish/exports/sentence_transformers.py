@@ -14,13 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from builder.publish.exports.target import (
-    Exported,
-    Progress,
-    RowWriter,
-    open_source,
-    whole_directory,
-)
+from builder.publish.exports.row_writer import RowWriter
+from builder.publish.exports.target import Exported, Progress, open_source, whole_directory
 from schemas.features import IMAGE
 from schemas.vocabulary import Cell
 
@@ -38,7 +33,7 @@ def export_sentence_transformers(release: Path, target: Path, progress: Progress
     source = open_source(release, progress)
     num_rows = 0
     with whole_directory(target) as staging:
-        writer = RowWriter(staging)
+        writer = RowWriter(staging, source)
         for entry, record in source.rows():
             cell = Cell(record["task_type"], record["modality"])
             config = f"{entry.config}-{cell.modality.replace('->', '2')}"
@@ -46,8 +41,7 @@ def export_sentence_transformers(release: Path, target: Path, progress: Progress
             writer.add(config, entry.split, _schema(cell, len(row) - 2), row)
             num_rows += 1
         num_files = writer.close(
-            f"Version {source.manifest.version} of {source.manifest.name} as anchor, positive and "
-            "negative, one config a task and modality."
+            "as anchor, positive and negative, one config a task and modality."
         )
     how = f'load_dataset("{target}", "Retrieval-T2I")'
     return Exported(target, num_rows, num_files, how)
