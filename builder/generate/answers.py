@@ -36,15 +36,11 @@ class Completion:
 
 
 def read_completion(body: bytes) -> Completion:
-    """Reads an answer of status 200; never raises, whatever it holds."""
-    try:
-        envelope = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        # orjson refuses lone surrogates, which the content may still be judged by
-        try:
-            envelope = json.loads(body)
-        except (ValueError, RecursionError):
-            return Completion("", None, "not_a_completion", Usage())
+    """Reads an answer of status 200, or the line of a batch's results that holds it.
+
+    Never raises, whatever it holds.
+    """
+    envelope = _answer_in(read_json(body))
     if not isinstance(envelope, dict):
         return Completion("", None, "not_a_completion", Usage())
     usage = _usage(envelope.get("usage"))
@@ -66,6 +62,24 @@ def read_completion(body: bytes) -> Completion:
     if finish_reason == "content_filter":
         return Completion(content, finish_reason, "content_filter", usage)
     return Completion(content, finish_reason, None, usage)
+
+
+def read_json(body: bytes) -> Any:
+    """What JSON says, also with lone surrogates, which orjson refuses; None for anything else."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _answer_in(envelope: Any) -> Any:
+    if isinstance(envelope, dict) and "custom_id" in envelope:
+        response = envelope.get("response")
+        return response.get("body") if isinstance(response, dict) else None
+    return envelope
 
 
 def _text(content: Any) -> str:

@@ -11,9 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
-
-import orjson
+from typing import IO
 
 from builder.config import BatchConfig
 from builder.generate.abilities import (
@@ -27,6 +25,7 @@ from builder.generate.abilities import (
 )
 from builder.generate.asking import GaveUp
 from builder.generate.batch_api import BatchApi, BatchState
+from builder.generate.batch_lines import read_line
 from builder.generate.budget import Budget, BudgetReached
 from builder.generate.client import EndpointError
 from builder.generate.ledger import Ledger
@@ -253,22 +252,18 @@ class BatchAsker:
         await self._writer.flush()
 
     def _take_line(self, line: bytes, asked_with: Abilities) -> None:
-        try:
-            result: Any = orjson.loads(line)
-            key, response = result["custom_id"], result.get("response") or {}
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            return  # its request stays without a reply and goes into the next batch
-        request_id = self._ledger.find_request(key)
-        if request_id is None or "body" not in response:
+        """Stores a result as it came; a request without one goes into the next batch."""
+        line = self._api.endpoint.hide_key(line)
+        result = read_line(line)
+        request_id = self._ledger.find_request(result.key) if result is not None else None
+        if result is None or request_id is None:
             return
-        status = response.get("status_code", 200)
-        body = orjson.dumps(response["body"])
-        if status == 200:
-            self._writer.post("reply", request_id, 200, body)
-        elif status == 400:
-            lower = step_down(asked_with, body, self._wanted)
+        if result.status == 200:
+            self._writer.post("reply", request_id, 200, line)
+        elif result.status == 400:
+            lower = step_down(asked_with, line, self._wanted)
             if lower is None:
-                self._writer.post("reply", request_id, 400, body)
+                self._writer.post("reply", request_id, 400, line)
             elif lower != self._abilities:
                 self._abilities = lower
                 self._writer.post("meta", self._abilities_name, write_abilities(lower))

@@ -14,7 +14,8 @@ class BatchServer(FaultServer):
     """Answers whole files; a batch takes `num_looks` looks to complete.
 
     Args:
-        faults: `rates` may hold "batch_500" and "batch_missing" besides content faults.
+        faults: `rates` may hold "batch_500", "batch_400", "batch_missing" and "surrogate" (half
+            a pair in a result's JSON) besides content faults.
         num_looks: How often a batch is "in_progress" before it is "completed".
     """
 
@@ -28,6 +29,7 @@ class BatchServer(FaultServer):
         self.most_bytes = 0
         self.fail_next_batch: str | None = None
         self.lose_next_start = False
+        self.authorization = ""
 
     def add_routes(self, app: web.Application) -> None:
         super().add_routes(app)
@@ -60,6 +62,7 @@ class BatchServer(FaultServer):
         return web.Response(body=self.files[request.match_info["id"]])
 
     async def _start(self, request: web.Request) -> web.StreamResponse:
+        self.authorization = request.headers.get("Authorization", "")
         content = await request.json()
         name = f"batch_{len(self.batches)}"
         lines = self.files[content["input_file_id"]].splitlines()
@@ -116,7 +119,12 @@ class BatchServer(FaultServer):
                 "response": {"status_code": status, "request_id": "q", "body": body},
                 "error": None,
             }
-            (replies if status == 200 else errors).append(orjson.dumps(result))
+            dumped = orjson.dumps(result)
+            if self._fault(Asked(request["body"]["messages"][1]["content"][0]["text"]), False) == (
+                "surrogate"
+            ):
+                dumped = dumped.replace(b'"content":"', b'"content":"\\ud83d ')
+            (replies if status == 200 else errors).append(dumped)
         batch["output_file_id"] = self._file(b"\n".join(replies))["id"]
         if errors:
             batch["error_file_id"] = self._file(b"\n".join(errors))["id"]
@@ -134,6 +142,9 @@ class BatchServer(FaultServer):
         first = self.asked[request["custom_id"]] == 1
         if fault == "batch_500" and first:
             return 500, {"error": {"message": "scripted"}}
+        if fault == "batch_400":
+            said = self.authorization if self.faults.echo_key else ""
+            return 400, {"error": {"message": f"scripted {said}"}}
         if fault == "batch_missing" and first:
             return 0, None
         reply = valid_evaluation() if "Seed:" not in text else valid_reply(asked)

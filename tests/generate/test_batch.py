@@ -45,6 +45,32 @@ def test_a_batch_build_gives_the_rows_of_a_live_one(
     assert not list((batched.root / "batches").iterdir())
 
 
+def test_results_with_half_a_surrogate_pair_are_stored_and_judged_like_any_other(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server = serve_batches(serve, Faults(rates={"surrogate": 0.5}))
+    workspace = new_workspace()
+    summary = build(workspace, make_config(40, batch=BATCH, max_rounds=1), batch=True)
+    assert summary.spent.num_replies == server.num_requests
+    assert summary.num_jobs == 40
+    with Ledger(workspace.ledger_path) as ledger:
+        raw = [row[0] for row in ledger.db.execute("SELECT raw FROM reply")]
+    assert 10 < sum(b"\\ud83d " in line for line in raw) < 40
+
+
+def test_a_key_in_results_is_masked_before_they_are_stored(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    serve_batches(serve, Faults(rates={"batch_400": 0.3}, echo_key=True))
+    workspace = new_workspace()
+    summary = build(workspace, make_config(40, batch=BATCH, max_rounds=1), batch=True)
+    assert summary.dropped["http_400"] > 0
+    files = [path for path in workspace.root.rglob("*") if path.is_file()]
+    assert [path for path in files if PLANTED_KEY.encode() in path.read_bytes()] == []
+    with Ledger(workspace.ledger_path) as ledger:
+        assert any(b"[key]" in row[0] for row in ledger.db.execute("SELECT raw FROM reply"))
+
+
 def test_files_stay_within_the_providers_limit_on_bytes(
     serve: Serve, new_workspace: NewWorkspace
 ) -> None:
