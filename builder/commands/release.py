@@ -26,10 +26,13 @@ def release(
     metadata and changelog, and loads with
     [bold]load_dataset("WORKSPACE/releases/X.Y.Z", "Retrieval")[/bold] as it stands.
     """
+    import sys
+
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from builder import release as releases
+    from builder.publish.rollback import note_on_restored
     from builder.release.versions import next_version
     from builder.workspace import open_workspace
 
@@ -37,6 +40,9 @@ def release(
         raise releases.VersionError("Give either --version X.Y.Z or --bump minor.")
     place = open_workspace(workspace)
     stderr = Console(stderr=True)
+    note = note_on_restored(place)
+    if note is not None:
+        print(f"warning: {note}", file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (
         place.locked(),

@@ -98,10 +98,12 @@ def rollback(
 
     The new commit holds the old version's files unchanged; only manifest.json
     differs, and says which version it restores. No data is moved. A workspace
-    that published to this repository gets the new version too.
+    that published to this repository gets the new version too; its rows and
+    reviews stay as they are, so go on from the restored version in a new
+    workspace, by [bold]pull[/bold].
     """
     from builder.publish.repo import DatasetRepo, limit_waiting
-    from builder.publish.rollback import materialise
+    from builder.publish.rollback import how_to_go_on, materialise
     from builder.publish.rollback import rollback as roll_back
     from builder.release.versions import Version
     from builder.workspace import open_workspace
@@ -115,6 +117,7 @@ def rollback(
         directory = materialise(repo, done, open_workspace(workspace))
         if directory is not None:
             print(f"  also in the workspace: {directory}")
+    print(how_to_go_on(repo_id, done.version, workspace))
 
 
 def pull(

@@ -25,9 +25,10 @@ from builder.publish.publish import (
 )
 from builder.publish.repo import DatasetRepo, Refs
 from builder.publish.verify import manifest_entries
+from builder.release.inputs import read_origin
 from builder.release.versions import Version, released_versions
 from builder.workspace import Workspace
-from schemas.manifest import MANIFEST_NAME, ReleaseManifest
+from schemas.manifest import MANIFEST_NAME, ReleaseManifest, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,31 @@ def materialise(
         if is_there or not _comes_from(repo, releases_dir):
             return None
         return fetch_version(repo, result.version, result.commit, releases_dir, progress)[0]
+
+
+def how_to_go_on(repo_id: str, version: Version, workspace: Path) -> str:
+    """What to do for the next version to build on a restored one, in words."""
+    return (
+        f"Rows and reviews made since stay in the workspaces that made them, and a release from "
+        f"there brings them back. To go on from {version} instead:\n"
+        f"    python -m builder pull {repo_id}@{version} --workspace {workspace}-{version}"
+    )
+
+
+def note_on_restored(workspace: Workspace) -> str | None:
+    """Warns where the latest release was rolled back to, but the rows are those of before."""
+    versions = released_versions(workspace.releases_dir)
+    if not versions:
+        return None
+    latest = read_manifest(workspace.releases_dir / str(versions[-1]))
+    origin = read_origin(workspace)
+    if latest.restored_from is None or (origin and origin.version == latest.version):
+        return None
+    return (
+        f"version {latest.version} restores {latest.restored_from}, but this workspace still "
+        "holds the rows and reviews made since, and they go into this release. To go on from "
+        f"{latest.restored_from} instead, pull {latest.version} into a new workspace."
+    )
 
 
 def _comes_from(repo: DatasetRepo, releases_dir: Path) -> bool:

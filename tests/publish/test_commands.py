@@ -1,6 +1,7 @@
 """The commands as a user types them, against the Hub, in processes of their own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_from_release_to_pull(
     assert "0 rows added, 1 removed, 1 changed (query_text 1)" in done.stdout, done.stderr
     done = run(hub.url, home, "rollback", "demo/story", "0.1.0", "-w", str(tmp_path / "none"))
     assert "version 0.2.1 restores 0.1.0" in done.stdout, done.stderr
+    assert "python -m builder pull demo/story@0.2.1 --workspace" in done.stdout
     done = run(hub.url, home, "versions", "demo/story")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["0.1.0", "0.2.0", "0.2.1"]
     assert "restores 0.1.0" in done.stdout
@@ -49,12 +51,29 @@ def test_from_release_to_pull(
     assert done.returncode == 0, done.stderr
     done = run(hub.url, home, "release", "--bump", "minor", "-w", str(tmp_path / "pulled"))
     assert "release 0.3.0 made" in done.stdout, done.stderr
+    assert "warning" not in done.stderr
     assert "Against 0.2.1: 0 rows added, 0 removed, 0 changed" in done.stdout
     done = run(
         *(hub.url, home, "export", str(tmp_path / "out"), "--format", "mme5"),
         *("-w", str(tmp_path / "pulled")),
     )
     assert done.returncode == 0 and (tmp_path / "out" / "images").is_dir(), done.stderr
+
+
+def test_a_release_after_a_rollback_says_what_it_brings_back(
+    hub: RunningHub, releases: Workspace, home: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(releases.root, tmp_path / "ws")
+    place = ("--workspace", str(tmp_path / "ws"))
+    for version in ("0.1.0", "0.2.0"):
+        done = run(hub.url, home, "publish", "demo/again", "--version", version, *place)
+        assert done.returncode == 0, done.stderr
+    done = run(hub.url, home, "rollback", "demo/again", "0.1.0", *place)
+    assert "also in the workspace" in done.stdout, done.stderr
+    done = run(hub.url, home, "release", "--bump", "minor", *place)
+    assert "release 0.3.0 made" in done.stdout
+    assert "0.2.1 restores 0.1.0, but this workspace still" in done.stderr
+    assert "pull 0.2.1 into a new workspace" in done.stderr
 
 
 @pytest.mark.parametrize(
