@@ -1,5 +1,6 @@
 """The dataset card: what a version holds, how it was made, how good it is, how to load it."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,7 +73,7 @@ def card(
     teachers = _teachers(tally)
     body = environment.get_template("card.md.jinja").render(
         title=table_text(title),
-        repo_id=repo_id,
+        repo_id=json.dumps(repo_id),
         default_config="Retrieval" if "Retrieval" in manifest.num_by_config else configs[0]["name"],
         version=manifest.version,
         num_samples=manifest.num_samples,
