@@ -14,7 +14,7 @@ from rich.console import Console
 from schemas.errors import PolysceneError
 
 REPO_ID = "demo/pictograms"
-RECIPE = Path("recipes/pictograms.yaml")
+RECIPE = Path(__file__).with_name("recipe.yaml")
 FIRST, SECOND = "0.1.0", "0.2.0"
 NUM_REVIEWED = 1_500
 SEED = 0
