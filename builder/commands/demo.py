@@ -16,7 +16,9 @@ def demo(
     steps: Annotated[
         int | None, typer.Option(help="Training steps an arm instead of the default.", min=1)
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew: remove ROOT first.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew: remove what an earlier demo made first.")
+    ] = False,
 ) -> None:
     """Run the whole loop offline: images, build, publish, review, publish again, train, measure.
 

@@ -1,6 +1,5 @@
 """Sets a demo run up, runs it and writes `summary.json`."""
 
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -9,8 +8,9 @@ import orjson
 from rich.console import Console
 
 from builder.config import load_config, save_config
+from builder.demo.place import open_place
 from builder.demo.run import run_demo
-from builder.demo.setting import RECIPE, Demo, DemoError
+from builder.demo.setting import RECIPE, Demo
 from builder.demo.summary import print_summary
 
 _SUMMARY = "summary.json"
@@ -20,28 +20,32 @@ def demo_command(root: Path, *, num_samples: int | None, steps: int | None, fres
     """Runs the demo below `root`.
 
     Raises:
-        PolysceneError: A stage failed, or `root` holds something else.
+        PolysceneError: A stage failed, or `root` is no demo's.
     """
-    console = Console(stderr=True)
-    if root.exists() and any(root.iterdir()) and not (root / "workspace").exists():
-        raise DemoError(f"{root}: holds something that is no demo. Name another --root.")
-    if fresh:
-        shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True, exist_ok=True)
-    demo = Demo(root, console, training=("--steps", str(steps)) if steps else ())
-    if num_samples is not None:
-        config = load_config(RECIPE).model_copy(update={"num_samples": num_samples})
-        demo.recipe = root / "recipe.yaml"
-        save_config(config, demo.recipe)
+    place = open_place(root)
+    with place.locked():
+        if fresh:
+            place.clear()
+        console = Console(stderr=True)
+        demo = Demo(root, console, training=("--steps", str(steps)) if steps else ())
+        if num_samples is not None:
+            config = load_config(RECIPE).model_copy(update={"num_samples": num_samples})
+            demo.recipe = root / "recipe.yaml"
+            save_config(config, demo.recipe)
+        _run(demo)
+
+
+def _run(demo: Demo) -> None:
     # Told to end, it still ends its servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     summary = run_demo(demo)
-    temporary = root / (_SUMMARY + ".part")
+    written = demo.root / _SUMMARY
+    temporary = written.with_name(_SUMMARY + ".part")
     temporary.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
-    temporary.replace(root / _SUMMARY)
-    print_summary(summary, console)
-    console.print(
-        f"Every number: {root / _SUMMARY} · plot: {root / 'training' / 'recall.png'}\n"
+    temporary.replace(written)
+    print_summary(summary, demo.console)
+    demo.console.print(
+        f"Every number: {written} · plot: {demo.root / 'training' / 'recall.png'}\n"
         "Now look at the newest version in the browser: [bold]make app[/bold]",
         highlight=False,
     )

@@ -17,7 +17,6 @@ def run_demo(demo: Demo) -> dict[str, Any]:
     Raises:
         PolysceneError: A stage or an embedded server failed.
     """
-    demo.root.mkdir(parents=True, exist_ok=True)
     teacher_port, hub_port = free_port(), free_port()
     token = "demo-" + os.urandom(12).hex()
     demo.environment = {

@@ -49,19 +49,6 @@ def _processes_naming(word: str) -> list[str]:
     return found
 
 
-def test_a_directory_that_is_no_demo_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("precious")
-    done = subprocess.run(
-        [sys.executable, "-m", "builder", "demo", "--root", str(tmp_path), "--fresh"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "holds something that is no demo" in done.stderr
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
-
-
 def test_a_server_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> None:
     log = tmp_path / "teacher.log"
     with (

@@ -1,12 +1,71 @@
 """The directory a demo runs in, and what it finds there."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import builder.demo
 from builder.config import load_config
+from builder.demo.place import open_place
 from builder.demo.setting import RECIPE
+
+
+def demo(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "builder", "demo", "--root", str(root), *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def test_the_recipe_comes_with_the_package() -> None:
     assert RECIPE.is_relative_to(Path(builder.demo.__file__).parent)
     assert load_config(RECIPE).name == "pictograms"
+
+
+def test_fresh_leaves_a_workspace_that_no_demo_made(tmp_path: Path) -> None:
+    ledger = tmp_path / "workspace" / "ledger.sqlite"
+    ledger.parent.mkdir()
+    ledger.write_text("paid for")
+    (tmp_path / "thesis.txt").write_text("precious")
+    done = demo(tmp_path, "--fresh")
+    assert done.returncode == 1
+    assert f"{tmp_path}: holds something that is no demo" in done.stderr
+    assert "--root" in done.stderr
+    assert ledger.read_text() == "paid for"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.txt", "workspace"]
+
+
+def test_clearing_a_demo_removes_what_a_demo_makes_and_nothing_else(tmp_path: Path) -> None:
+    place = open_place(tmp_path / "demo")
+    for name in ("workspace/images", "hub", "notes"):
+        (place.root / name).mkdir(parents=True)
+        (place.root / name / "file").touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "recall.json").touch()
+    (place.root / "training").symlink_to(tmp_path / "elsewhere")
+    (place.root / "summary.json").touch()
+    place.clear()
+    assert sorted(path.name for path in place.root.iterdir()) == ["demo.json", "notes"]
+    assert (place.root / "notes" / "file").exists()
+    assert (tmp_path / "elsewhere" / "recall.json").exists()
+    assert open_place(place.root) == place
+
+
+def test_a_second_demo_in_one_place_is_refused(tmp_path: Path) -> None:
+    with open_place(tmp_path / "demo").locked():
+        done = demo(tmp_path / "demo", "--fresh")
+    assert done.returncode == 1
+    assert "another demo runs here" in done.stderr
+
+
+def test_a_root_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        done = demo(root)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert f"{root}: " in done.stderr
+        assert "--root" in done.stderr

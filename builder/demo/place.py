@@ -1,0 +1,89 @@
+"""The directory a demo runs in: whether it is one, and what of it may go."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from builder.demo.setting import DemoError
+from builder.disk import sync
+
+#: Marks a directory as a demo's; written before anything else is.
+MARKER = "demo.json"
+#: Everything else a demo makes. `--fresh` removes these names and nothing besides.
+_MADE = (
+    "summary.json",
+    "summary.json.part",
+    "training",
+    "workspace",
+    "hub",
+    "hf_home",
+    "reviews.sqlite",
+    "reviews.sqlite-shm",
+    "reviews.sqlite-wal",
+    "decisions.jsonl",
+    "planted.jsonl",
+    "hub.log",
+    "teacher.log",
+    "recipe.yaml",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlace:
+    """A directory that bears the demo's marker; `open_place` makes or checks one."""
+
+    root: Path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second demo out; the lock goes with the process.
+
+        Raises:
+            DemoError: Another demo runs here.
+        """
+        with (self.root / MARKER).open("rb") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                raise DemoError(
+                    f"{self.root}: another demo runs here. Wait for it, or name another --root."
+                ) from exc
+            yield
+
+    def clear(self) -> None:
+        """Removes what a demo made; files of others stay where they are."""
+        for name in _MADE:
+            path = self.root / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def open_place(root: Path) -> DemoPlace:
+    """Opens a demo's directory; a new or an empty one becomes one.
+
+    Raises:
+        DemoError: The directory holds something else, or cannot be made.
+    """
+    marker = root / MARKER
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if not marker.exists():
+            if any(root.iterdir()):
+                raise DemoError(
+                    f"{root}: holds something that is no demo. Name another --root, or remove it."
+                )
+            marker.write_bytes(orjson.dumps({"made_by": "python -m builder demo"}) + b"\n")
+            sync(marker)
+            sync(root)
+    except FileExistsError as exc:
+        raise DemoError(f"{root}: a file, not a directory. Name another --root.") from exc
+    except OSError as exc:
+        raise DemoError(f"{root}: {exc.strerror}. Name another --root.") from exc
+    return DemoPlace(root)
