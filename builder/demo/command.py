@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
-from builder.config import load_config, save_config
+from builder.config import load_config
 from builder.demo.place import open_place
 from builder.demo.run import run_demo
 from builder.demo.setting import RECIPE, Demo
@@ -20,19 +20,18 @@ def demo_command(root: Path, *, num_samples: int | None, steps: int | None, fres
     """Runs the demo below `root`.
 
     Raises:
-        PolysceneError: A stage failed, or `root` is no demo's.
+        PolysceneError: A stage failed, or `root` is no demo's, or a demo of another recipe's.
     """
     place = open_place(root)
     with place.locked():
         if fresh:
             place.clear()
-        console = Console(stderr=True)
-        demo = Demo(root, console, training=("--steps", str(steps)) if steps else ())
+        wanted = load_config(RECIPE)
         if num_samples is not None:
-            config = load_config(RECIPE).model_copy(update={"num_samples": num_samples})
-            demo.recipe = root / "recipe.yaml"
-            save_config(config, demo.recipe)
-        _run(demo)
+            wanted = wanted.model_copy(update={"num_samples": num_samples})
+        console = Console(stderr=True)
+        training = ("--steps", str(steps)) if steps else ()
+        _run(Demo(root, console, place.settle_recipe(wanted), training))
 
 
 def _run(demo: Demo) -> None:

@@ -1,4 +1,4 @@
-"""The directory a demo runs in: whether it is one, and what of it may go."""
+"""The directory a demo runs in: whether it is one, which recipe it was begun with, what may go."""
 
 import fcntl
 import shutil
@@ -9,11 +9,13 @@ from pathlib import Path
 
 import orjson
 
+from builder.config import BuildConfig, load_config, save_config
 from builder.demo.setting import DemoError
 from builder.disk import sync
 
 #: Marks a directory as a demo's; written before anything else is.
 MARKER = "demo.json"
+RECIPE_NAME = "recipe.yaml"
 #: Everything else a demo makes. `--fresh` removes these names and nothing besides.
 _MADE = (
     "summary.json",
@@ -29,7 +31,8 @@ _MADE = (
     "planted.jsonl",
     "hub.log",
     "teacher.log",
-    "recipe.yaml",
+    f"{RECIPE_NAME}.part",
+    RECIPE_NAME,
 )
 
 
@@ -64,6 +67,30 @@ class DemoPlace:
             else:
                 path.unlink(missing_ok=True)
 
+    def settle_recipe(self, wanted: BuildConfig) -> Path:
+        """Keeps the recipe this demo is made with, and makes sure that it stays the one.
+
+        Returns:
+            Its file.
+
+        Raises:
+            DemoError: The demo was begun with another recipe, which is left as it is.
+        """
+        path = self.root / RECIPE_NAME
+        if not path.exists():
+            part = path.with_name(f"{RECIPE_NAME}.part")
+            save_config(wanted, part)
+            part.replace(path)
+            return path
+        begun, now = load_config(path).model_dump(), wanted.model_dump()
+        changed = [name for name in now if begun[name] != now[name]]
+        if changed:
+            raise DemoError(
+                f"{self.root}: begun with another recipe ({_difference(begun, now, changed)}). "
+                "Begin anew with --fresh, or name another --root."
+            )
+        return path
+
 
 def open_place(root: Path) -> DemoPlace:
     """Opens a demo's directory; a new or an empty one becomes one.
@@ -87,3 +114,10 @@ def open_place(root: Path) -> DemoPlace:
     except OSError as exc:
         raise DemoError(f"{root}: {exc.strerror}. Name another --root.") from exc
     return DemoPlace(root)
+
+
+def _difference(begun: dict[str, object], now: dict[str, object], changed: list[str]) -> str:
+    """ "`num_samples` 200, now 300" where that is short, else the names."""
+    if changed == ["num_samples"]:
+        return f"`num_samples` {begun['num_samples']}, now {now['num_samples']}"
+    return "other " + ", ".join(f"`{name}`" for name in changed)

@@ -30,7 +30,7 @@ class Demo:
 
     root: Path
     console: Console
-    recipe: Path = RECIPE
+    recipe: Path
     training: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

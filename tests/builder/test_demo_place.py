@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import builder.demo
 from builder.config import load_config
-from builder.demo.place import open_place
-from builder.demo.setting import RECIPE
+from builder.demo.place import DemoPlace, open_place
+from builder.demo.setting import RECIPE, DemoError
 
 
 def demo(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -46,12 +48,27 @@ def test_clearing_a_demo_removes_what_a_demo_makes_and_nothing_else(tmp_path: Pa
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "recall.json").touch()
     (place.root / "training").symlink_to(tmp_path / "elsewhere")
+    place.settle_recipe(load_config(RECIPE))
     (place.root / "summary.json").touch()
     place.clear()
     assert sorted(path.name for path in place.root.iterdir()) == ["demo.json", "notes"]
     assert (place.root / "notes" / "file").exists()
     assert (tmp_path / "elsewhere" / "recall.json").exists()
     assert open_place(place.root) == place
+
+
+def test_another_recipe_is_refused_by_name_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    recipe = open_place(root).settle_recipe(_recipe(num_samples=200))
+    before = recipe.read_bytes()
+    done = demo(root, "--num-samples", "300")
+    assert done.returncode == 1
+    assert "begun with another recipe (`num_samples` 200, now 300)" in done.stderr
+    assert "--fresh" in done.stderr
+    assert recipe.read_bytes() == before
+    with pytest.raises(DemoError, match=r"\(other `num_samples`, `seed`\)"):
+        DemoPlace(root).settle_recipe(_recipe(num_samples=300, seed=2))
+    assert open_place(root).settle_recipe(_recipe(num_samples=200)) == recipe
 
 
 def test_a_second_demo_in_one_place_is_refused(tmp_path: Path) -> None:
@@ -69,3 +86,7 @@ def test_a_root_that_is_a_file_is_one_line(tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
         assert f"{root}: " in done.stderr
         assert "--root" in done.stderr
+
+
+def _recipe(**changes: int):
+    return load_config(RECIPE).model_copy(update=changes)
