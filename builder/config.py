@@ -57,11 +57,14 @@ class PaceConfig(_Section):
 
 
 class BatchConfig(_Section):
-    """Limits of the provider's Batch API; OpenAI's are 50,000 requests and 200 MB a file."""
+    """Limits of the provider's Batch API; OpenAI's are 50,000 requests and 200 MB a file.
+
+    `max_open` bounds how many are under way at once; null is no bound.
+    """
 
     max_requests: Annotated[int, Field(gt=0)] = 50_000
     max_bytes: Annotated[int, Field(gt=0)] = 180_000_000
-    max_open: Annotated[int, Field(gt=0)] | None = None
+    max_open: Annotated[int, Field(gt=0)] | None = 8
     poll_s: Annotated[float, Field(gt=0)] = 30.0
     completion_window: str = "24h"
 

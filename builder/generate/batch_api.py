@@ -1,6 +1,7 @@
 """The Batch API of OpenAI's shape: upload a file, start a batch, look at it, fetch its results."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
 from builder.generate.client import Endpoint, EndpointError
+from schemas.errors import PolysceneError
 
 #: A batch carries its key here, so that one started just before a kill is found again.
 KEY_FIELD = "polyscene_batch"
@@ -18,8 +20,14 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _FILE_TIMEOUT_S = 900.0
 _TRIES = 6
 _FIRST_WAIT_S = 1.0
+#: OpenAI's words where batches under way hold as many tokens as a model's queue takes.
+_QUEUE_FULL = re.compile(r"token_limit_exceeded|enqueued token limit", re.IGNORECASE)
 
 T = TypeVar("T")
+
+
+class BatchLimit(PolysceneError):
+    """The provider's queue is full; later there will be room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,11 @@ class BatchState:
     output_file_id: str | None
     error_file_id: str | None
     what: str
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether it failed only because the provider's queue was full."""
+        return self.status == "failed" and _QUEUE_FULL.search(self.what) is not None
 
 
 class BatchApi:
@@ -69,6 +82,7 @@ class BatchApi:
         """Starts a batch under our key; never repeated blindly, for it costs money.
 
         Raises:
+            BatchLimit: The provider's queue is full; it was not started.
             EndpointError: It was refused, or the answer was lost; `find` tells which.
         """
         try:
@@ -79,15 +93,22 @@ class BatchApi:
                 metadata={KEY_FIELD: key},
             )
         except (APIStatusError, APIConnectionError, httpx2.HTTPError, aiohttp.ClientError) as exc:
-            raise EndpointError(f"{self._words(exc)} Run the same command again.") from exc
+            words = self._words(exc)
+            if isinstance(exc, APIStatusError) and _QUEUE_FULL.search(exc.response.text):
+                raise BatchLimit(words) from exc
+            raise EndpointError(f"{words} Run the same command again.") from exc
         return made.id
 
     async def find(self, key: str) -> str | None:
-        """Id of a batch that was started under our key, or None."""
+        """Id of a batch that was started under our key, or None.
+
+        Batches that failed as a whole ran nothing and do not count.
+        """
 
         async def call() -> str | None:
             async for batch in self._client.batches.list(limit=100):
-                if (batch.metadata or {}).get(KEY_FIELD) == key:
+                is_ours = (batch.metadata or {}).get(KEY_FIELD) == key
+                if is_ours and batch.status != "failed":
                     return batch.id
             return None
 

@@ -15,6 +15,7 @@ from builder.config import BuildConfig, TeacherConfig
 from builder.generate.asking import LiveAsker
 from builder.generate.batch import BatchAsker
 from builder.generate.batch_api import BatchApi
+from builder.generate.batch_courier import BatchCourier
 from builder.generate.budget import Budget, BudgetReached
 from builder.generate.claim import claim, refuse_other_plan
 from builder.generate.client import Endpoint
@@ -129,6 +130,7 @@ class _Run:
         self.endpoints: list[Endpoint] = []
         self.paces: dict[str, Pace] = {}
         self.batches: list[BatchAsker] = []
+        self.couriers: list[BatchCourier] = []
         if options.max_usd is not None and None in self.prices.values():
             raise PolysceneError(
                 f"--max-usd: the price of {config.teacher.model} is not known. Give "
@@ -187,6 +189,18 @@ class _Run:
         self.endpoints.append(endpoint)
         factory = request_factory(model, self.config, self.store)
         pace = self.paces[role] = Pace(self.config.pace)
+        courier = BatchCourier(
+            api=BatchApi(endpoint),
+            wanted=model.structured_output,
+            config=self.config.batch,
+            directory=self.ledger.path.parent / "batches",
+            role=role,
+            ledger=self.ledger,
+            writer=writer,
+            say=self._say,
+        )
+        courier.clean_up()
+        self.couriers.append(courier)
         if not self.options.batch:
             live = LiveAsker(
                 endpoint=endpoint,
@@ -199,19 +213,16 @@ class _Run:
             )
             return Teacher(factory, live, self.prices[role])
         batch = BatchAsker(
-            api=BatchApi(endpoint),
+            courier=courier,
             factory=factory,
             config=self.config.batch,
             max_attempts=self.config.pace.max_attempts,
-            directory=self.ledger.path.parent / "batches",
             role=role,
             budget=budget,
             ledger=self.ledger,
             writer=writer,
-            say=self._say,
             stop=self._stop,
         )
-        batch.clean_up()
         self.batches.append(batch)
         price = self.prices[role]
         is_listed = price is not None and model.prices is None
@@ -233,8 +244,8 @@ class _Run:
             pace.stop()
         # What a budget allowed to be collected is still sent and waited for.
         is_budget = self.engine is not None and isinstance(self.engine.stopped_by, BudgetReached)
-        for batch in self.batches:
-            batch.stopping = not is_budget
+        for courier in self.couriers:
+            courier.stopping = not is_budget
 
     @property
     def stopped_by(self) -> PolysceneError | None:

@@ -34,6 +34,7 @@ _STATEMENTS = {
     "outcome": "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "batch": "INSERT INTO batch (key, role, state, num_requests, abilities) "
     "VALUES (?, ?, 'open', ?, ?)",
+    "unsent": "UPDATE request SET num_sent = num_sent - 1, state = 'failed' WHERE batch = ?",
     "batch_file": "UPDATE batch SET file_id = ? WHERE key = ?",
     "batch_started": "UPDATE batch SET batch_id = ? WHERE key = ?",
     "batch_over": "UPDATE batch SET state = ? WHERE key = ?",

@@ -1,6 +1,7 @@
 """The Batch API's endpoints, added to the scripted server: files, batches, results in any order."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -8,6 +9,11 @@ from aiohttp import web
 
 from tests.generate.fault_server import Faults, FaultServer
 from tests.generate.replies import Asked, completion, valid_evaluation, valid_reply
+
+QUEUE_FULL = (
+    "Enqueued token limit reached for scripted in organization org-0. Please try again once some "
+    "in_progress batches have been completed."
+)
 
 
 class BatchServer(FaultServer):
@@ -29,6 +35,13 @@ class BatchServer(FaultServer):
         self.most_bytes = 0
         self.fail_next_batch: str | None = None
         self.lose_next_start = False
+        self.keeps_metadata = True
+        self.takes_files = True
+        self.max_enqueued: int | None = None
+        self.says_full_at_start = False
+        self.num_turned_away = 0
+        self.most_open = 0
+        self.on_start: Callable[[], None] = lambda: None
         self.authorization = ""
 
     def add_routes(self, app: web.Application) -> None:
@@ -40,6 +53,8 @@ class BatchServer(FaultServer):
         app.router.add_get("/v1/batches/{id}", self._look)
 
     async def _upload(self, request: web.Request) -> web.Response:
+        if not self.takes_files:
+            return web.json_response({"error": {"message": "no files today"}}, status=400)
         form = await request.post()
         file = form["file"]
         assert isinstance(file, web.FileField)
@@ -64,8 +79,15 @@ class BatchServer(FaultServer):
     async def _start(self, request: web.Request) -> web.StreamResponse:
         self.authorization = request.headers.get("Authorization", "")
         content = await request.json()
+        self.on_start()
         name = f"batch_{len(self.batches)}"
         lines = self.files[content["input_file_id"]].splitlines()
+        is_full = self.max_enqueued is not None and self._enqueued() + len(lines) > (
+            self.max_enqueued
+        )
+        self.num_turned_away += is_full
+        if is_full and self.says_full_at_start:
+            return web.json_response({"error": {"message": QUEUE_FULL}}, status=400)
         self.lines_a_batch.append(len(lines))
         self.most_bytes = max(self.most_bytes, len(self.files[content["input_file_id"]]))
         self.batches[name] = {
@@ -76,8 +98,13 @@ class BatchServer(FaultServer):
             "completion_window": "24h",
             "created_at": len(self.batches),
             "status": "in_progress",
-            "metadata": content["metadata"],
+            "metadata": content["metadata"] if self.keeps_metadata else None,
         }
+        if is_full:
+            error = {"code": "token_limit_exceeded", "message": QUEUE_FULL}
+            self.batches[name] |= {"status": "failed", "errors": {"data": [error]}}
+        num_open = sum(batch["status"] == "in_progress" for batch in self.batches.values())
+        self.most_open = max(self.most_open, num_open)
         if self.fail_next_batch is not None:
             error = {"code": "invalid", "message": self.fail_next_batch}
             self.batches[name] |= {"status": "failed", "errors": {"data": [error]}}
@@ -87,6 +114,13 @@ class BatchServer(FaultServer):
             assert request.transport is not None
             request.transport.abort()
         return web.json_response(self.batches[name])
+
+    def _enqueued(self) -> int:
+        return sum(
+            len(self.files[batch["input_file_id"]].splitlines())
+            for batch in self.batches.values()
+            if batch["status"] == "in_progress"
+        )
 
     async def _list(self, request: web.Request) -> web.Response:
         data = list(reversed(self.batches.values()))

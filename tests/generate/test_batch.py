@@ -81,6 +81,19 @@ def test_files_stay_within_the_providers_limit_on_bytes(
     assert len(server.lines_a_batch) > 1
 
 
+def test_a_file_is_sent_when_it_is_full_and_deleted_when_it_was_taken(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    files_at_start: list[int] = []
+    directory = workspace.root / "batches"
+    server.on_start = lambda: files_at_start.append(len(list(directory.glob("*.jsonl"))))
+    limits = {"poll_s": 0.05, "max_requests": 10, "max_open": 2}
+    assert build(workspace, make_config(80, batch=limits), batch=True).num_kept == 80
+    assert files_at_start == [1] * 8
+    assert server.most_open == 2
+
+
 def test_only_as_many_batches_are_open_as_allowed(
     serve: Serve, new_workspace: NewWorkspace
 ) -> None:
@@ -88,7 +101,39 @@ def test_only_as_many_batches_are_open_as_allowed(
     limits = {"poll_s": 0.05, "max_requests": 10, "max_open": 1}
     summary = build(new_workspace(), make_config(40, batch=limits), batch=True)
     assert summary.num_kept == 40
-    assert len(server.lines_a_batch) == 4
+    assert server.lines_a_batch == [10] * 4
+    assert server.most_open == 1
+    assert make_config().batch.max_open is not None
+
+
+@pytest.mark.parametrize("says_so_at_start", [True, False])
+def test_a_full_queue_is_waited_for_and_counts_no_attempt(
+    serve: Serve, new_workspace: NewWorkspace, says_so_at_start: bool
+) -> None:
+    server, workspace = serve_batches(serve, num_looks=3), new_workspace()
+    server.max_enqueued, server.says_full_at_start = 25, says_so_at_start
+    pace = {"max_in_flight": 16, "max_attempts": 1}
+    limits = {"poll_s": 0.02, "max_requests": 10}
+    config = make_config(60, batch=limits, pace=pace, max_rounds=1)
+    summary = build(workspace, config, batch=True)
+    assert summary.num_kept == 60
+    assert server.num_turned_away > 0
+    assert server.num_requests == summary.spent.num_requests == 60
+    uploads = [name for name, content in server.files.items() if b'"method":"POST"' in content]
+    assert len(uploads) == 6
+
+
+def test_a_batch_too_large_for_the_queue_goes_out_in_smaller_ones(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    server.max_enqueued = 8
+    pace = {"max_in_flight": 16, "max_attempts": 1}
+    limits = {"poll_s": 0.01, "max_requests": 25}
+    config = make_config(40, batch=limits, pace=pace, max_rounds=1)
+    summary = build(workspace, config, batch=True)
+    assert summary.num_kept == 40
+    assert server.num_requests == summary.spent.num_requests == 40
 
 
 def test_a_batch_whose_start_was_lost_is_found_and_not_started_again(
