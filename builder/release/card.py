@@ -7,9 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from builder.images.record import printable
 from builder.release.licence_file import said
 from builder.release.licences import Terms, is_lexicon
-from builder.release.markdown import code_span, table_text
+from builder.release.markdown import code_block, code_span, table_text
 from builder.release.metadata import card_head
 from builder.release.tally import SCORES, Tally
 from schemas.manifest import ReleaseManifest
@@ -25,7 +26,8 @@ CITATION = """@inproceedings{chen2025mme5,
 }"""
 
 _MAX_LISTED = 20
-_MAX_TEACHERS = 12
+_MAX_PROMPTS = 30
+_MAX_EXAMPLE_CHARS = 300
 
 
 def card(
@@ -70,7 +72,7 @@ def card(
         {"name": name, "rows": [f"{rows.get(split, 0):,}" for split in SPLITS]}
         for name, rows in manifest.num_by_config.items()
     ]
-    teachers = _teachers(tally)
+    prompts = _prompts(tally)
     body = environment.get_template("card.md.jinja").render(
         title=table_text(title),
         repo_id=json.dumps(repo_id),
@@ -83,8 +85,9 @@ def card(
         lexicon_models=", ".join(map(code_span, lexicon_models)),
         configs=configs,
         splits=SPLITS,
-        teachers=teachers[:_MAX_TEACHERS],
-        num_more_teachers=max(0, len(teachers) - _MAX_TEACHERS),
+        example=_example(tally.example),
+        prompts=prompts[:_MAX_PROMPTS],
+        num_more_prompts=max(0, len(prompts) - _MAX_PROMPTS),
         tokens=_tokens(tally),
         origin=origin,
         cells=_cells(cell_rows),
@@ -102,13 +105,42 @@ def card(
     return f"---\n{head}---\n\n{body}"
 
 
-def _teachers(tally: Tally) -> list[dict[str, Any]]:
-    """By model and prompt, prompts shortened, the commonest first."""
-    ordered = sorted(tally.teachers.items(), key=lambda item: (-item[1], item[0]))
+def _prompts(tally: Tally) -> list[dict[str, Any]]:
+    """By model, cell and prompt, prompts shortened, in order of cell."""
+    order = {(cell.task_type, cell.modality): number for number, cell in enumerate(CELLS)}
+    ordered = sorted(
+        (model, order[task, modality], prompt, num)
+        for (model, prompt, task, modality), num in tally.prompts.items()
+    )
     return [
-        {"model": code_span(model), "prompt": prompt[:12], "num": num}
-        for (model, prompt), num in ordered
+        {
+            "model": code_span(model),
+            "task": CONFIG_OF_TASK[CELLS[cell].task_type],
+            "modality": CELLS[cell].modality,
+            "prompt": prompt[:12],
+            "num": num,
+        }
+        for model, cell, prompt, num in ordered
     ]
+
+
+def _example(sample: bytes | None) -> str:
+    """A row as a reader of the card may see it: without its images, long texts cut short."""
+    row: dict[str, Any] = json.loads(sample or b"{}")
+
+    def shown(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [shown(name, entry) for entry in value]
+        if value is not None and name.endswith(("_image", "_images")):
+            return "an image"
+        if isinstance(value, str):
+            text = printable(value)
+            is_long = len(text) > _MAX_EXAMPLE_CHARS
+            return text[:_MAX_EXAMPLE_CHARS] + "…" if is_long else text
+        return value
+
+    visible = {name: shown(name, value) for name, value in row.items()}
+    return code_block(json.dumps(visible, ensure_ascii=False, indent=1), "json")
 
 
 def _tokens(tally: Tally) -> str | None:

@@ -1,6 +1,11 @@
 """Text from outside inside the Markdown that a release publishes: data, never markup."""
 
+import re
+
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|[]*_`"})
+
+
+_BACKTICKS = re.compile("`+")
 
 
 def table_text(text: str) -> str:
@@ -11,3 +16,10 @@ def table_text(text: str) -> str:
 def code_span(text: str) -> str:
     """A name in code letters, which may stand in a table's cell; its backticks become quotes."""
     return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def code_block(text: str, language: str) -> str:
+    """Lines in a fence that none of them can close."""
+    longest = max(map(len, _BACKTICKS.findall(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from builder.release.licences import Terms, licence_head
+from builder.release.licences import Terms, is_lexicon, licence_head
 from schemas.features import CONFIG_SCHEMAS, IMAGE
 from schemas.manifest import ShardEntry
 from schemas.vocabulary import SPLITS
@@ -19,7 +19,15 @@ _TASKS = {
     "VQA": "visual-question-answering",
     "Retrieval": "image-feature-extraction",
 }
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+_SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
+)
 _CONFIG_ORDER = ("Retrieval", "Classification", "VQA", "provenance", "reviews")
 
 
@@ -40,7 +48,8 @@ def card_head(
         "language": sorted(languages),
         **licence_head(terms),
         "task_categories": sorted(_TASKS[name] for name in configs if name in _TASKS),
-        "size_categories": [_size(num_samples)],
+        "size_categories": [size_category(num_samples)],
+        **_creators(languages, terms),
         "tags": ["synthetic", "multimodal", "multilingual", "embeddings", "polyscene"],
         "configs": [_config(name, shards) for name in configs],
         "dataset_info": [_info(name, shards) for name in configs],
@@ -94,5 +103,21 @@ def _of(shards: Sequence[ShardEntry], config: str, split: str) -> list[ShardEntr
     return [entry for entry in shards if entry.config == config and entry.split == split]
 
 
-def _size(num_samples: int) -> str:
-    return next((name for limit, name in _SIZES if num_samples < limit), "1M<n<10M")
+def size_category(num_samples: int) -> str:
+    """The Hub's name for a size."""
+    return next((name for limit, name in _SIZES if num_samples < limit), "1B<n<10B")
+
+
+def _creators(languages: Sequence[str], terms: Sequence[Terms]) -> dict[str, list[str]]:
+    """Who made texts and judgements, in the Hub's words; a lexicon's words were found.
+
+    The instructions are English whatever the texts are.
+    """
+    has_lexicon = any(entry.kind == "texts" and is_lexicon(entry.source) for entry in terms)
+    is_multilingual = len({*languages, "en"}) > 1
+    return {
+        "annotations_creators": ["machine-generated"],
+        "language_creators": ["found"] * has_lexicon + ["machine-generated"],
+        "multilinguality": ["multilingual" if is_multilingual else "monolingual"],
+        "source_datasets": ["original"],
+    }

@@ -32,17 +32,19 @@ class Tally:
         places: Rows by (task type, modality, split).
         scores: Rows by (criterion, score).
         alignment: Rows by lower edge of a bin 0.05 wide.
-        teachers: Rows by (teacher model, prompt hash).
+        prompts: Rows by (teacher model, prompt hash, task type, modality).
         images: Licence and source of every image, by the first 16 digits of its hash.
         some_instructions: Instructions to judge variety by.
         some_texts: Positive texts to judge variety by, by language.
+        example: JSON of a row to show: the first with texts on both sides, in
+            English where there is one.
     """
 
     slots: Counter[Slot] = field(default_factory=Counter)
     places: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     scores: Counter[tuple[str, int]] = field(default_factory=Counter)
     alignment: Counter[float] = field(default_factory=Counter)
-    teachers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    prompts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     images: dict[int, tuple[str, str]] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -50,6 +52,8 @@ class Tally:
     num_repeated_queries: int = 0
     some_instructions: list[str] = field(default_factory=list)
     some_texts: dict[str, list[str]] = field(default_factory=dict)
+    example: bytes | None = None
+    _example_rank: int = 3
     _instructions: set[int] = field(default_factory=set)
     _queries: set[int] = field(default_factory=set)
     _licences: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
@@ -57,6 +61,14 @@ class Tally:
     @property
     def num_samples(self) -> int:
         return sum(self.slots.values())
+
+    @property
+    def teachers(self) -> Counter[tuple[str, str]]:
+        """Rows by (teacher model, prompt hash)."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (model, prompt, _, _), num in self.prompts.items():
+            counts[model, prompt] += num
+        return counts
 
     @property
     def num_unique_instructions(self) -> int:
@@ -89,8 +101,10 @@ class Tally:
         self._queries.update(map(hash, queries))
         self.num_repeated_queries += samples.num_rows - (len(self._queries) - before)
         self._take_texts(samples)
-        for (model, prompt), num in _counted(provenance.select(["teacher_model", "prompt_hash"])):
-            self.teachers[model, prompt] += num
+        self._take_example(chunk)
+        makers = provenance.select(["teacher_model", "prompt_hash", "task_type", "modality"])
+        for (model, prompt, task, modality), num in _counted(makers):
+            self.prompts[model, prompt, task, modality] += num
         self.prompt_tokens += pc.sum(provenance["prompt_tokens"]).as_py() or 0
         self.completion_tokens += pc.sum(provenance["completion_tokens"]).as_py() or 0
         micro = pc.cast(pc.round(pc.multiply(provenance["cost_usd"], 1e6)), pa.int64())
@@ -111,6 +125,19 @@ class Tally:
             taken = self.some_texts.setdefault(language, [])
             if len(taken) < MAX_TEXTS_A_LANGUAGE:
                 taken.append(text)
+
+    def _take_example(self, chunk: Chunk) -> None:
+        if self._example_rank == 0:
+            return
+        samples = chunk.samples
+        has_texts = pc.and_(samples["query_text"].is_valid(), samples["positive_text"].is_valid())
+        is_english = pc.equal(samples["language"], "en")
+        for rank, fits in enumerate((pc.and_(has_texts, is_english), has_texts, is_english)):
+            index = pc.index(fits, True).as_py()
+            if rank < self._example_rank and index >= 0:
+                self._example_rank, self.example = rank, chunk.raw_samples[index]
+        if self.example is None:
+            self.example = chunk.raw_samples[0]
 
     def _add_images(self, provenance: pa.Table) -> None:
         images = pc.list_flatten(provenance["images"]).combine_chunks()

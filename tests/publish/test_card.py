@@ -12,7 +12,6 @@ from builder.workspace import Workspace
 from schemas.manifest import read_manifest
 from tests.hub_server import RunningHub, client_environment, run_client
 
-
 _SHOW = """
 counts = {split: rows.num_rows for split, rows in dataset.items()}
 texts = [row["query_text"] for rows in dataset.values() for row in rows]
