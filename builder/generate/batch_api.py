@@ -99,16 +99,17 @@ class BatchApi:
             raise EndpointError(f"{words} Run the same command again.") from exc
         return made.id
 
-    async def find(self, key: str) -> str | None:
-        """Id of a batch that was started under our key, or None.
+    async def find(self, key: str, file_id: str) -> str | None:
+        """Id of a batch that was started under our key or from our file, or None.
 
-        Batches that failed as a whole ran nothing and do not count.
+        Some providers keep no metadata, but all know a batch's file. Batches
+        that failed as a whole ran nothing and do not count.
         """
 
         async def call() -> str | None:
             async for batch in self._client.batches.list(limit=100):
                 is_ours = (batch.metadata or {}).get(KEY_FIELD) == key
-                if is_ours and batch.status != "failed":
+                if (is_ours or batch.input_file_id == file_id) and batch.status != "failed":
                     return batch.id
             return None
 

@@ -160,7 +160,7 @@ class BatchCourier:
         """Whether the batch was started after all, by a run that could not write that down."""
         if record.file_id is None:
             return False
-        batch_id = await self._api.find(record.key)
+        batch_id = await self._api.find(record.key, record.file_id)
         if batch_id is not None:
             await self._started(record, batch_id)
         return batch_id is not None

@@ -148,6 +148,18 @@ def test_a_batch_whose_start_was_lost_is_found_and_not_started_again(
     assert len(server.batches) == 1
 
 
+def test_a_lost_start_is_found_at_a_provider_that_keeps_no_metadata(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    server.lose_next_start, server.keeps_metadata = True, False
+    config = make_config(20, batch=BATCH)
+    with pytest.raises(EndpointError, match="Run the same command again"):
+        build(workspace, config, batch=True)
+    assert build(workspace, config, batch=True).num_kept == 20
+    assert [batch["input_file_id"] for batch in server.batches.values()] == ["file-0"]
+
+
 def test_a_batch_that_fails_as_a_whole_says_why_and_is_asked_for_anew(
     serve: Serve, new_workspace: NewWorkspace
 ) -> None:
