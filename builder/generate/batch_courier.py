@@ -103,6 +103,24 @@ class BatchCourier:
             await self._step()
         return has_any
 
+    async def recall(self) -> None:
+        """Waits for batches that an earlier run started, and gives up those it never started.
+
+        Raises:
+            EndpointError: A batch failed as a whole, or cannot be found at the provider.
+            Stopped: The run is draining; batches go on at the provider.
+        """
+        for record in self._open():
+            if record.batch_id is None and not await self._find(record):
+                await self._give_up(record)
+        if left := self._open():
+            self._say(
+                f"{len(left)} batches of {sum(record.num_requests for record in left)} requests, "
+                "sent by an earlier run with --batch, are at the provider still. Waiting for them "
+                "before anything is asked live; interrupt to leave them there."
+            )
+            await self.settle()
+
     def clean_up(self) -> None:
         """Deletes files of batches that were never meant to be sent, after a kill."""
         mine = {record.key for record in self._open()}

@@ -57,6 +57,11 @@ def run_merge(parts: Sequence[Path], into: Path) -> int:
 def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
     with Ledger(part.ledger_path) as other:
         rounds, plan, checks = other.rounds(), other.meta("plan_hash"), other.meta("checks")
+        if other.open_batches("teacher") or other.open_batches("judge"):
+            raise LedgerError(
+                f"{part.root}: has batches under way. Let `python -m builder build --batch` fetch "
+                "them first."
+            )
     if not rounds:
         raise LedgerError(f"{part.root}: nothing was built there. Leave it out.")
     if len(rounds) > 1 or rounds[0].closed:

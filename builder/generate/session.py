@@ -172,6 +172,9 @@ class _Run:
             report = Report(tally, self.paces["teacher"], budget, has_price=self.has_price)
             settle = self._settle if self.batches else None
             async with shown(report, self.console):
+                if not self.options.batch:
+                    for courier in self.couriers:
+                        await courier.recall()
                 await run_rounds(rounds, self.engine, writer, tally, settle)
         except Stopped:
             pass  # batches go on at the provider

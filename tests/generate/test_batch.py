@@ -1,5 +1,7 @@
 """Batch mode: files within the provider's limits, results in any order, never submitted twice."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,8 @@ import pytest
 
 from builder.generate.budget import BudgetReached
 from builder.generate.client import EndpointError
-from builder.generate.ledger import Ledger
+from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.merge import run_merge
 from builder.workspace import Workspace
 from tests.generate.batch_server import BatchServer
 from tests.generate.conftest import PLANTED_KEY, build, kept_rows, make_config
@@ -212,3 +215,53 @@ def test_kills_between_submitting_and_fetching_submit_nothing_twice(
     assert sum(num - 1 for num in server.answered.values()) == 0
     with Ledger(workspace.ledger_path) as ledger:
         assert ledger.open_batches("teacher") == []
+
+
+def test_a_live_build_waits_for_batches_that_an_earlier_run_sent(
+    serve: Serve, new_workspace: NewWorkspace, tmp_path: Path
+) -> None:
+    server, workspace = serve_batches(serve, num_looks=30), new_workspace()
+    config = make_config(40, batch=BATCH)
+    arguments = (workspace.root, config.model_dump(mode="json"), {"batch": True})
+    child = start_process(run_child_build, *arguments, tmp_path / "log", server.url, PLANTED_KEY)
+    deadline = time.monotonic() + 20
+    while len(server.batches) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGINT)
+    child.join(20)
+    assert child.exitcode == 130
+    assert all(batch["status"] == "in_progress" for batch in server.batches.values())
+
+    summary = build(workspace, config)
+    assert summary.num_kept == 40
+    assert server.num_requests == summary.spent.num_requests == 40
+    assert server.statuses == {}  # not one was asked live
+    with Ledger(workspace.ledger_path) as ledger:
+        assert ledger.open_batches("teacher") == []
+
+
+def test_a_live_build_asks_for_what_was_written_down_for_a_batch_and_never_sent(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    server.takes_files = False
+    config = make_config(40, batch=BATCH)
+    with pytest.raises(EndpointError, match="no files today"):
+        build(workspace, config, batch=True)
+    summary = build(workspace, config)
+    assert summary.num_kept == 40
+    assert server.statuses[200] == summary.spent.num_requests == 40
+    assert not list((workspace.root / "batches").iterdir())
+
+
+def test_a_workspace_with_batches_under_way_is_not_merged(
+    serve: Serve, new_workspace: NewWorkspace, tmp_path: Path
+) -> None:
+    server, workspace = serve_batches(serve), new_workspace()
+    server.lose_next_start = True
+    with pytest.raises(EndpointError):
+        build(workspace, make_config(20, batch=BATCH), batch=True, shard=(0, 1))
+    with pytest.raises(LedgerError, match=r"batches under way.*builder build"):
+        run_merge([workspace.root], tmp_path / "joined")
