@@ -1,6 +1,5 @@
 """The two embedded servers of the demo, as processes that end with it."""
 
-import ctypes
 import os
 import signal
 import socket
@@ -11,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder.demo.processes import end_with_parent
 from schemas.errors import PolysceneError
 
 _START_TIMEOUT_S = 60.0
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class ServiceError(PolysceneError):
@@ -52,7 +51,7 @@ def running(
             stderr=output,
             env={**os.environ, **environment},
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent(signal.SIGTERM),
         )
     try:
         _wait_until_listening(name, process, port, log)
@@ -64,12 +63,6 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _end_with_parent() -> None:
-    """Has Linux end this process with its parent, even one killed outright."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_until_listening(

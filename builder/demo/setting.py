@@ -1,6 +1,7 @@
 """Where a demo run happens, and how it runs and times its commands."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from builder.demo.processes import end_with_parent
 from schemas.errors import PolysceneError
 
 REPO_ID = "demo/pictograms"
@@ -67,6 +69,8 @@ class Demo:
             encoding="utf-8",
             env={**os.environ, **self.environment, **(environment or {})},
             check=False,
+            # At once: what a stage has done is kept, and a rerun needs the locks it holds.
+            preexec_fn=end_with_parent(signal.SIGKILL),
         )
         if done.returncode != 0:
             print(done.stdout, end="", file=sys.stderr)

@@ -1,52 +1,30 @@
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import orjson
 import pytest
 
 from builder.demo.services import ServiceError, free_port, running
+from tests.builder.running_demo import commands_below, start_demo, wait_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_demo_told_to_end_ends_its_servers(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_demo_told_to_end_ends_its_servers_and_its_stage(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     root = tmp_path / "demo"
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "builder", "demo", "--root", str(root), "--num-samples", "200"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    demo = start_demo(root, "--num-samples", "2500")  # builds for longer than is waited below
     try:
-        deadline = time.monotonic() + 120
-        while not (root / "workspace").exists() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert (root / "workspace").exists()
-        assert _processes_naming(str(root))
+        wait_until(lambda: (root / "workspace" / "ledger.sqlite").exists(), timeout_s=120)
+        assert {"build", "hub", "teacher"} <= set(commands_below(root))
         demo.send_signal(number)
         demo.wait(timeout=60)
-        deadline = time.monotonic() + 20
-        while _processes_naming(str(root)) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert not _processes_naming(str(root))
+        wait_until(lambda: "build" not in commands_below(root), timeout_s=3)
+        wait_until(lambda: not commands_below(root), timeout_s=20)
     finally:
         if demo.poll() is None:
             os.killpg(demo.pid, signal.SIGKILL)
-
-
-def _processes_naming(word: str) -> list[str]:
-    """Pids of the processes whose command line holds the word."""
-    found: list[str] = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and word in (entry / "cmdline").read_text():
-                found.append(entry.name)
-        except OSError:
-            continue
-    return found
 
 
 def test_a_server_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> None:
