@@ -1,13 +1,12 @@
 """`python -m builder`: one command a stage, from images to a published version."""
 
-import errno
 import logging
 import os
-import sys
 from importlib import import_module
 
 import typer
 
+from schemas.command_line import run
 from schemas.errors import PolysceneError
 
 #: Modules of `builder.commands`, in the order their commands appear in `--help`.
@@ -45,23 +44,15 @@ def make_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Entry point: a user's mistake or a full disk is one line on stderr and exit code 1."""
+    """Entry point: whatever a user can meet is one line on stderr and an exit code."""
     for variable in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(variable, "1")
-    logging.basicConfig(level=os.environ.get("POLYSCENE_LOG", "WARNING").upper())
-    try:
-        make_app()()
-    except PolysceneError as exc:
-        _fail(str(exc))
-    except OSError as exc:
-        if exc.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES}:
-            raise
-        where = exc.filename or "the workspace"
-        _fail(f"{where}: {exc.strerror}. Free some space or name another place; nothing was lost.")
-    except KeyboardInterrupt:
-        _fail("Stopped. What was done is kept; run the same command again to go on.", code=130)
+    run(_main, stopped="Stopped. What was done is kept; run the same command again to go on.")
 
 
-def _fail(message: str, code: int = 1) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
+def _main() -> None:
+    level = os.environ.get("POLYSCENE_LOG", "WARNING").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise PolysceneError(f'POLYSCENE_LOG: no level "{level}". Set it to INFO or DEBUG.')
+    logging.basicConfig(level=level)
+    make_app()()

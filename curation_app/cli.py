@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from schemas.command_line import run
 from schemas.errors import PolysceneError
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ def serve(
     from curation_app.desk import ReviewDesk
     from curation_app.guard import LOOPBACK
     from curation_app.server import bind
-    from curation_app.server import serve as run
+    from curation_app.server import serve as serve_pages
     from curation_app.store import ReviewStore
 
     progress = Console(stderr=True)
@@ -68,7 +69,7 @@ def serve(
             if host not in LOOPBACK:
                 progress.print("Whoever reaches this address can review: there is no log-in.")
 
-        run(pages, listener, announce)
+        serve_pages(pages, listener, announce)
 
 
 @app.command()
@@ -143,9 +144,5 @@ def _name(reviewer: str | None) -> str | None:
 
 
 def main() -> None:
-    """Runs the command line; an expected error is one line on stderr and exit code 1."""
-    try:
-        app()
-    except PolysceneError as exc:
-        print(f"error: {exc}", file=sys.stderr)
-        raise SystemExit(1) from None
+    """Runs the command line; whatever a user can meet is one line on stderr and an exit code."""
+    run(app, stopped="Stopped. Every verdict that was acknowledged is kept.")

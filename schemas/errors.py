@@ -1,5 +1,9 @@
 """Errors that say what happened, where, and what to do; command lines print them as one line."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class PolysceneError(Exception):
     """Base of every error a user can meet; its message is complete and holds no secret."""
@@ -39,3 +43,14 @@ class RowError(PolysceneError):
         if row_id is not None:
             where += f' (id "{row_id}")'
         super().__init__(f"{where}: {what}. {remedy}")
+
+
+@contextmanager
+def naming(path: Path) -> Generator[None, None, None]:
+    """Has an `OSError` inside that names no file, as those of writing do, name this one."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.filename is None:
+            exc.filename = str(path)
+        raise

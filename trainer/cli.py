@@ -1,17 +1,19 @@
 """Commands: train, evaluate, compare."""
 
-import errno
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, TypeVar
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
+from pydantic import BaseModel, ValidationError
 
+from schemas.command_line import run
 from schemas.errors import PolysceneError
 from trainer.config import CompareConfig, DatasetConfig, EncoderChoice, EvaluateConfig, TrainConfig
+from trainer.errors import SettingError
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 app = typer.Typer(
     help="Trains embedding models on published rows and measures them.",
@@ -19,8 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 Dataset = Annotated[str, typer.Option(help="Release directory, or repository as owner/name.")]
 Revision = Annotated[str | None, typer.Option(help="Version, such as v0.2.0.")]
@@ -57,7 +57,8 @@ def train(
     """Trains an encoder on a version's train split and exports it."""
     from trainer.commands import run_train
 
-    config = _train_config(
+    config = _checked(
+        TrainConfig,
         dataset=DatasetConfig(path=dataset, revision=revision),
         encoder=encoder,
         languages=_split(languages),
@@ -83,7 +84,7 @@ def evaluate(
     """Measures an exported encoder on a version's validation split."""
     from trainer.commands import run_evaluate
 
-    config = EvaluateConfig(k=k, num_candidates=num_candidates)
+    config = _checked(EvaluateConfig, k=k, num_candidates=num_candidates)
     run_evaluate(config, DatasetConfig(path=dataset, revision=revision), model, output, cache_dir)
 
 
@@ -105,7 +106,8 @@ def compare(
     """Trains on nothing, on English rows and on all rows, and writes recall.json and recall.png."""
     from trainer.commands import run_compare
 
-    train_config = _train_config(
+    train_config = _checked(
+        TrainConfig,
         dataset=DatasetConfig(path=dataset, revision=revision),
         encoder=encoder,
         languages=_split(languages),
@@ -114,20 +116,26 @@ def compare(
         temperature=temperature,
         learning_rate=learning_rate,
     )
-    config = CompareConfig.model_validate(
-        {
-            "train": train_config,
-            "evaluate": EvaluateConfig(num_candidates=num_candidates),
-            "seeds": tuple(seeds.split(",")),
-        }
+    config = _checked(
+        CompareConfig,
+        train=train_config,
+        evaluate=_checked(EvaluateConfig, num_candidates=num_candidates),
+        seeds=tuple(seeds.split(",")),
     )
     run_compare(config, output, cache_dir)
 
 
-def _train_config(**settings: object) -> TrainConfig:
-    """A config from the options given; what was not given keeps its default."""
+def _checked(kind: type[_Kind], **settings: object) -> _Kind:
+    """A config from the options given; what was not given keeps its default.
+
+    Raises:
+        SettingError: An option has a value that it cannot have.
+    """
     given = {name: value for name, value in settings.items() if value is not None}
-    return TrainConfig.model_validate(given)
+    try:
+        return kind.model_validate(given)
+    except ValidationError as exc:
+        raise SettingError.of(exc, given) from exc
 
 
 def _split(languages: str) -> tuple[str, ...] | None:
@@ -137,28 +145,19 @@ def _split(languages: str) -> tuple[str, ...] | None:
     return tuple(code.strip() for code in languages.split(",") if code.strip())
 
 
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(message, style="red", markup=False, highlight=False)
-    sys.exit(1)
-
-
 def main() -> None:
-    """Runs a command; an error a user can meet is one line and exit code 1."""
+    """Runs a command; whatever a user can meet is one line on stderr and an exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
+    run(_main)
+
+
+def _main() -> None:
     try:
         app()
-    except PolysceneError as exc:
-        _fail(str(exc))
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "settings"
-        _fail(f"{field}: {first['msg']}")
-    except OSError as exc:
-        if exc.errno not in _DISK_ERRORS:
-            raise
-        _fail(f"{exc.filename or 'disk'}: {exc.strerror}. Free space or choose another directory.")
     except ModuleNotFoundError as exc:
         if exc.name not in {"torch", "safetensors", "matplotlib"}:
             raise
-        _fail(f'{exc.name} is not installed. Install the extra: `uv pip install -e ".[train]"`.')
+        raise PolysceneError(
+            f"{exc.name} is not installed. From the checkout: `pip install -e '.[train]'`."
+        ) from exc

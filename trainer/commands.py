@@ -1,5 +1,7 @@
 """What each command does, once its options are a config."""
 
+import errno
+import os
 import time
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from trainer.train import train as train_encoder
 def run_train(config: TrainConfig, output: Path, cache_dir: Path | None) -> None:
     """Trains one encoder and exports it to `output`."""
     console = Console(soft_wrap=True)
+    _make_output(output)
     corpus = load_corpus(config.dataset.path, config.dataset.revision, "train")
     pairs = select_pairs(config, corpus)
     towers = _towers(config.encoder, console)
@@ -54,6 +57,7 @@ def run_evaluate(
 ) -> None:
     """Measures an exported encoder and writes `evaluation.json`."""
     console = Console(soft_wrap=True)
+    _make_output(output)
     encoder = load_encoder(model)
     corpus = load_corpus(dataset.path, dataset.revision, "validation")
     questions = make_questions(corpus, config.num_candidates, config.candidate_seed)
@@ -76,6 +80,7 @@ def run_compare(config: CompareConfig, output: Path, cache_dir: Path | None) -> 
     """Trains and measures every arm; writes `recall.json` and `recall.png`."""
     console = Console(soft_wrap=True)
     started = time.perf_counter()
+    _make_output(output)
     dataset = config.train.dataset
     train_corpus = load_corpus(dataset.path, dataset.revision, "train")
     held_out = load_corpus(dataset.path, dataset.revision, "validation")
@@ -91,6 +96,13 @@ def run_compare(config: CompareConfig, output: Path, cache_dir: Path | None) -> 
     console.print(recall_table(report), soft_wrap=False)
     seconds = ", ".join(f"{part} {value:.0f} s" for part, value in comparison.seconds.items())
     console.print(f"{seconds}; {output / 'recall.json'}, {output / 'recall.png'}")
+
+
+def _make_output(directory: Path) -> None:
+    """Makes the output's directory, before hours of work rather than after."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if not os.access(directory, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
 
 
 def _towers(choice: EncoderChoice, console: Console) -> Towers:

@@ -1,9 +1,15 @@
 """Errors of training and measuring; the command line prints them as one line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
 
 from schemas.errors import PolysceneError
+
+#: Options that are not called as their fields are.
+_OPTIONS = {"num_steps": "steps"}
 
 
 class ReleaseError(PolysceneError):
@@ -23,6 +29,37 @@ class ReleaseError(PolysceneError):
         self.revision = revision
         at = f" at revision {revision}" if revision else ""
         super().__init__(f"{dataset}{at}: {what}. {remedy}")
+
+
+class SettingError(PolysceneError):
+    """An option has a value that it cannot have.
+
+    Args:
+        option: Its name on the command line, without dashes.
+        value: What was given.
+        what: What is wrong, as a sentence that says what would be right.
+    """
+
+    def __init__(self, option: str, value: str, what: str) -> None:
+        self.option = option
+        self.value = value
+        self.what = what
+        super().__init__(f"--{option} {value}: {what}")
+
+    @classmethod
+    def of(cls, exc: ValidationError, given: Mapping[str, object]) -> Self:
+        """The first problem of a config, under the name its option has.
+
+        Args:
+            exc: What pydantic says.
+            given: The values it was given, by field.
+        """
+        first = exc.errors(include_url=False)[0]
+        field = str(first["loc"][0])
+        value = given.get(field)
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        what = first["msg"].removeprefix("Value error, ").rstrip(".")
+        return cls(_OPTIONS.get(field, field.replace("_", "-")), shown, f"{what}.")
 
 
 class NoRowsError(PolysceneError):

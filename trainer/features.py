@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import naming
 from trainer.encoders.tower import Tower
 
 _LOG = logging.getLogger(__name__)
@@ -50,15 +51,17 @@ class FeatureCache:
 
     def add(self, tower: str, features: Mapping[str, NDArray[np.float32]]) -> None:
         folder = self._folder(tower)
-        folder.mkdir(parents=True, exist_ok=True)
         name = secrets.token_hex(8)
         unfinished = folder / f"{name}.part"
-        with unfinished.open("wb") as file:
+        with naming(folder), unfinished.open("wb") as file:
             np.savez(file, keys=np.array(list(features)), features=np.stack([*features.values()]))
         unfinished.rename(folder / f"{name}.npz")
 
     def _folder(self, tower: str) -> Path:
-        return self._directory / re.sub(r"[^\w.-]", "_", tower)
+        """The tower's folder, made at once: one that cannot be is told before the work."""
+        folder = self._directory / re.sub(r"[^\w.-]", "_", tower)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
 
 def compute_features(

