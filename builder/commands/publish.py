@@ -33,26 +33,16 @@ def publish(
     moves nothing, and a tag never changes. Files that no version put there are
     neither deleted nor, without --adopt, replaced.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
     from builder import publish as publishing
+    from builder.progress import stage_bars
+    from builder.publish.progress import BYTE_STAGES
     from builder.release.versions import find_release
     from builder.workspace import open_workspace
 
     directory = find_release(open_workspace(workspace).releases_dir, version)
     publishing.limit_waiting(timeout_s)
     repo = publishing.DatasetRepo(repo_id)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bars:
-        shown: dict[str, int] = {}
-
-        def progress(stage: str, num_bytes: int, total: int) -> None:
-            if stage not in shown:
-                name = f"{stage} {directory.name}"
-                shown[stage] = int(bars.add_task(name, total=total))
-            bars.update(bars.task_ids[list(shown).index(stage)], advance=num_bytes, total=total)
-
+    with stage_bars(directory.name, BYTE_STAGES) as progress:
         done = publishing.publish(
             directory,
             repo,

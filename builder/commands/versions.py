@@ -102,6 +102,8 @@ def rollback(
     reviews stay as they are, so go on from the restored version in a new
     workspace, by [bold]pull[/bold].
     """
+    from builder.progress import stage_bars
+    from builder.publish.progress import BYTE_STAGES
     from builder.publish.repo import DatasetRepo, limit_waiting
     from builder.publish.rollback import how_to_go_on, materialise
     from builder.publish.rollback import rollback as roll_back
@@ -114,7 +116,8 @@ def rollback(
     verb = "restores" if done.made_commit or done.made_tag else "restored already"
     print(f"{repo_id}: version {done.version} {verb} {done.restored} (commit {done.commit[:12]})")
     if (workspace / "releases").is_dir():
-        directory = materialise(repo, done, open_workspace(workspace))
+        with stage_bars(str(done.version), BYTE_STAGES) as progress:
+            directory = materialise(repo, done, open_workspace(workspace), progress)
         if directory is not None:
             print(f"  also in the workspace: {directory}")
     print(how_to_go_on(repo_id, done.version, workspace))
@@ -131,21 +134,14 @@ def pull(
     and do not come back; nor do addresses and further settings of endpoints, for
     a configuration that somebody published does not decide where your key goes.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
+    from builder.progress import stage_bars
+    from builder.publish.progress import BYTE_STAGES
     from builder.publish.pull import pull as pull_version
     from builder.publish.repo import DatasetRepo, limit_waiting, parse_address
 
     repo_id, version = parse_address(address)
     limit_waiting()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        bar = bars.add_task(f"pull {version}", total=None)
-
-        def progress(stage: str, done: int, total: int) -> None:
-            bars.update(bar, description=f"pull {version}: {stage}", completed=done, total=total)
-
+    with stage_bars(str(version), BYTE_STAGES) as progress:
         pulled = pull_version(DatasetRepo(repo_id), version, workspace, progress)
     root = pulled.workspace.root
     print(f"{address}: rebuilt in {root}. Go on with `python -m builder build -w {root}`.")

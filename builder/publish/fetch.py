@@ -2,19 +2,23 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from builder.disk import sync
+from builder.publish.progress import ByteCount, Progress, silent
 from builder.publish.repo import DatasetRepo
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release.shards import file_sha256
 from builder.release.versions import Version, released_versions
-from schemas.manifest import MANIFEST_NAME, ManifestError, ReleaseManifest, read_manifest
-
-#: Hears which stage runs, and how much of how much is done.
-Progress = Callable[[str, int, int], None]
+from schemas.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    ManifestError,
+    ReleaseManifest,
+    ShardEntry,
+    read_manifest,
+)
 
 
 def fetch_version(
@@ -22,7 +26,7 @@ def fetch_version(
     version: Version,
     commit: str,
     releases_dir: Path,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> tuple[Path, ReleaseManifest]:
     """Downloads a version, but for files that other releases there have.
 
@@ -47,23 +51,24 @@ def fetch_version(
     manifest = repo.version_manifest(version, commit)
     content = repo.manifest_bytes(commit)
     assert content is not None, "it was just read"
-    remedy = "Delete it, then run the same command again to download it anew."
     if not target.exists():
         arriving = releases_dir / f".pulling-{version}"
         arriving.mkdir(parents=True, exist_ok=True)
         missing = _take_over(arriving, manifest, releases_dir)
         if missing:
-            progress("downloading", 0, 0)
-            repo.download(commit, missing, arriving)
+            total = sum(entry.num_bytes for entry in missing)
+            count = ByteCount(progress, "downloading", total)
+            repo.download(commit, [entry.path for entry in missing], arriving, count)
+            count.reach(total)
         shutil.rmtree(arriving / ".cache", ignore_errors=True)
         (arriving / MANIFEST_NAME).unlink(missing_ok=True)
         (arriving / MANIFEST_NAME).write_bytes(content)
-        verify_release(arriving, remedy=remedy)
+        _verify(arriving, manifest, progress)
         seal(arriving)
         arriving.rename(target)
         sync(releases_dir)
         return target, manifest
-    return target, verify_release(target, remedy=remedy)
+    return target, _verify(target, manifest, progress)
 
 
 def seal(directory: Path) -> None:
@@ -76,14 +81,25 @@ def seal(directory: Path) -> None:
         sync(Path(folder))
 
 
-def _take_over(arriving: Path, manifest: ReleaseManifest, releases_dir: Path) -> list[str]:
-    """Links what releases of the same place have; returns the paths of what they lack."""
+def _verify(directory: Path, expected: ReleaseManifest, progress: Progress) -> ReleaseManifest:
+    total = sum(entry.num_bytes for entry in manifest_entries(expected).values())
+    return verify_release(
+        directory,
+        ByteCount(progress, "checking", total).add,
+        remedy="Delete it, then run the same command again to download it anew.",
+    )
+
+
+def _take_over(
+    arriving: Path, manifest: ReleaseManifest, releases_dir: Path
+) -> list[FileEntry | ShardEntry]:
+    """Links what releases of the same place have; returns what they lack."""
     held = _held(releases_dir)
-    missing: list[str] = []
+    missing: list[FileEntry | ShardEntry] = []
     for path, entry in manifest_entries(manifest).items():
         source, target = held.get(entry.sha256), arriving / path
         if source is None or not source.exists() or file_sha256(source) != entry.sha256:
-            missing.append(path)
+            missing.append(entry)
         elif not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             try:

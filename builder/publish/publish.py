@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from builder.publish.errors import ConflictError, PublishError, TagTakenError, UnreachableError
 from builder.publish.ownership import (
@@ -18,6 +18,7 @@ from builder.publish.ownership import (
     refuse_overwriting,
     refuse_strange_rows,
 )
+from builder.publish.progress import ByteCount, Progress, silent
 from builder.publish.repo import DatasetRepo, Refs
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release.shards import file_sha256
@@ -29,12 +30,6 @@ Result = TypeVar("Result")
 _MAX_WAIT_S = 60.0
 _BATCH_FILES = 16
 _BATCH_BYTES = 2**26
-
-
-class Progress(Protocol):
-    """Hears of bytes checked and uploaded; `total` comes first."""
-
-    def __call__(self, stage: str, num_bytes: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +44,6 @@ class Published:
     num_uploaded: int
     num_uploaded_bytes: int
     num_deleted: int = 0
-
-
-def silent(stage: str, num_bytes: int, total: int) -> None:
-    """Progress nobody looks at."""
 
 
 def publish(
@@ -85,7 +76,9 @@ def publish(
         UnreachableError: The Hub did not answer, again and again.
     """
     total = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    manifest = verify_release(directory, lambda num: progress("checking", num, total))
+    count = ByteCount(progress, "checking", total)
+    manifest = verify_release(directory, count.add)
+    count.reach(total)
     return persistently(
         lambda: _publish_once(directory, manifest, repo, private, adopt, progress),
         attempts=attempts,
@@ -206,7 +199,9 @@ def _upload(
     progress: Progress,
 ) -> tuple[list[object], int, int, int]:
     """Uploads what the Hub lacks; returns the operations of the commit and what they move."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub import CommitOperationDelete
+
+    from builder.publish.counting import CountedAddition
 
     remote = repo.files(refs.head) if refs.head else {}
     before = last_manifest(repo, refs)
@@ -223,11 +218,14 @@ def _upload(
     gone = sorted(own_files(before) & set(remote) - set(hashes))
     sizes = {path: (directory / path).stat().st_size for path in changed}
     total = sum(sizes.values())
-    additions = [CommitOperationAdd(path, directory / path) for path in changed]
-    progress("uploading", 0, total)
+    count = ByteCount(progress, "uploading", total)
+    additions = [CountedAddition(path, directory / path, count) for path in changed]
+    num_sent = 0
     for batch in _batches(additions, sizes):
-        repo.preupload(batch)
-        progress("uploading", sum(sizes[add.path_in_repo] for add in batch), total)
+        repo.preupload(batch, count)
+        # The client does not tell of what the Hub has, nor of what goes with the commit.
+        num_sent += sum(sizes[addition.path_in_repo] for addition in batch)
+        count.reach(num_sent)
     for addition in additions:
         info = addition.upload_info
         if info.is_hashed and info.sha256.hex() != hashes[addition.path_in_repo]:

@@ -21,7 +21,8 @@ from builder.config import BuildConfig, save_config
 from builder.generate.ledger import Ledger
 from builder.images.store import ImageStore
 from builder.publish.errors import PublishError
-from builder.publish.fetch import Progress, fetch_version
+from builder.publish.fetch import fetch_version
+from builder.publish.progress import Progress, silent
 from builder.publish.pulled_config import pulled_config
 from builder.publish.repo import DatasetRepo
 from builder.release.inputs import ORIGIN_NAME
@@ -51,7 +52,7 @@ def pull(
     repo: DatasetRepo,
     version: Version,
     root: Path,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Pulled:
     """Rebuilds a workspace from a published version.
 

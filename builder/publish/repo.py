@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from builder.publish.errors import AccessError, ConflictError, PublishError, in_words
+from builder.publish.progress import ByteCount
 from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest, parse_manifest
 
@@ -196,8 +197,12 @@ class DatasetRepo:
             )
         return found
 
-    def download(self, commit: str, paths: Sequence[str], directory: Path) -> None:
+    def download(
+        self, commit: str, paths: Sequence[str], directory: Path, count: ByteCount
+    ) -> None:
         """Puts files of a commit below a directory; goes on where an earlier call stopped."""
+        from builder.publish.counting import counting_bars
+
         with self.speaking():
             self.api.snapshot_download(
                 self.repo_id,
@@ -205,11 +210,14 @@ class DatasetRepo:
                 revision=commit,
                 local_dir=directory,
                 allow_patterns=list(paths),
+                tqdm_class=counting_bars(count),
             )
 
-    def preupload(self, additions: "Sequence[CommitOperationAdd]") -> None:
+    def preupload(self, additions: "Sequence[CommitOperationAdd]", count: ByteCount) -> None:
         """Uploads large files ahead of the commit that will name them."""
-        with self.speaking(), self._transport():
+        from builder.publish.counting import hearing
+
+        with self.speaking(), self._transport(), hearing(count):
             self.api.preupload_lfs_files(
                 self.repo_id, additions, repo_type=_TYPE, revision=_BRANCH, free_memory=False
             )

@@ -15,8 +15,9 @@ from pathlib import Path
 import orjson
 
 from builder.publish.errors import ConflictError, PublishError
-from builder.publish.fetch import Progress, fetch_version
+from builder.publish.fetch import fetch_version
 from builder.publish.ownership import last_manifest, own_files, refuse_strange_rows
+from builder.publish.progress import Progress, silent
 from builder.publish.publish import (
     commit_title,
     find_commit,
@@ -88,7 +89,7 @@ def materialise(
     repo: DatasetRepo,
     result: RolledBack,
     workspace: Workspace,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Path | None:
     """Puts the new version beside the others of a workspace that this repository's come from.
 
