@@ -36,7 +36,9 @@ def serve(
     dataset: DatasetOption,
     store: StoreOption = Path("reviews.sqlite"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 7860,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 7860,
     reviewer: Annotated[
         str | None,
         typer.Option(help="Name for verdicts of a browser that has given none; else it asks."),
