@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from builder.lexicon_teacher import read_planted
 from schemas.reply import draft_names
 from schemas.shards import read_records
 from schemas.vocabulary import Cell
@@ -40,8 +41,7 @@ class Decisions:
 
 def planted_mistakes(path: Path) -> dict[int, dict[str, Any]]:
     """Mistakes the teacher says it made, by the seed of the request."""
-    with path.open("rb") as lines:
-        return {int(entry["seed"]): entry for entry in map(orjson.loads, lines)}
+    return {int(entry["seed"]): entry for entry in read_planted(path)}
 
 
 def decide(release_dir: Path, planted: Path, num_rows: int, seed: int) -> Decisions:

@@ -1,6 +1,7 @@
 """Mistakes made on purpose at stated rates, each written down for a reviewer to find."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -191,6 +192,8 @@ class PlantedLog:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        if path is not None:
+            _cut_unfinished_line(path)
         self._known = {(m["seed"], m["mistake"]) for m in read_planted(path)} if path else set()
 
     def add(self, request: TeacherRequest, answer: Answer, correct: dict[str, str]) -> None:
@@ -213,7 +216,16 @@ class PlantedLog:
 
 
 def read_planted(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the planted mistakes of a file; a missing file has none."""
+    """Yield the planted mistakes of a file; a missing file has none.
+
+    A last line that a killed teacher left unfinished is passed over.
+    """
     if path.exists():
-        with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file if line.endswith("\n"))
+        with path.open("rb") as file:
+            yield from (json.loads(line) for line in file if line.endswith(b"\n"))
+
+
+def _cut_unfinished_line(path: Path) -> None:
+    """Cut what a killed teacher left of a line, which the next one would be glued to."""
+    if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)

@@ -56,7 +56,8 @@ def test_the_reviewer_mends_rejects_and_accepts(tmp_path: Path) -> None:
         {"seed": "3", "mistake": "broken_json", "correct": draft},
     ]
     planted = tmp_path / "planted.jsonl"
-    planted.write_bytes(b"".join(orjson.dumps(note) + b"\n" for note in notes))
+    unfinished = b'{"seed": "0", "mistake": "wrong_con'
+    planted.write_bytes(b"".join(orjson.dumps(note) + b"\n" for note in notes) + unfinished)
     decisions = decide(tmp_path / "release", planted, num_rows=10, seed=0)
     by_id = {int(line.pop("sample_id"), 16): line for line in decisions.lines}
     assert by_id == {

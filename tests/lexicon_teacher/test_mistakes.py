@@ -138,3 +138,22 @@ def test_a_corrective_request_gets_a_whole_reply(tmp_path: Path, make_request: M
 def test_impossible_rates_are_refused(rates: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="mistake rates"):
         MistakeRates(**rates)
+
+
+@pytest.mark.parametrize("num_bytes_lost", [1, 10])
+def test_a_line_left_unfinished_is_passed_over_and_written_anew(
+    tmp_path: Path, make_request: MakeRequest, num_bytes_lost: int
+) -> None:
+    path = tmp_path / "planted.jsonl"
+    teacher = LexiconTeacher(only("wrong_concept"), PlantedLog(path))
+    for seed in range(3):
+        teacher.complete(make_request(VQA, "hi", seed))
+    written = list(read_planted(path))
+    assert len(written) == 3
+    content = path.read_bytes()
+    for cut in (len(content) - num_bytes_lost, content.rindex("\u0939".encode()[:1]) + 1):
+        path.write_bytes(content[:cut])
+        assert list(read_planted(path)) == written[:-1]
+    _, _, planted = ask(path, only("wrong_concept"), make_request(VQA, "hi", 2))
+    assert planted == written
+    assert path.read_bytes() == content
