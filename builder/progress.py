@@ -64,7 +64,8 @@ def stage_bars(
 
         def advance(stage: str, done: int, total: int) -> None:
             if stage not in shown:
-                shown[stage] = progress.add_task(f"{stage} {label}", bytes=stage in byte_stages)
+                is_bytes = stage in byte_stages
+                shown[stage] = progress.add_task(f"{stage} {label}", total=total, bytes=is_bytes)
             progress.update(shown[stage], completed=done, total=total)
 
         yield advance

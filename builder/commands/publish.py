@@ -17,6 +17,9 @@ def publish(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Take over a repository with files of somebody else.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before publishing a card of another address.")
+    ] = False,
     attempts: Annotated[int, typer.Option(min=1, help="Tries while the Hub does not answer.")] = 4,
     timeout_s: Annotated[
         float, typer.Option(min=0.1, help="Longest silence of the Hub, in seconds.")
@@ -31,16 +34,26 @@ def publish(
     HF_TOKEN or [bold]hf auth login[/bold]. Files are checked against the manifest
     first. Safe to repeat: an interrupted publication is finished, a finished one
     moves nothing, and a tag never changes. Files that no version put there are
-    neither deleted nor, without --adopt, replaced.
+    neither deleted nor, without --adopt, replaced. A card that names another
+    repository is warned of, and on a terminal asked about, before anything is sent.
     """
+    import sys
+
     from builder import publish as publishing
     from builder.progress import stage_bars
+    from builder.publish.card_address import warn_of_card_address
     from builder.publish.progress import BYTE_STAGES
     from builder.release.versions import find_release
     from builder.workspace import open_workspace
+    from schemas.manifest import read_manifest
 
     directory = find_release(open_workspace(workspace).releases_dir, version)
     publishing.limit_waiting(timeout_s)
+    warning = warn_of_card_address(read_manifest(directory), repo_id, workspace)
+    if warning is not None:
+        print(f"warning: {warning}", file=sys.stderr)
+        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            typer.confirm("Publish it all the same?", abort=True, err=True)
     repo = publishing.DatasetRepo(repo_id)
     with stage_bars(directory.name, BYTE_STAGES) as progress:
         done = publishing.publish(

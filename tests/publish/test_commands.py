@@ -1,6 +1,7 @@
 """The commands as a user types them, against the Hub, in processes of their own."""
 
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from builder.publish.card_address import warn_of_card_address
 from builder.workspace import Workspace
+from schemas.manifest import read_manifest
 from tests.hub_server import WRITE_TOKEN, RunningHub, client_environment
 
 
@@ -58,6 +61,66 @@ def test_from_release_to_pull(
         *("-w", str(tmp_path / "pulled")),
     )
     assert done.returncode == 0 and (tmp_path / "out" / "images").is_dir(), done.stderr
+
+
+def on_a_terminal(hub_url: str, home: Path, answer: str, *words: str) -> tuple[int, str]:
+    """Runs a command with somebody at the keyboard; returns its exit code and what they saw."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "builder", *words],
+        env=client_environment(hub_url, home),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        seen = b""
+        while True:
+            try:
+                seen += os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+    os.close(ours)
+    return process.returncode, seen.decode()
+
+
+def test_a_card_of_another_address_is_asked_about_before_anything_is_sent(
+    hub: RunningHub, releases: Workspace, home: Path
+) -> None:
+    words = ("publish", "demo/astray", "--version", "0.1.0", "-w", str(releases.root))
+    num_before = len(hub.requests)
+    code, seen = on_a_terminal(hub.url, home, "n", *words)
+    assert code == 1 and "set `repo_id: demo/astray` under `release:`" in " ".join(seen.split())
+    assert len(hub.requests) == num_before
+    code, seen = on_a_terminal(hub.url, home, "y", *words)
+    assert code == 0 and "published version 0.1.0" in seen
+
+
+def test_a_script_is_warned_of_a_card_of_another_address_and_goes_on(
+    hub: RunningHub, releases: Workspace, home: Path
+) -> None:
+    words = ("publish", "demo/script", "--version", "0.1.0", "-w", str(releases.root))
+    done = run(hub.url, home, *words)
+    assert done.returncode == 0 and done.stderr.startswith("warning: the card of version 0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (None, "names no repository to load from"),
+        ("demo/other", "loads from demo/other"),
+        ("Demo/Mine", None),
+    ],
+)
+def test_only_a_card_of_another_address_is_warned_of(
+    releases: Workspace, named: str | None, said: str | None
+) -> None:
+    manifest = read_manifest(releases.releases_dir / "0.1.0")
+    manifest.policy["repo_id"] = named
+    warning = warn_of_card_address(manifest, "demo/mine", Path("ws"))
+    assert (warning is None) is (said is None)
+    assert said is None or (said in str(warning) and "`repo_id: demo/mine`" in str(warning))
 
 
 def test_a_release_after_a_rollback_says_what_it_brings_back(
