@@ -1,6 +1,7 @@
 """Commands: train, evaluate, compare."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -149,6 +150,7 @@ def main() -> None:
     """Runs a command; whatever a user can meet is one line on stderr and an exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
+    os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # what it would log, our errors say
     run(_main)
 
 

@@ -3,7 +3,11 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas.vocabulary import CONFIG_OF_TASK
 from trainer.errors import ReleaseError
@@ -64,7 +68,9 @@ def load_corpus(dataset: str, revision: str | None, split: str) -> Corpus:
     """Reads one split of every task config of a published version.
 
     Raises:
-        ReleaseError: No such version, or its configs or columns are not those of a release.
+        ReleaseError: No such version, its configs or columns are not those of a release, or
+            a shard is damaged.
+        OSError: No room for the copy that `datasets` makes.
     """
     directory = str(find_release(dataset, revision))
     available = _config_names(directory, dataset)
@@ -107,10 +113,15 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     """Records of a config with images as stored, undecoded; none where it lacks the split."""
     from datasets import get_dataset_split_names, load_dataset
+    from datasets.exceptions import DatasetGenerationError
+    from datasets.inspect import SplitsNotFoundError
 
-    if split not in get_dataset_split_names(directory, config):
-        return
-    table = load_dataset(directory, config, split=split)
+    try:
+        if split not in get_dataset_split_names(directory, config):
+            return
+        table = load_dataset(directory, config, split=split)
+    except (DatasetGenerationError, SplitsNotFoundError) as exc:
+        raise _unreadable(Path(directory), dataset, config, exc) from exc
     missing = [name for name in columns if name not in table.column_names]
     if missing:
         raise ReleaseError(
@@ -121,6 +132,30 @@ def _records(
     batches: Any = table.select_columns(columns).with_format("arrow").iter(batch_size=256)
     for batch in batches:
         yield from batch.to_pylist()
+
+
+def _unreadable(directory: Path, dataset: str, config: str, exc: Exception) -> Exception:
+    """What to say when `datasets` cannot read a config, which names no file itself."""
+    for path in sorted(directory.rglob("*.parquet")):
+        try:
+            with pq.ParquetFile(path) as file:
+                for _ in file.iter_batches():
+                    pass
+        except (OSError, pa.ArrowException):
+            return ReleaseError(
+                dataset,
+                f"{path.relative_to(directory)} is damaged or no Parquet file",
+                "Fetch or release the version again.",
+            )
+    cause = exc.__cause__
+    if isinstance(cause, OSError):  # its cache: `datasets` keeps a copy of what it reads
+        from datasets.config import HF_DATASETS_CACHE
+
+        cause.filename = cause.filename or str(HF_DATASETS_CACHE)
+        return cause
+    return ReleaseError(
+        dataset, f'config "{config}" cannot be read ({cause or exc})', "Release the version again."
+    )
 
 
 def _row(record: dict[str, Any], images: dict[str, bytes]) -> Row:
