@@ -74,13 +74,16 @@ def run_build(
     _allow_connections(config.pace.max_in_flight)
     with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
         claim(ledger, config, workspace)
+        num_replies_before = ledger.spent().num_replies
         with ImageStore(workspace.images_dir, config.images) as store:
             run = _Run(config, options, ledger, store, console)
             _run_loop(run.build())
         summary = summarise(config, ledger, has_price=run.has_price)
-        print_summary(summary, console)
-        if config.judge is not None:
-            print_agreement(ledger, console)
+        # Where nothing came in, the error stands alone: tables would push it out of sight.
+        if run.stopped_by is None or summary.spent.num_replies > num_replies_before:
+            print_summary(summary, console)
+            if config.judge is not None:
+                print_agreement(ledger, console)
     if run.interrupted:
         raise KeyboardInterrupt
     if run.stopped_by is not None:
