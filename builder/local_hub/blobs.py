@@ -79,6 +79,10 @@ class BlobStore:
         """A small content, whole."""
         return self.path(sha256).read_bytes()
 
+    def free_bytes(self) -> int:
+        """How much more the disk takes."""
+        return shutil.disk_usage(self._incoming).free
+
     def temporary_path(self) -> Path:
         """A new name under `incoming/`; the caller removes what it leaves there."""
         return self._incoming / secrets.token_hex(16)

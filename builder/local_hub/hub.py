@@ -18,6 +18,7 @@ class Limits:
 
     lfs_above_bytes: int = 5 << 20
     part_bytes: int = 64 << 20
+    max_parts: int = 10_000
     json_bytes: int = 16 << 20
     commit_bytes: int = 1 << 30
     page_entries: int = 1000

@@ -1,7 +1,6 @@
 """Large files: where to send them, in one piece or in parts, and their verification."""
 
 import secrets
-from math import ceil
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,16 +25,23 @@ def batch(call: Call) -> Response:
         raise HubError(501, "This Hub takes uploads only over LFS: download by /resolve/")
     if not isinstance(objects, list) or len(objects) > MAX_OBJECTS:
         raise bad_request(f'"objects" must be a list of at most {MAX_OBJECTS}')
-    multipart = "multipart" in (request.get("transfers") or ())
+    transfers = request.get("transfers") or []
+    if not isinstance(transfers, list):
+        raise bad_request('"transfers" must be a list of names, such as "basic"')
+    multipart = "multipart" in transfers
     with call.hub.database.read() as connection:
         repo = call.repo(connection, write=True)
         rows = connection.execute("SELECT sha256 FROM repo_blobs WHERE repo_id = ?", (repo.row_id,))
         stored = {row["sha256"] for row in rows}
+    announced = [_announcement(each) for each in objects]
+    is_stored = [s in stored and call.hub.blobs.size(s) == size for s, size in announced]
+    _refuse_too_large(
+        call, [size for (_, size), done in zip(announced, is_stored, strict=True) if not done]
+    )
     answer: list[dict[str, Any]] = []
-    for announced in objects:
-        sha256, size = _announcement(announced)
+    for (sha256, size), done in zip(announced, is_stored, strict=True):
         line: dict[str, Any] = {"oid": sha256, "size": size, "authenticated": True}
-        if sha256 not in stored or call.hub.blobs.size(sha256) != size:
+        if not done:
             line["actions"] = {"upload": _upload_action(call, repo, sha256, size, multipart)}
         answer.append(line)
     transfer = "multipart" if multipart else "basic"
@@ -100,6 +106,24 @@ def _announcement(announced: object) -> tuple[str, int]:
     return cast(str, sha256), size
 
 
+def _refuse_too_large(call: Call, sizes: list[int]) -> None:
+    """Refuse what cannot be taken in any case, before an address is made for each part of it.
+
+    Raises:
+        HubError: 413 for a content of too many parts, 507 if the disk lacks the room for all.
+    """
+    limits, free_bytes = call.hub.limits, call.hub.blobs.free_bytes()
+    max_bytes = limits.part_bytes * limits.max_parts
+    if max(sizes, default=0) > max_bytes:
+        raise HubError(413, f"A file may hold at most {max_bytes:,} bytes on this Hub")
+    if sum(sizes) > free_bytes:
+        raise HubError(
+            507,
+            f"The Hub's disk has room for {free_bytes:,} bytes, not for {sum(sizes):,}: free some "
+            "space and try again",
+        )
+
+
 def _upload_action(
     call: Call, repo: Repo, sha256: str, size: int, multipart: bool
 ) -> dict[str, Any]:
@@ -107,7 +131,7 @@ def _upload_action(
     if not multipart or size <= part_bytes:
         ticket = Ticket("object", repo.row_id, sha256, size)
         return {"href": _address(call, "object", ticket)}
-    upload, num_parts = secrets.token_hex(16), ceil(size / part_bytes)
+    upload, num_parts = secrets.token_hex(16), -(-size // part_bytes)
     header = {"chunk_size": str(part_bytes)}
     for number in range(1, num_parts + 1):
         ticket = Ticket("part", repo.row_id, sha256, part_bytes, upload, number, num_parts)

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import shutil
 import threading
+import tracemalloc
 
 import pytest
+from huggingface_hub.utils import httpx
 
 from tests.hub_server import WRITE_TOKEN, RunningHub
 from tests.local_hub.conftest import PART_BYTES, Caller, put, put_lfs
@@ -219,6 +222,45 @@ def test_multipart_upload_with_a_missing_part_names_it(owner: Caller) -> None:
     answer = owner.post(action["href"], json={})
     assert answer.status_code == 400
     assert "Parts missing: 2" in answer.json()["error"]
+
+
+def announce(owner: Caller, repo: str, *sizes: int, transfers: object) -> httpx.Response:
+    objects = [{"oid": f"{number:064x}", "size": size} for number, size in enumerate(sizes)]
+    body = {"operation": "upload", "transfers": transfers, "objects": objects}
+    return owner.post(f"/datasets/{repo}.git/info/lfs/objects/batch", json=body)
+
+
+@pytest.mark.parametrize("size", [PART_BYTES * 10_000 + 1, PART_BYTES * 100_000, 10**400])
+def test_a_file_of_too_many_parts_is_refused_before_addresses_are_made(
+    owner: Caller, size: int
+) -> None:
+    repo = f"demo/huge-{size % 97}"
+    owner.create(repo.removeprefix("demo/"))
+    tracemalloc.start()
+    answer = announce(owner, repo, size, transfers=["basic", "multipart"])
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answer.status_code == 413
+    assert f"at most {PART_BYTES * 10_000:,} bytes" in answer.json()["error"]
+    assert peak_bytes < 5_000_000
+
+
+def test_what_the_disk_has_no_room_for_is_refused_together(hub: RunningHub, owner: Caller) -> None:
+    """The limit of parts does not hold for all files of a request, the disk does."""
+    repo = owner.create("crowded")
+    size = PART_BYTES * 10_000
+    number = shutil.disk_usage(hub.root).free // size + 1
+    assert announce(owner, repo, 1000, transfers=["basic"]).status_code == 200
+    answer = announce(owner, repo, *[size] * number, transfers=["basic", "multipart"])
+    assert answer.status_code == 507
+    assert "free some space" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("transfers", [5, "multipart", {"multipart": 1}])
+def test_transfers_that_are_no_list_are_refused(owner: Caller, transfers: object) -> None:
+    repo = f"demo/transfers-{len(str(transfers))}"
+    owner.create(repo.removeprefix("demo/"))
+    assert announce(owner, repo, 1, transfers=transfers).status_code == 400
 
 
 def test_pointer_text_is_not_taken_for_the_file_it_points_to(owner: Caller) -> None:
