@@ -15,6 +15,7 @@ from builder.local_hub.blobs import BlobStore, git_blob_oid, lfs_pointer
 from builder.local_hub.calls import Call
 from builder.local_hub.errors import HubError, bad_request, stale_parent
 from builder.local_hub.history import add_commit, branch_head, move_branch
+from builder.local_hub.hub import Limits
 from builder.local_hub.names import check_path, is_commit_oid, is_sha256
 from builder.local_hub.repos import Repo
 from builder.local_hub.trees import Entry, TreeEdit
@@ -65,7 +66,7 @@ def commit(call: Call) -> Response:
     the branch's last commit is the answer.
     """
     assert call.received is not None and call.account is not None
-    request = parse_commit(call.received.path, call.hub.blobs)
+    request = parse_commit(call.received.path, call.hub.blobs, call.hub.limits)
     with call.hub.database.write() as connection:
         repo = call.repo(connection, write=True)
         branch, head = branch_head(connection, repo, call.params["rev"])
@@ -99,38 +100,51 @@ def commit(call: Call) -> Response:
     )
 
 
-def parse_commit(path: Path, blobs: BlobStore) -> CommitRequest:
+def parse_commit(path: Path, blobs: BlobStore, limits: Limits) -> CommitRequest:
     """Read a commit's JSON lines from a file; contents inside them go into the store.
 
+    One line is in memory at a time, and none may be long.
+
     Raises:
-        HubError: 400 with the number of the line that is wrong.
+        HubError: 400 or 413 with the number of the line that is wrong.
     """
     request: CommitRequest | None = None
-    for number, (key, value) in enumerate(_lines(path), start=1):
+    max_line_bytes = 2 * limits.inline_bytes  # base64, and the JSON around it
+    for number, raw in enumerate(_lines(path, max_line_bytes), start=1):
         try:
+            if len(raw) > max_line_bytes:
+                raise _too_large_inline(limits.inline_bytes)
+            key, value = _parse_line(raw)
             if request is None:
                 request = _header(key, value)
-            else:
-                request.operations.append(_operation(key, value, blobs))
+                continue
+            if len(request.operations) == limits.max_operations:
+                raise HubError(413, f"more than {limits.max_operations:,} operations: split it")
+            request.operations.append(_operation(key, value, blobs, limits.inline_bytes))
         except HubError as error:
-            raise bad_request(f"Commit request, line {number}: {error.message}") from error
+            message = f"Commit request, line {number}: {error.message}"
+            raise HubError(error.status, message) from error
     if request is None:
         raise bad_request("The commit request is empty")
     return request
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lines(path: Path, max_bytes: int) -> Iterator[bytes]:
+    """Lines that are not blank; of a longer one no more is read than shows that it is."""
     with path.open("rb") as file:
-        for raw in file:
-            if not raw.strip():
-                continue
-            try:
-                line = json.loads(raw)
-            except ValueError as error:
-                raise bad_request("The commit request must hold one JSON object a line") from error
-            if not isinstance(line, dict) or not isinstance(line.get("value"), dict):
-                raise bad_request('Each line of a commit request needs "key" and "value"')
-            yield str(line.get("key")), cast(dict[str, Any], line["value"])
+        while raw := file.readline(max_bytes + 1):
+            if raw.strip():
+                yield raw
+
+
+def _parse_line(raw: bytes) -> tuple[str, dict[str, Any]]:
+    try:
+        line = json.loads(raw)
+    except ValueError as error:
+        raise bad_request("The commit request must hold one JSON object a line") from error
+    if not isinstance(line, dict) or not isinstance(line.get("value"), dict):
+        raise bad_request('Each line of a commit request needs "key" and "value"')
+    return str(line.get("key")), cast(dict[str, Any], line["value"])
 
 
 def _header(key: str, value: dict[str, Any]) -> CommitRequest:
@@ -145,10 +159,14 @@ def _header(key: str, value: dict[str, Any]) -> CommitRequest:
     return CommitRequest(title, str(value.get("description") or ""), parent)
 
 
-def _operation(key: str, value: dict[str, Any], blobs: BlobStore) -> Put | Remove:
+def _operation(
+    key: str, value: dict[str, Any], blobs: BlobStore, inline_bytes: int
+) -> Put | Remove:
     if key == "file":
         path = check_path(value.get("path"))
         content = _content(value)
+        if len(content) > inline_bytes:
+            raise _too_large_inline(inline_bytes)
         sha256 = blobs.add(content)
         return Put(path, sha256, Entry(git_blob_oid(content), len(content), sha256))
     if key == "lfsFile":
@@ -172,6 +190,12 @@ def _content(value: dict[str, Any]) -> bytes:
         return base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError) as error:
         raise bad_request('"content" is not valid base64') from error
+
+
+def _too_large_inline(inline_bytes: int) -> HubError:
+    return HubError(
+        413, f"a file inside a commit may hold at most {inline_bytes:,} bytes: use LFS for it"
+    )
 
 
 def _entry(connection: sqlite3.Connection, blobs: BlobStore, repo: Repo, put: Put) -> Entry:

@@ -21,6 +21,8 @@ class Limits:
     max_parts: int = 10_000
     json_bytes: int = 16 << 20
     commit_bytes: int = 1 << 30
+    inline_bytes: int = 10 << 20
+    max_operations: int = 100_000
     page_entries: int = 1000
 
 

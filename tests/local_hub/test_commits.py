@@ -5,10 +5,16 @@ import json
 import shutil
 import threading
 import tracemalloc
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from huggingface_hub.utils import httpx
 
+from builder.local_hub import Limits
+from builder.local_hub.blobs import BlobStore
+from builder.local_hub.commits import parse_commit
+from builder.local_hub.errors import HubError
 from tests.hub_server import WRITE_TOKEN, RunningHub
 from tests.local_hub.conftest import PART_BYTES, Caller, put, put_lfs
 
@@ -145,6 +151,52 @@ def test_malformed_commits_are_refused_with_the_line(
     assert words in answer.json()["error"]
 
 
+def test_a_file_too_large_to_come_inside_a_commit_is_sent_to_lfs(owner: Caller) -> None:
+    repo = owner.create("inline")
+    most = Limits().inline_bytes
+    assert owner.commit(repo, put("most.txt", b"x" * most)).status_code == 200
+    for size in (most + 1, 3 * most):
+        answer = owner.commit(repo, put("a.txt", b"1"), put("b.txt", b"x" * size))
+        assert answer.status_code == 413
+        assert "line 3: " in answer.json()["error"] and "use LFS" in answer.json()["error"]
+    assert owner.paths(repo) == ["most.txt"]
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobStore:
+    store = BlobStore(tmp_path)
+    store.open()
+    return store
+
+
+HEADER = b'{"key": "header", "value": {"summary": "s"}}\n'
+
+
+@pytest.mark.parametrize("filler", [b"x", b" "])
+def test_a_long_line_is_not_read_into_memory(
+    tmp_path: Path, blobs: BlobStore, filler: bytes
+) -> None:
+    request = tmp_path / "commit"
+    request.write_bytes(HEADER + filler * 10_000_000)
+    tracemalloc.start()
+    with suppress(HubError):
+        parse_commit(request, blobs, Limits(inline_bytes=10_000))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 500_000
+
+
+def test_a_commit_of_too_many_operations_is_refused(tmp_path: Path, blobs: BlobStore) -> None:
+    request = tmp_path / "commit"
+    lines = [json.dumps(delete(f"{number}.txt")).encode() + b"\n" for number in range(4)]
+    request.write_bytes(HEADER + b"".join(lines[:3]))
+    assert len(parse_commit(request, blobs, Limits(max_operations=3)).operations) == 3
+    request.write_bytes(HEADER + b"".join(lines))
+    with pytest.raises(HubError, match="line 5: more than 3 operations") as refused:
+        parse_commit(request, blobs, Limits(max_operations=3))
+    assert refused.value.status == 413
+
+
 def test_half_a_character_is_refused_wherever_it_stands(owner: Caller) -> None:
     repo = owner.create("halves")
     assert owner.commit(repo, put("a", b"1"), title="\ud800").status_code == 400
@@ -234,7 +286,7 @@ def announce(owner: Caller, repo: str, *sizes: int, transfers: object) -> httpx.
 def test_a_file_of_too_many_parts_is_refused_before_addresses_are_made(
     owner: Caller, size: int
 ) -> None:
-    repo = f"demo/huge-{size % 97}"
+    repo = f"demo/huge-{len(str(size))}"
     owner.create(repo.removeprefix("demo/"))
     tracemalloc.start()
     answer = announce(owner, repo, size, transfers=["basic", "multipart"])
