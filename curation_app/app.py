@@ -8,6 +8,7 @@ from curation_app.desk import ReviewDesk
 from curation_app.guard import Guard
 from curation_app.thumbnails import ImageProblem, Thumbnails
 from schemas.errors import PolysceneError
+from schemas.extras import require
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -16,21 +17,27 @@ class AppError(PolysceneError):
     """The web app cannot be started."""
 
 
+def load_gradio() -> None:
+    """Imports what the pages need.
+
+    Raises:
+        MissingExtraError: The extra `app` is not installed.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, or it waits for network
+    require("app", "gradio", "fastapi")
+
+
 def create_app(desk: ReviewDesk, *, host: str, default_reviewer: str | None) -> Any:
     """The ASGI app over one desk; nothing it serves asks anything of another host.
 
     Raises:
-        AppError: The extra `app` is not installed.
+        MissingExtraError: The extra `app` is not installed.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, or it waits for network
-    try:
-        import gradio as gr
-        from fastapi import FastAPI
-        from starlette.staticfiles import StaticFiles
-    except ImportError as exc:
-        raise AppError(
-            f"the review pages need {exc.name}. Install the extra: pip install 'polyscene[app]'."
-        ) from exc
+    load_gradio()
+    import gradio as gr
+    from fastapi import FastAPI
+    from starlette.staticfiles import StaticFiles
+
     from curation_app.pages import review
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

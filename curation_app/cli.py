@@ -47,7 +47,7 @@ def serve(
     """Open the review pages on one version and print their address."""
     from rich.console import Console
 
-    from curation_app.app import create_app
+    from curation_app.app import create_app, load_gradio
     from curation_app.dataset import open_dataset
     from curation_app.desk import ReviewDesk
     from curation_app.guard import LOOPBACK
@@ -58,6 +58,7 @@ def serve(
     progress = Console(stderr=True)
     with bind(host, port) as listener, ReviewStore(store) as reviews:
         with progress.status("Opening the version and the pages …"):
+            load_gradio()
             desk = ReviewDesk(open_dataset(dataset), reviews)
             pages = create_app(desk, host=host, default_reviewer=_name(reviewer))
         shown_host = f"[{host}]" if ":" in host else host

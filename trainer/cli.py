@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from schemas.command_line import run
-from schemas.errors import PolysceneError
+from schemas.extras import require
 from trainer.config import CompareConfig, DatasetConfig, EncoderChoice, EvaluateConfig, TrainConfig
 from trainer.errors import SettingError
 
@@ -56,6 +56,7 @@ def train(
     cache_dir: CacheDir = None,
 ) -> None:
     """Trains an encoder on a version's train split and exports it."""
+    require("train", "torch", "safetensors")
     from trainer.commands import run_train
 
     config = _checked(
@@ -83,6 +84,7 @@ def evaluate(
     cache_dir: CacheDir = None,
 ) -> None:
     """Measures an exported encoder on a version's validation split."""
+    require("train", "torch", "safetensors")
     from trainer.commands import run_evaluate
 
     config = _checked(EvaluateConfig, k=k, num_candidates=num_candidates)
@@ -105,6 +107,7 @@ def compare(
     cache_dir: CacheDir = None,
 ) -> None:
     """Trains on nothing, on English rows and on all rows, and writes recall.json and recall.png."""
+    require("train", "torch", "matplotlib")
     from trainer.commands import run_compare
 
     train_config = _checked(
@@ -151,15 +154,4 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
     os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # what it would log, our errors say
-    run(_main)
-
-
-def _main() -> None:
-    try:
-        app()
-    except ModuleNotFoundError as exc:
-        if exc.name not in {"torch", "safetensors", "matplotlib"}:
-            raise
-        raise PolysceneError(
-            f"{exc.name} is not installed. From the checkout: `pip install -e '.[train]'`."
-        ) from exc
+    run(app)

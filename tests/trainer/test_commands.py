@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,29 @@ def test_help_needs_no_torch() -> None:
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert "--num-candidates" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [("train", "torch"), ("train", "safetensors"), ("compare", "matplotlib")],
+)
+def test_a_missing_package_is_told_before_the_work(
+    command: str, package: str, release: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: extra `train`")
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        f"sys.argv = ['trainer', {command!r}, '--dataset', {str(release)!r}, '--output', 'made']\n"
+        "from trainer.cli import main; main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert shown.returncode == 1
+    [line] = shown.stderr.splitlines()
+    assert line.startswith(f"error: {package} ") and "pip install -e '.[train]'" in line
+    assert not (tmp_path / "made").exists()
 
 
 def test_compare_writes_its_numbers_and_its_picture(run, release: Path, tmp_path: Path) -> None:
