@@ -21,8 +21,8 @@ def add(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of JPEG, PNG or WebP files, WebDataset tars, Parquet files, a dataset "
-            "on the Hub (owner/name), or `pictograms`.",
+            help="A folder of JPEG, PNG or WebP files, or one of them, WebDataset tars, Parquet "
+            "files, a dataset on the Hub (owner/name), or `pictograms`.",
         ),
     ],
     workspace: WorkspaceOption = Path("workspace"),
@@ -35,7 +35,7 @@ def add(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option(help="folder, webdataset, parquet, dataset; found out where not given."),
+        typer.Option(help="folder, file, webdataset, parquet, dataset; found out where not given."),
     ] = None,
     group_by_folder: Annotated[
         bool,
@@ -58,7 +58,7 @@ def add(
     """Add images to the workspace; those already there are passed over.
 
     Each file is checked: unreadable, truncated, animated, too small or absurdly large ones are
-    refused with a reason, counted, and listed by `images refused`.
+    refused with a reason, counted, and listed by `images refused`. It fails when none is fit.
     """
     from itertools import islice
 
@@ -97,8 +97,8 @@ def add(
             )
         for line in _summary_lines(summary, len(store), workspace):
             console.print(line, highlight=False, soft_wrap=True)
-    if summary.num_seen == 0:
-        raise _no_images(source_name)
+    if summary.num_added + summary.num_present == 0:
+        raise _no_images(source_name, summary)
 
 
 def stats(workspace: WorkspaceOption = Path("workspace")) -> None:
@@ -191,7 +191,12 @@ def _counted(counts: "Counter[str]") -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
 
 
-def _no_images(name: str) -> Exception:
+def _no_images(name: str, summary: "AddSummary") -> Exception:
     from builder.images.sources.choose import SourceError
 
-    return SourceError(f"{name}: no image file in it. Name another folder, or use --kind.")
+    if summary.num_seen == 0:
+        return SourceError(f"{name}: no image file in it. Name another folder, or use --kind.")
+    return SourceError(
+        f"{name}: no fit image in it ({_counted(summary.refused)}). "
+        "Mend it, or name another source."
+    )

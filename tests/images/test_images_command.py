@@ -81,6 +81,29 @@ def test_folder_without_images_is_said(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+def test_an_image_file_is_added_and_a_spoilt_one_fails_in_right_words(folder, tmp_path):
+    added = run("add", folder / "0.jpeg", "-w", tmp_path / "w")
+    assert added.returncode == 0, added.stderr
+    assert "1 seen, 1 added" in added.stderr
+    result = run("add", folder / "cut.jpg", "-w", tmp_path / "w")
+    assert result.returncode == 1
+    assert "tar" not in result.stderr
+    assert "cut.jpg: no fit image in it (truncated 1)" in result.stderr
+
+
+def test_adding_fails_only_where_nothing_is_fit(folder, tmp_path, noise):
+    for spoilt in ("0.jpeg", "1.png", "2.webp", "renamed.png"):
+        (folder / spoilt).write_bytes(b"no image")
+    result = run("add", folder, "-w", tmp_path / "w")
+    assert result.returncode == 1
+    assert "6 seen, 0 added, 0 already there, 6 refused" in result.stderr
+    assert "no fit image in it (unreadable 4" in result.stderr.splitlines()[-1]
+    (folder / "good.png").write_bytes(noise(11, "PNG"))
+    for said in ("1 added, 0 already there, 6 refused", "0 added, 1 already there, 6 refused"):
+        result = run("add", folder, "-w", tmp_path / "w")
+        assert (result.returncode, said in result.stderr) == (0, True), result.stderr
+
+
 def test_no_space_left_is_one_clear_line_and_loses_nothing(folder, tmp_path, noise):
     """A cap on file size stands for a full disk: the write fails in the same place."""
     workspace = tmp_path / "w"

@@ -204,3 +204,38 @@ def test_bundled_pictograms_carry_group_licence_and_languages(store):
 def test_a_source_that_is_not_there_is_one_clear_error(name):
     with pytest.raises(SourceError, match="no such file or folder"):
         open_source(name, MAX_BYTES)
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.JPEG", "photo", "photo.picture"])
+def test_a_single_image_file_is_a_source_of_one(tmp_path, noise, store, name):
+    (tmp_path / name).write_bytes(noise(1, "JPEG"))
+    (tmp_path / "other.jpg").write_bytes(noise(2, "JPEG"))
+    source = open_source(str(tmp_path / name), MAX_BYTES)
+    assert (source.kind, source.num_files) == ("file", 1)
+    assert add_images(store, source.files, source="mine").num_added == 1
+    assert [record.source for record in store.records()] == [f"mine/{name}"]
+
+
+def test_a_linked_image_file_is_read_and_a_large_one_is_not(tmp_path, noise):
+    data = noise(1, "PNG")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(data)
+    (tmp_path / "link.png").symlink_to(tmp_path / "in" / "a.png")
+    assert read(tmp_path / "link.png") == [Candidate("link.png", data, "link.png")]
+    (large,) = open_source(str(tmp_path / "link.png"), len(data) - 1).files
+    assert isinstance(large, RefusedFile)
+    assert large.reason == "too_many_bytes"
+
+
+def test_tars_and_tables_are_known_by_what_they_hold(tmp_path, noise):
+    (tmp_path / "a.jpg").write_bytes(noise(1, "JPEG"))
+    with tarfile.open(tmp_path / "shard", "w:gz") as tar:
+        tar.add(tmp_path / "a.jpg", "a.jpg")
+    pq.write_table(pa.table({"image": [noise(2)]}), tmp_path / "table")
+    assert [entry.name for entry in read(tmp_path / "shard")] == ["shard/a.jpg"]
+    assert [entry.name for entry in read(tmp_path / "table")] == ["table#0"]
+
+
+def test_a_folder_is_no_image_file(tmp_path):
+    with pytest.raises(SourceError, match="--kind folder"):
+        read(tmp_path, kind="file")

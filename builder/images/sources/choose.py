@@ -1,5 +1,6 @@
 """Finds out what kind of source a user named, and opens it."""
 
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Literal, get_args
 from builder.images.sources.bundled import read_pictograms
 from builder.images.sources.candidate import Candidate, RefusedFile
 from builder.images.sources.datasets_repo import read_dataset
-from builder.images.sources.folder import IMAGE_SUFFIXES, read_folder
+from builder.images.sources.folder import IMAGE_SUFFIXES, read_folder, read_image
 from builder.images.sources.tables import read_parquet
 from builder.images.sources.webdataset import read_tars
 from schemas.errors import PolysceneError
 
-Kind = Literal["pictograms", "folder", "webdataset", "parquet", "dataset"]
+Kind = Literal["pictograms", "folder", "file", "webdataset", "parquet", "dataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 class SourceError(PolysceneError):
@@ -46,7 +48,7 @@ def open_source(
     config: str | None = None,
     split: str = "train",
 ) -> Source:
-    """Opens "pictograms", a folder, tars, Parquet files, or a dataset on the Hub.
+    """Opens "pictograms", a folder, an image, tars, Parquet files, or a dataset on the Hub.
 
     Args:
         name: A path, `owner/name`, or "pictograms".
@@ -70,10 +72,14 @@ def open_source(
     if not path.exists():
         raise SourceError(f"{name}: no such file or folder. Name one that is there.")
     if kind == "webdataset":
-        return Source(kind, read_tars(_files(path, (".tar", ".tar.gz", ".tgz")), max_bytes))
+        return Source(kind, read_tars(_files(path, _TAR_SUFFIXES), max_bytes))
     if kind == "parquet":
         paths = _files(path, (".parquet",))
         return Source(kind, read_parquet(paths, max_bytes, image_column), _num_rows(paths))
+    if kind == "file":
+        if not path.is_file():
+            raise SourceError(f"{name}: no file. Name an image file, or use --kind folder.")
+        return Source(kind, iter([read_image(path, max_bytes)]), 1)
     if not path.is_dir():
         raise SourceError(f"{name}: a file, not a folder. Name the folder that holds it.")
     num_files = sum(entry.suffix.lower() in IMAGE_SUFFIXES for entry in path.rglob("*"))
@@ -87,11 +93,11 @@ def _kind_of(name: str, path: Path) -> Kind:
         if name.count("/") == 1 and not name.startswith((".", "/", "~")):
             return "dataset"
         raise SourceError(
-            f"{name}: no such file or folder. Name a folder, tars, Parquet files, "
+            f"{name}: no such file or folder. Name a folder, an image, tars, Parquet files, "
             "a dataset on the Hub (owner/name), or `pictograms`."
         )
-    if path.is_file():
-        return "parquet" if path.suffix == ".parquet" else "webdataset"
+    if not path.is_dir():
+        return _kind_of_file(path)
     if (path / "dataset_info.json").exists() or (path / "dataset_dict.json").exists():
         return "dataset"
     if any(path.glob("*.tar")):
@@ -99,6 +105,21 @@ def _kind_of(name: str, path: Path) -> Kind:
     if any(path.rglob("*.parquet")):
         return "parquet"
     return "folder"
+
+
+def _kind_of_file(path: Path) -> Kind:
+    """By the suffix; by the first bytes where that says nothing."""
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        return "parquet"
+    if name.endswith(_TAR_SUFFIXES):
+        return "webdataset"
+    if path.suffix.lower() in IMAGE_SUFFIXES or not path.is_file():
+        return "file"
+    with path.open("rb") as handle:
+        if handle.read(4) == b"PAR1":
+            return "parquet"
+    return "webdataset" if tarfile.is_tarfile(path) else "file"
 
 
 def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A folder of image files, searched recursively."""
+"""A folder of image files, searched recursively, or a single one."""
 
 import os
 from collections.abc import Iterator
@@ -37,6 +37,11 @@ def read_folder(root: Path, max_bytes: int, *, group_by_folder: bool = False) ->
             yield _read_file(
                 path, relative, resolved, max_bytes, group if group_by_folder else None
             )
+
+
+def read_image(path: Path, max_bytes: int) -> Candidate | RefusedFile:
+    """One image file that was named itself, wherever it is linked to."""
+    return _read_file(path.resolve(), path.name, path.resolve().parent, max_bytes, None)
 
 
 def _read_file(
