@@ -13,6 +13,12 @@ from schemas.vocabulary import LANGUAGES, TASK_TYPES, Modality, TaskType
 
 Share = Annotated[float, Field(ge=0)]
 
+_TARGET_FIELDS = {"num_samples", "languages", "task_shares", "modality_shares"}
+#: The same jobs are planned whatever these say.
+_UNDECIDING_FIELDS = {
+    *("pace", "batch", "release", "max_rounds", "tolerance", "checks", "judge"),
+}
+
 
 class ConfigError(PolysceneError):
     """A configuration file is missing, unreadable or names something impossible."""
@@ -189,16 +195,41 @@ class BuildConfig(_Section):
     def plan_hash(self) -> str:
         """sha256 (hex) of what decides the plan: not the pace, the endpoint's address or prices.
 
-        Nor the checks: what they drop is planned again, and replies can be checked anew.
+        Nor the checks: what they drop is planned again, and replies can be checked anew. Nor the
+        judge, who is asked about what is kept.
         """
-        decided = self.model_dump(
-            mode="json",
-            exclude={"pace", "batch", "release", "max_rounds", "tolerance", "checks"},
-        )
-        for role in ("teacher", "judge"):
-            for field in ("base_url", "timeout_s", "prices"):
-                (decided[role] or {}).pop(field, None)
-        return hashlib.sha256(orjson.dumps(decided, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return _hash(self._decided())
+
+    def lasting(self) -> dict[str, object]:
+        """What may never change in a workspace: what decides the plan, less the targets."""
+        return {name: v for name, v in self._decided().items() if name not in _TARGET_FIELDS}
+
+    @property
+    def workspace_hash(self) -> str:
+        """sha256 (hex) of `lasting`."""
+        return _hash(self.lasting())
+
+    @property
+    def targets(self) -> dict[str, object]:
+        """The fields that say how many samples are wanted of what; a workspace may be given others.
+
+        A round begun earlier ends as it was planned, so each is kept with its targets.
+        """
+        return self.model_dump(mode="json", include=_TARGET_FIELDS)
+
+    def with_targets(self, targets: dict[str, object]) -> Self:
+        """This configuration with the targets of an earlier day."""
+        return self.model_validate(self.model_dump() | targets)
+
+    def _decided(self) -> dict[str, object]:
+        decided = self.model_dump(mode="json", exclude=_UNDECIDING_FIELDS)
+        for field in ("base_url", "timeout_s", "prices"):
+            decided["teacher"].pop(field)
+        return decided
+
+
+def _hash(content: dict[str, object]) -> str:
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def load_config(path: Path) -> BuildConfig:

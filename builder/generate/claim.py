@@ -1,16 +1,27 @@
-"""Whose a workspace is: it belongs to one plan, and its samples passed the same checks."""
+"""Whose a workspace is: its model, images and seed stay, and its samples passed the same checks."""
 
-from builder.config import BuildConfig, save_config
+import logging
+from typing import Any
+
+import orjson
+
+from builder.config import BuildConfig, ConfigError, load_config, save_config
 from builder.generate.ledger import Ledger, LedgerError
 from builder.plan.order import PLAN_VERSION
 from builder.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 #: Name of the ledger's note that outcomes are being made anew.
 REPARSING = "reparsing"
 
 
 def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
-    """Makes sure that the workspace belongs to this plan and these checks; saves the configuration.
+    """Makes sure that the workspace is this configuration's; notes it as the one it has now.
+
+    More samples, other shares and a judge may be asked for at any time: rounds
+    that were begun end as they were planned, and the next one plans what is
+    missing then. What was set aside as surplus counts again.
 
     Raises:
         LedgerError: Another plan was begun here, or outcomes passed other checks.
@@ -27,28 +38,59 @@ def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
             f"{workspace.root}: its samples passed other checks than this configuration's. Run "
             "`python -m builder reparse --config FILE` first, so that all pass the same."
         )
+    targets = ledger.meta("targets")
+    if targets is not None and orjson.loads(targets) != config.targets:
+        num_back = ledger.take_back("surplus")
+        _log.warning(
+            "%s: other numbers of samples are wanted than before; %d samples that were surplus "
+            "count again.",
+            workspace.root,
+            num_back,
+        )
     remember_config(ledger, config, workspace)
 
 
 def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
     """Notes what outcomes are made with, and saves the configuration."""
     ledger.set_meta("plan_version", str(PLAN_VERSION))
-    ledger.set_meta("plan_hash", config.plan_hash)
+    ledger.set_meta("workspace_hash", config.workspace_hash)
+    ledger.set_meta("targets", orjson.dumps(config.targets).decode())
     ledger.set_meta("checks", config.checks.model_dump_json())
     save_config(config, workspace.config_path)
 
 
 def refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
-    """Raises a `LedgerError` when the workspace was begun with another plan."""
+    """Raises a `LedgerError` when what must stay in a workspace is another than it was."""
     if ledger.rounds() and ledger.meta("plan_version") != str(PLAN_VERSION):
         raise LedgerError(
             f"{workspace.root}: begun by an earlier version of this program, which planned its "
             "jobs otherwise. Release what it holds (`python -m builder release`) and begin a new "
             "workspace, or go on with the version that began it."
         )
-    found = ledger.meta("plan_hash")
-    if found is not None and found != config.plan_hash:
+    if ledger.meta("workspace_hash") not in (None, config.workspace_hash):
         raise LedgerError(
-            f"{workspace.root}: begun with another configuration (plan {found[:12]}, this one is "
-            f"{config.plan_hash[:12]}). Use {workspace.config_path}, or name another workspace."
+            f"{workspace.root}: begun with another configuration{_differences(config, workspace)}. "
+            f"Use {workspace.config_path}, or name another workspace. Numbers and shares of "
+            "samples, judge, checks and pace may change; seed, images and the model may not."
         )
+
+
+def _differences(config: BuildConfig, workspace: Workspace) -> str:
+    """Names of the fields in which it is another, in brackets; nothing where none can be told."""
+    try:
+        begun = load_config(workspace.config_path)
+    except ConfigError:
+        return ""
+    names = _differing(begun.lasting(), config.lasting(), "")
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any], prefix: str) -> list[str]:
+    names: list[str] = []
+    for name in sorted(one.keys() | other.keys()):
+        mine, its = one.get(name), other.get(name)
+        if isinstance(mine, dict) and isinstance(its, dict):
+            names += _differing(mine, its, f"{prefix}{name}.")
+        elif mine != its:
+            names.append(f"{prefix}{name}")
+    return names

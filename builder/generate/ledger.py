@@ -133,6 +133,12 @@ class Ledger:
                 [(reason, job_id) for job_id, reason in reasons.items()],
             )
 
+    def take_back(self, reason: str) -> int:
+        """Keeps samples again that were dropped by a rule over the whole set; their number."""
+        return self.db.execute(
+            "UPDATE outcome SET reason = NULL WHERE reason = ? AND sample IS NOT NULL", (reason,)
+        ).rowcount
+
     # --- requests and replies ---
 
     def find_reply(self, key: str) -> StoredReply | None:
@@ -236,8 +242,12 @@ class Ledger:
             "SELECT round, plan_hash, num_jobs, accepted, tried, closed FROM round ORDER BY round"
         )
         return [
-            RoundRecord(round_, plan_hash, num, _read_slots(accepted), _read_slots(tried), bool(c))
-            for round_, plan_hash, num, accepted, tried, c in rows
+            RoundRecord(
+                *(round_, plan_hash, num),
+                *(_read_slots(accepted), _read_slots(tried), bool(closed)),
+                orjson.loads(self.meta(_targets_name(round_)) or "{}"),
+            )
+            for round_, plan_hash, num, accepted, tried, closed in rows.fetchall()
         ]
 
     def add_round(self, record: RoundRecord) -> None:
@@ -253,6 +263,10 @@ class Ledger:
                     _write_slots(record.tried),
                     int(record.closed),
                 ),
+            )
+            self.db.execute(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+                (_targets_name(record.round), orjson.dumps(record.targets).decode()),
             )
 
     def close_round(self, round_: int) -> None:
@@ -305,6 +319,10 @@ class _Transaction:
             raise ledger_error(self.ledger.path, error) from error
         if kind is not None and isinstance(exc, sqlite3.Error):
             raise ledger_error(self.ledger.path, exc) from exc
+
+
+def _targets_name(round_: int) -> str:
+    return f"targets of round {round_}"
 
 
 def _write_slots(counts: dict[Slot, int]) -> str:

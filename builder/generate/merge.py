@@ -56,7 +56,7 @@ def run_merge(parts: Sequence[Path], into: Path) -> int:
 
 def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
     with Ledger(part.ledger_path) as other:
-        rounds, plan, checks = other.rounds(), other.meta("plan_hash"), other.meta("checks")
+        rounds, plan, checks = other.rounds(), other.meta("workspace_hash"), other.meta("checks")
         if other.open_batches("teacher") or other.open_batches("judge"):
             raise LedgerError(
                 f"{part.root}: has batches under way. Let `python -m builder build --batch` fetch "
@@ -70,7 +70,7 @@ def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
         )
     mine = ledger.rounds()
     same = (
-        ledger.meta("plan_hash") in (None, plan)
+        ledger.meta("workspace_hash") in (None, plan)
         and ledger.meta("checks") in (None, checks)
         and (not mine or mine[0].plan_hash == rounds[0].plan_hash)
     )

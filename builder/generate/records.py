@@ -1,6 +1,6 @@
 """What the ledger holds: its tables, and the values read from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: Raised by one whenever the tables change shape.
 LEDGER_VERSION = 1
@@ -105,6 +105,7 @@ class RoundRecord:
         accepted: Kept samples by slot when it was planned.
         tried: Jobs kept or dropped by slot when it was planned.
         closed: Whether every job has its outcome and set-level rules ran.
+        targets: What was wanted when it was planned, as `BuildConfig.targets`.
     """
 
     round: int
@@ -113,6 +114,7 @@ class RoundRecord:
     accepted: dict[Slot, int]
     tried: dict[Slot, int]
     closed: bool = False
+    targets: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import orjson
 
@@ -79,19 +80,26 @@ class Rounds:
             if not record.closed:
                 return self._opened(record.round, self.replan(record))
         number = len(known)
-        if number >= self._config.max_rounds or (self._shard and number):
+        num_alike = self._num_alike(known)
+        if num_alike >= self._config.max_rounds or (self._shard and number):
             return None
         accepted = self._ledger.accepted_counts()
         if known and balance_of(self._config, self._ledger.path).is_met:
             return None
-        tried = self._ledger.tried_counts() if number >= _NUM_EXACT_ROUNDS else {}
-        plan = self._plan(number, accepted, tried)
+        tried = self._ledger.tried_counts() if num_alike >= _NUM_EXACT_ROUNDS else {}
+        plan = self._plan(self._config, number, accepted, tried)
         if len(plan) == 0:
             return None
         if note:
-            record = RoundRecord(number, plan.hash, len(plan), accepted, tried)
+            targets = self._config.targets
+            record = RoundRecord(number, plan.hash, len(plan), accepted, tried, targets=targets)
             self._ledger.add_round(record)
         return self._opened(number, plan)
+
+    def _num_alike(self, known: list[RoundRecord]) -> int:
+        """How many rounds were planned since the targets last changed."""
+        targets = self._config.targets
+        return sum(1 for _ in takewhile(lambda r: r.targets == targets, reversed(known)))
 
     def replan(self, record: RoundRecord) -> Plan:
         """The plan of a round once more.
@@ -99,7 +107,8 @@ class Rounds:
         Raises:
             LedgerError: It is not the same any more.
         """
-        plan = self._plan(record.round, record.accepted, record.tried)
+        config = self._config.with_targets(record.targets)
+        plan = self._plan(config, record.round, record.accepted, record.tried)
         if plan.hash != record.plan_hash:
             raise LedgerError(
                 f"{self._ledger.path}: round {record.round} comes out differently from when it was "
@@ -107,10 +116,16 @@ class Rounds:
             )
         return plan
 
-    def _plan(self, number: int, accepted: dict[Slot, int], tried: dict[Slot, int]) -> Plan:
+    def _plan(
+        self,
+        config: BuildConfig,
+        number: int,
+        accepted: dict[Slot, int],
+        tried: dict[Slot, int],
+    ) -> Plan:
         self._num_embedded = 0
         return plan_round(
-            self._config,
+            config,
             self._store,
             number,
             accepted,  # type: ignore[arg-type]

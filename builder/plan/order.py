@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 from builder.plan.mixing import key_of
 
 #: Raised by one whenever the same configuration and images give other jobs or another order.
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 #: A stripe of a large plan holds about this many jobs; a small plan has about ten stripes.
 _STRIPE_JOBS = 2_000
 _MIN_STRIPE_JOBS = 50
 _STRIPES_OF_A_SMALL_PLAN = 10
-#: Where a slot's first job falls, in 65,536ths of the way to its second. Steps of these sizes from
-#: language to language and from cell to cell leave no stripe with many small slots and none with
-#: few. Source: Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
 _OFFSET_BITS = 16
-_LANGUAGE_STEP, _CELL_STEP = 40_503, 49_472
+_ONE = 1 << _OFFSET_BITS
+#: Steps whose multiples fall evenly between 0 and `_ONE`, however many there are: the golden
+#: ratio's and the plastic number's. Source: Roberts 2018, "The unreasonable effectiveness of
+#: quasirandom sequences".
+_SLOT_STEP, _CELL_STEP = 40_503, 49_472
 
 
 def num_stripes(num_jobs: int) -> int:
@@ -49,18 +50,25 @@ def stripe_of(
     order_J = np.lexsort((anchor_J, slot_J))
     slots, first, counts = np.unique(slot_J[order_J], return_index=True, return_counts=True)
     rank_J = np.arange(len(order_J)) - np.repeat(first, counts)
-    offsets = (
-        (slots >> 16) * _CELL_STEP
-        + (slots & 0xFFFF) * _LANGUAGE_STEP
-        + key_of(key, "stripe") % 65_536
-    )
-    offset_J = np.repeat(offsets % 65_536, counts)
+    offset_J = np.repeat(_offsets(slots >> 16, counts, key), counts)
     num_J = np.repeat(counts, counts)
     stripe_J = np.empty(len(order_J), dtype=np.int64)
     stripe_J[order_J] = (
         ((rank_J << _OFFSET_BITS) + offset_J) * num_stripes(len(order_J)) // (num_J << _OFFSET_BITS)
     )
     return stripe_J
+
+
+def _offsets(cells: NDArray[np.int64], counts: NDArray[np.int64], key: int) -> NDArray[np.int64]:
+    """Where each slot's first job falls, in 65,536ths of the way to its second.
+
+    Slots of a cell that have equally many jobs follow one another in even steps, so that no
+    stripe gets many of the small ones and another few.
+    """
+    offsets = np.empty(len(cells), dtype=np.int64)
+    steps = np.arange(len(cells)) * _SLOT_STEP + cells * _CELL_STEP + key_of(key, "stripe") % _ONE
+    offsets[np.lexsort((counts, cells))] = steps % _ONE
+    return offsets
 
 
 def sending_order(

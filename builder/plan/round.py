@@ -58,7 +58,7 @@ def plan_round(
     cell_J, language_J = _spread(planned_CL)
     needs_images = num_jobs > 0
     index = index_images(store, config.images.validation_share) if needs_images else None
-    plan_hash = _plan_hash(config, index, round, planned_CL)
+    plan_hash = _plan_hash(config, targets, index, round, planned_CL)
     key = key_of(plan_hash)
     if index is None:
         images_J3 = np.zeros((0, 3), dtype=np.int32)
@@ -158,9 +158,14 @@ def _neighbours(
 
 
 def _plan_hash(
-    config: BuildConfig, index: ImageIndex | None, round: int, planned_CL: NDArray[np.int64]
+    config: BuildConfig,
+    targets: Targets,
+    index: ImageIndex | None,
+    round: int,
+    planned_CL: NDArray[np.int64],
 ) -> str:
-    decided = f"{PLAN_VERSION}/{config.plan_hash}/{index and index.digest}/{round}/"
-    digest = hashlib.sha256(decided.encode())
+    names = [*(cell.name for cell in targets.cells), *targets.languages]
+    decided = (PLAN_VERSION, config.workspace_hash, index and index.digest, round, *names)
+    digest = hashlib.sha256("/".join(map(str, decided)).encode())
     digest.update(planned_CL.astype("<i8").tobytes())
     return digest.hexdigest()

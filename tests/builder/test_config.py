@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.config import BuildConfig, ConfigError, load_config, save_config
+from builder.config import BuildConfig, ConfigError, TeacherConfig, load_config, save_config
 
 
 def test_a_saved_config_reads_back_equal(tmp_path: Path) -> None:
@@ -41,3 +41,14 @@ def test_pace_and_prices_leave_the_plan_alone_and_the_model_does_not() -> None:
         update={"teacher": config.teacher.model_copy(update={"model": "another"})}
     )
     assert other.plan_hash != config.plan_hash
+    assert other.workspace_hash != config.workspace_hash
+
+
+def test_a_judge_leaves_the_plan_alone_and_more_samples_leave_the_workspace_alone() -> None:
+    config = BuildConfig()
+    judged = config.model_copy(update={"judge": TeacherConfig(model="second")})
+    assert (judged.plan_hash, judged.workspace_hash) == (config.plan_hash, config.workspace_hash)
+    larger = BuildConfig(num_samples=2_000, languages={"fr": 1}, task_shares={"vqa": 1})
+    assert larger.plan_hash != config.plan_hash
+    assert larger.workspace_hash == config.workspace_hash
+    assert larger.with_targets(config.targets) == config
