@@ -1,7 +1,7 @@
 """What a training or a comparison is asked to do; saved beside its output."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -11,9 +11,12 @@ EncoderChoice = Literal["auto", "pretrained", "ngram"]
 
 CONFIG_NAME = "config.json"
 
+#: What torch takes as a seed.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
 
 class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DatasetConfig(_Config):
@@ -30,8 +33,8 @@ class TrainConfig(_Config):
     encoder: EncoderChoice = "auto"
     languages: tuple[str, ...] | None = None
     modalities: tuple[Modality, ...] = ("T->I", "T->IT", "I->T")
-    seed: int = Field(default=0, ge=0)
-    num_steps: int = Field(default=200, ge=0)
+    seed: Seed = 0
+    num_steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -43,6 +46,8 @@ class TrainConfig(_Config):
     @field_validator("languages")
     @classmethod
     def _known_languages(cls, languages: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if languages == ():
+            raise ValueError('no language is named. Give codes such as "en,fr", or "all".')
         unknown = [code for code in languages or () if code not in LANGUAGES]
         if unknown:
             raise ValueError(
@@ -66,8 +71,19 @@ class CompareConfig(_Config):
 
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2), min_length=1)
     baseline_language: str = "en"
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        twice = [seed for seed in seeds if seeds.count(seed) > 1]
+        if twice:
+            raise ValueError(
+                f"seed {twice[0]} stands there twice; equal seeds give equal weights and an "
+                "interval without width. Give different ones."
+            )
+        return seeds
 
 
 def save_config(config: _Config, directory: Path) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.vocabulary import LANGUAGES
+from trainer.report import seeds_words
 
 #: Colour and marker of an arm; told apart without colour too.
 _STYLES = {
@@ -35,7 +36,7 @@ def plot_recall(report: dict[str, Any], path: Path) -> None:
         _draw_languages(figure.add_subplot(grid[1, column]), report, shown, num_rows)
     figure.suptitle(
         f"Text-to-image recall@{report['k']}: {report['num_candidates']} held-out concepts, "
-        f"{report['num_languages']} languages, {len(report['seeds'])} seeds",
+        f"{report['num_languages']} languages, {seeds_words(report)}",
         fontweight="bold",
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ def recall_table(report: dict[str, Any]) -> Table:
     arms: dict[str, Any] = report["arms"]
     table = Table(
         title=f"Text-to-image recall@{report['k']}, {report['num_candidates']} held-out concepts, "
-        f"chance {report['chance']:.3f}, {len(report['seeds'])} seeds",
+        f"chance {report['chance']:.3f}, {seeds_words(report)}",
         caption=report["encoder_note"],
     )
     table.add_column("language")
@@ -86,7 +86,8 @@ def recall_table(report: dict[str, Any]) -> Table:
         str(report["num_questions"]),
         [f"{arm['mean']:.3f}" for arm in every],
     )
-    row("interval, seeds", "", [_span(arm["seed_interval"]) for arm in every])
+    if len(report["seeds"]) > 1:
+        row("interval, seeds", "", [_span(arm["seed_interval"]) for arm in every])
     row("interval, concepts", "", [_span(arm["concept_interval"]) for arm in every])
     row("MRR", "", [f"{arm['mean_reciprocal_rank']:.3f}" for arm in every])
     row("training pairs", "", [f"{arm['num_pairs']:,}" for arm in every], ends=True)
@@ -94,6 +95,11 @@ def recall_table(report: dict[str, Any]) -> Table:
         name = LANGUAGES[code].name if code in LANGUAGES else code
         row(f"{code} {name}", str(count), [f"{arm['per_language'][code]:.2f}" for arm in every])
     return table
+
+
+def _seeds(report: dict[str, Any]) -> str:
+    num_seeds = len(report["seeds"])
+    return "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
 
 
 def _span(ends: tuple[float, float]) -> str:

@@ -73,6 +73,17 @@ def test_compare_writes_its_numbers_and_its_picture(run, release: Path, tmp_path
     assert json.loads((tmp_path / "config.json").read_text())["seeds"] == [0, 1]
 
 
+def test_one_seed_has_no_interval_over_seeds(run, release: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: extra `train`")
+    code, shown, _ = run(
+        *("compare", "--dataset", release, "--output", tmp_path, "--encoder", "ngram"),
+        *("--steps", 2, "--seeds", "7", "--batch-size", 16),
+    )
+    assert code == 0
+    assert "1 seed " in " ".join(shown.split()) and "interval, concepts" in shown
+    assert "interval, seeds" not in shown
+
+
 def test_train_logs_its_steps_and_evaluate_reads_its_export(
     run, release: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,6 +108,16 @@ def test_train_logs_its_steps_and_evaluate_reads_its_export(
         (("train", "--dataset", "absent/one/two"), "no such directory"),
         (("train", "--dataset", "x", "--languages", "xx"), "not among the 93 languages"),
         (("compare", "--dataset", "x", "--seeds", "one"), "--seeds one: Input should be a valid"),
+        (
+            ("compare", "--dataset", "x", "--seeds", "0,1,0"),
+            "--seeds 0,1,0: seed 0 stands there tw",
+        ),
+        (("compare", "--dataset", "x", "--seeds", "-1"), "--seeds -1: Input should be greater"),
+        (("train", "--dataset", "x", "--seed", 2**63), "--seed 9223372036854775808: Input shou"),
+        (("train", "--dataset", "x", "--steps", "0"), "--steps 0: Input should be greater"),
+        (("compare", "--dataset", "x", "--steps", "0"), "--steps 0: Input should be greater"),
+        (("train", "--dataset", "x", "--temperature", "inf"), "--temperature inf: Input should"),
+        (("train", "--dataset", "x", "--languages", ","), "no language is named. Give codes"),
         (("train", "--dataset", "x", "--batch-size", "1"), "--batch-size 1: Input should be gr"),
         (("evaluate", "--dataset", "x", "--model", "absent"), "absent: no encoder.json there"),
     ],
