@@ -25,21 +25,15 @@ def export(
     [bold]sentence-transformers[/bold]: anchor, positive, negative.
     [bold]webdataset[/bold]: tar files with a JSON file and the images of each sample.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
+    from builder.progress import stage_bars
     from builder.publish.exports import FORMATS
     from builder.release.versions import find_release
 
     release = find_release(workspace / "releases", version)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        bar = bars.add_task(f"export {release.name} to {to}", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bars.update(bar, completed=done, total=total)
-
-        done = FORMATS[to](release, directory, progress)
+    with stage_bars(release.name) as progress:
+        done = FORMATS[to](
+            release, directory, lambda num_rows, total: progress(f"export {to}", num_rows, total)
+        )
     print(
         f"{done.directory}: {done.num_rows:,} samples of version {release.name}, "
         f"{done.num_files:,} files. Read it with: {done.how_to_read}"

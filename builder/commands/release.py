@@ -28,10 +28,8 @@ def release(
     """
     import sys
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from builder import release as releases
+    from builder.progress import stage_bars
     from builder.publish.rollback import note_on_restored
     from builder.release.versions import next_version
     from builder.workspace import open_workspace
@@ -39,29 +37,17 @@ def release(
     if (version is None) == (bump is None):
         raise releases.VersionError("Give either --version X.Y.Z or --bump minor.")
     place = open_workspace(workspace)
-    stderr = Console(stderr=True)
     note = note_on_restored(place)
     if note is not None:
         print(f"warning: {note}", file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with (
-        place.locked(),
-        releases.open_inputs(place, reviews) as inputs,
-        Progress(*columns, TimeElapsedColumn(), console=stderr) as bars,
-    ):
+    with place.locked(), releases.open_inputs(place, reviews) as inputs:
         wanted = (
             releases.Version.parse(version)
             if version
             else next_version(place.releases_dir, bump or "minor")
         )
-        bar = bars.add_task(f"release {wanted}", total=sum(inputs.counts.values()))
-
-        def progress(stage: str, done: int, total: int) -> None:
-            bars.update(bar, description=f"release {wanted}: {stage}")
-            if total:
-                bars.update(bar, completed=done, total=total)
-
-        made = releases.release(inputs, wanted, place.releases_dir, progress)
+        with stage_bars(str(wanted)) as progress:
+            made = releases.release(inputs, wanted, place.releases_dir, progress)
     _say(made)
 
 
