@@ -16,7 +16,8 @@ def hub(
     """Run a small Hugging Face Hub for this machine. Not for production.
 
     Accounts come from HUB_TOKENS (JSON: {"token": ["user", "write"]}); without it
-    a token is made and printed at the first start. Point clients at it with
+    a token is made and printed at the first start. Beyond loopback it starts only
+    with tokens of 16 characters or more. Point clients at it with
     HF_ENDPOINT=http://127.0.0.1:8190 and HF_TOKEN.
     """
     from builder.local_hub.server import serve

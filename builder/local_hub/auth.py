@@ -16,6 +16,8 @@ Role = Literal["read", "write"]
 ROLES: tuple[Role, ...] = ("read", "write")
 ACCOUNTS_FILE = "accounts.json"
 DEFAULT_USER = "demo"
+#: Fewer can be guessed by whoever reaches the Hub.
+MIN_TOKEN_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,11 @@ class Accounts:
         """Accounts from `{"token": ["user", "write", "an-organisation", …]}`.
 
         Raises:
-            ValueError: For an entry of another shape; the message names no token.
+            ValueError: For an entry of another shape, or an empty token, which whoever gives
+                none would have; the message names no token.
         """
+        if any(not token.strip() for token in tokens):
+            raise ValueError("a token is empty: make one, for example by `openssl rand -hex 20`")
         return cls({hash_token(token): _account(entry) for token, entry in tokens.items()})
 
     def identify(self, authorization: str | None) -> Account | None:

@@ -12,7 +12,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from builder.local_hub.app import create_app
-from builder.local_hub.auth import Accounts, load_or_create_accounts, parse_tokens
+from builder.local_hub.auth import (
+    MIN_TOKEN_CHARS,
+    Accounts,
+    load_or_create_accounts,
+    parse_tokens,
+)
 from schemas.errors import PolysceneError
 
 LOCK_FILE = "lock"
@@ -36,7 +41,7 @@ def serve(
 
     Args:
         root: The storage folder, made if it is new.
-        host: Loopback, unless `tokens` are given.
+        host: Loopback, unless `tokens` that nobody guesses are given.
         port: 0 for any free one.
         tokens: Accounts as in `HUB_TOKENS`, which is read if they are left out; without either
             one write token of the user `demo` is made and printed at the first start.
@@ -44,15 +49,13 @@ def serve(
             prints it if left out.
 
     Raises:
-        HubStartError: If `host` is not loopback and there are no accounts, if HUB_TOKENS is
-            malformed, or if another process serves this folder.
+        HubStartError: If `host` is not loopback and there are no accounts, or one with a short
+            token, if HUB_TOKENS is malformed, or if another process serves this folder.
     """
-    accounts = _given_accounts(tokens)
-    if accounts is None and not is_loopback(host):
-        raise HubStartError(
-            f"Refusing to listen on {host} without accounts of your own: set HUB_TOKENS, "
-            "or leave out --host to stay on this machine"
-        )
+    tokens = _given_tokens() if tokens is None else tokens
+    accounts = None if tokens is None else _accounts(tokens)
+    if not is_loopback(host):
+        _refuse_guessable(tokens, host)
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_server(root):
         app = create_app(root, _default_accounts(root) if accounts is None else accounts)
@@ -105,14 +108,34 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(str(entry[4][0])).is_loopback for entry in found)
 
 
-def _given_accounts(tokens: Mapping[str, Sequence[str]] | None) -> Accounts | None:
+def _given_tokens() -> Mapping[str, Sequence[str]] | None:
     text = os.environ.get(TOKENS_VARIABLE)
     try:
-        if tokens is None and text is not None:
-            tokens = parse_tokens(text)
-        return None if tokens is None else Accounts.from_tokens(tokens)
+        return None if text is None else parse_tokens(text)
     except ValueError as error:
         raise HubStartError(str(error)) from error
+
+
+def _accounts(tokens: Mapping[str, Sequence[str]]) -> Accounts:
+    try:
+        return Accounts.from_tokens(tokens)
+    except ValueError as error:
+        raise HubStartError(f"{TOKENS_VARIABLE}: {error}") from error
+
+
+def _refuse_guessable(tokens: Mapping[str, Sequence[str]] | None, host: str) -> None:
+    """Keep whoever reaches this machine from writing by chance or by trying."""
+    if tokens is None:
+        raise HubStartError(
+            f"Refusing to listen on {host} without accounts of your own: set {TOKENS_VARIABLE}, "
+            "or leave out --host to stay on this machine"
+        )
+    if any(len(token.strip()) < MIN_TOKEN_CHARS for token in tokens):
+        raise HubStartError(
+            f"Refusing to listen on {host} with a token of fewer than {MIN_TOKEN_CHARS} "
+            "characters: make a long one, for example by `openssl rand -hex 20`, or leave out "
+            "--host to stay on this machine"
+        )
 
 
 def _default_accounts(root: Path) -> Accounts:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.local_hub import HubStartError, serve
+from builder.local_hub import HubStartError, create_app, serve
 from builder.local_hub.server import is_loopback
 from tests.hub_server import RunningHub
 from tests.local_hub.conftest import PART_BYTES, Caller
@@ -94,6 +94,35 @@ def test_listens_beyond_this_machine_only_with_accounts_of_ones_own(
     assert is_loopback("127.0.0.1")
     assert is_loopback("localhost")
     assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("token", ["", " ", "\t"])
+def test_an_empty_token_is_refused_even_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("HUB_TOKENS", json.dumps({token: ["ann", "write"]}))
+    with pytest.raises(HubStartError, match="a token is empty"):
+        serve(tmp_path / "hub", port=0)
+    with pytest.raises(ValueError, match="a token is empty"):
+        create_app(tmp_path / "hub", {token: ["ann", "write"]})
+    assert not (tmp_path / "hub" / "hub.sqlite3").exists()
+
+
+def test_a_token_that_can_be_guessed_is_refused_beyond_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, short = "hub_0123456789ab", "hub_0123456789a"
+    tokens = {long: ["ann", "write"], short: ["bob", "read"]}
+    with pytest.raises(HubStartError, match="fewer than 16 characters") as refused:
+        serve(tmp_path / "hub", host="0.0.0.0", port=0, tokens=tokens)
+    assert short not in str(refused.value)
+    assert not (tmp_path / "hub").exists()
+
+    def stop(address: str) -> None:
+        raise KeyboardInterrupt
+
+    serve(tmp_path / "hub", host="0.0.0.0", port=0, tokens={long: ["ann", "write"]}, ready=stop)
+    serve(tmp_path / "hub", port=0, tokens=tokens, ready=stop)
 
 
 def test_log_names_requests_but_neither_tokens_nor_tickets(
