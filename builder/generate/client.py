@@ -121,10 +121,12 @@ class Endpoint:
             self._url = self.openai.base_url.join("chat/completions")
         except (httpx2.InvalidURL, ValueError) as exc:
             raise EndpointError(f"base_url: not an address ({exc}). Mend it.") from exc
+        # `default_headers` holds no key since openai 3: it comes apart, and is easily forgotten.
+        told = self.openai.auth_headers if self._key else {}
         self._headers = httpx2.Headers(
             {
                 name: value
-                for name, value in self.openai.default_headers.items()
+                for name, value in {**told, **self.openai.default_headers}.items()
                 if isinstance(value, str)
             }
         )

@@ -63,6 +63,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FaultServer
         make: Callable[[Faults | None], FaultServer] = FaultServer,
     ) -> FaultServer:
         server = make(faults)
+        server.faults.key = PLANTED_KEY
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
         servers.append(server)
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)

@@ -57,7 +57,9 @@ class Faults:
         always: One fault for every request.
         formats: What `response_format` is taken: "json_schema", "json_object", "text".
         capacity: Requests at once before 429s, if bounded.
-        echo_key: Whether errors repeat the Authorization header.
+        counts_tokens: Whether replies say their `usage`.
+        echo_key: Whether errors and answers repeat the Authorization header.
+        key: The only key that is let in; None lets everybody in.
     """
 
     rates: dict[str, float] = field(default_factory=dict)
@@ -68,6 +70,8 @@ class Faults:
     formats: tuple[str, ...] = ("json_schema", "json_object", "text")
     capacity: int | None = None
     echo_key: bool = False
+    counts_tokens: bool = True
+    key: str | None = None
 
 
 class FaultServer:
@@ -84,6 +88,7 @@ class FaultServer:
         self.most_at_once = 0
         self.answered: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.num_samples_asked = 0
         self.statuses: Counter[int] = Counter()
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -129,6 +134,9 @@ class FaultServer:
 
     async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
         faults = self.faults
+        told = request.headers.get("Authorization", "")
+        if faults.key is not None and told != f"Bearer {faults.key}":
+            return _error(401, f"Incorrect API key provided: {told}")
         content = orjson.loads(body)
         kind = (content.get("response_format") or {"type": "text"})["type"]
         if kind not in faults.formats:
@@ -146,6 +154,7 @@ class FaultServer:
         if response is not None:
             return response
         reply = valid_reply(asked)
+        self.num_samples_asked += not is_judge(content)
         if is_judge(content):
             reply = valid_evaluation()
         elif not is_correction and _draw(asked.seed, "language") < faults.languages.get(
@@ -155,6 +164,10 @@ class FaultServer:
         text = orjson.dumps(reply).decode()
         self.answered[digest] += 1
         made = _CONTENT_FAULTS[fault](text) if fault in _CONTENT_FAULTS else completion(text)
+        if faults.echo_key:
+            made["system_fingerprint"] = told
+        if not faults.counts_tokens:
+            made.pop("usage", None)
         return web.Response(body=orjson.dumps(made), content_type="application/json")
 
     def _fault(self, asked: Asked, is_correction: bool) -> str | None:

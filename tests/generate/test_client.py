@@ -6,6 +6,7 @@ import time
 
 import orjson
 import pytest
+from aiohttp import web
 
 from builder.config import TeacherConfig
 from builder.generate.abilities import Abilities, read_abilities, step_down, write_abilities
@@ -101,6 +102,48 @@ def test_an_address_that_is_none_is_said_so() -> None:
 
     with pytest.raises(EndpointError, match="not an address"):
         asyncio.run(scenario())
+
+
+#: Headers of one request alone, or about waiting and transport.
+_PASSING = {"connection", "content-length", "x-stainless-retry-count", "x-stainless-read-timeout", "host"}
+
+
+def test_a_call_carries_the_headers_of_the_openai_client_the_key_among_them() -> None:
+    seen: list[dict[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append({name.lower(): value for name, value in request.headers.items()})
+        return web.json_response({"id": "x", "object": "chat.completion", "choices": []})
+
+    async def scenario() -> None:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        calling = endpoint(f"http://127.0.0.1:{port}/v1")
+        keyless = Endpoint(TeacherConfig(model="m", base_url=f"http://127.0.0.1:{port}/v1"))
+        try:
+            await calling.send(b'{"messages":[],"model":"m"}')
+            await calling.openai.chat.completions.create(model="m", messages=[])
+            await keyless.send(b"{}")
+        finally:
+            await calling.close()
+            await keyless.close()
+            await runner.cleanup()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OPENAI_API_KEY", raising=False)
+        asyncio.run(scenario())
+    ours, theirs, without_key = (
+        {name: value for name, value in headers.items() if name not in _PASSING}
+        for headers in seen
+    )
+    assert ours == theirs
+    assert ours["authorization"] == f"Bearer {KEY}"
+    assert "authorization" not in without_key
 
 
 def test_prices_come_from_the_configuration_then_from_the_table() -> None:
