@@ -97,7 +97,8 @@ def recall_table(report: dict[str, Any]) -> Table:
     return table
 
 
-def _seeds(report: dict[str, Any]) -> str:
+def seeds_words(report: dict[str, Any]) -> str:
+    """How many seeds a report rests on."""
     num_seeds = len(report["seeds"])
     return "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
 
