@@ -8,7 +8,7 @@ import typer
 
 def hub(
     root: Annotated[Path, typer.Option(help="Directory that holds repositories and accounts.")],
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8190,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8190,
     host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = (
         "127.0.0.1"
     ),

@@ -1,5 +1,6 @@
 """Start the Hub on one address and say when it is ready."""
 
+import errno
 import ipaddress
 import os
 import socket
@@ -50,28 +51,43 @@ def serve(
 
     Raises:
         HubStartError: If `host` is not loopback and there are no accounts, or one with a short
-            token, if HUB_TOKENS is malformed, or if another process serves this folder.
+            token, if HUB_TOKENS is malformed, if another process serves this folder, or if
+            the port is in use.
     """
     tokens = _given_tokens() if tokens is None else tokens
     accounts = None if tokens is None else _accounts(tokens)
     if not is_loopback(host):
         _refuse_guessable(tokens, host)
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _only_server(root):
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise HubStartError(f"{root}: {error.strerror}: choose another --root") from error
+    # The address first: a token that is shown only once is not shown in vain.
+    with _only_server(root), listen(host, port) as listener:
         app = create_app(root, _default_accounts(root) if accounts is None else accounts)
-        serve_app(app, host, port, ready or _print_address)
-
-
-def serve_app(app: ASGIApp, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve any ASGI application, such as the Hub wrapped by a test, until told to stop."""
-    with listen(host, port) as listener, suppress(KeyboardInterrupt):
-        make_server(app, listener, ready).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):
+            make_server(app, listener, ready or _print_address).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one."""
+    """A listening socket; port 0 takes any free one.
+
+    Raises:
+        HubStartError: The port is in use or not to be had, or the address is not ours.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=256)
+    try:
+        if not 0 <= port < 2**16:
+            raise OSError(errno.EINVAL, "no such port")
+        return socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        why = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)
+        if error.errno == errno.EADDRINUSE:
+            why = "in use by another process"
+        raise HubStartError(
+            f"Port {port} of {host} is not to be had: {why}. Choose another --port (0 takes a "
+            "free one), or --host"
+        ) from error
 
 
 def make_server(

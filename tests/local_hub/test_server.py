@@ -96,6 +96,45 @@ def test_listens_beyond_this_machine_only_with_accounts_of_ones_own(
     assert not (tmp_path / "hub").exists()
 
 
+def run_hub(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user types it; it is not expected to serve."""
+    environment = {k: v for k, v in os.environ.items() if k != "HUB_TOKENS"}
+    return subprocess.run(
+        [sys.executable, "-m", "builder", "hub", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_port_in_use_is_one_line_and_shows_no_token_in_vain(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    port = hub.url.rsplit(":", 1)[1]
+    done = run_hub("--root", str(tmp_path / "hub"), "--port", port)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert f"Port {port} of 127.0.0.1 is not to be had: in use" in line and "--port" in line
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 70_000), ("127.0.0.1", -1), ("192.0.2.1", 0), ("no.such", 0)]
+)
+def test_an_address_that_is_not_to_be_had_is_one_line(host: str, port: int, tmp_path: Path) -> None:
+    tokens = {"hub_0123456789abcdef": ["ann", "write"]}
+    with pytest.raises(HubStartError, match=r"is not to be had|not an address of this machine"):
+        serve(tmp_path / "hub", host=host, port=port, tokens=tokens)
+
+
+def test_a_root_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "hub").touch()
+    with pytest.raises(HubStartError, match="choose another --root"):
+        serve(tmp_path / "hub", port=0)
+
+
 @pytest.mark.parametrize("token", ["", " ", "\t"])
 def test_an_empty_token_is_refused_even_on_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
