@@ -5,12 +5,9 @@ from typing import Any
 
 import orjson
 
-from builder.checks import RULES, CheckReport, check_edit
+from builder.checks import check_edit
 from builder.config import ChecksConfig
 from schemas.sample import Draft, Evaluation, Sample
-
-#: Checks that are made anew; others, such as `json_repaired`, tell of the reply and stay.
-_REPEATED = {*(rule.__name__ for rule in RULES), "language"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +17,17 @@ class EditReport:
     Args:
         reason: Why it is dropped, `edit_answer_leak` and the like; None keeps it.
         is_disputed: An identifier takes a text for another language; a person outranks it.
-        provenance: The row's provenance with these checks and votes; the very
-            bytes it was given where they say what was said before.
     """
 
     reason: str | None
     is_disputed: bool
-    provenance: bytes
 
 
 def check_edited(sample: Sample, provenance: bytes, config: ChecksConfig) -> EditReport:
     """Checks a mended row once for each of its hard negatives.
+
+    Provenance stays as it is, as it tells of the generated texts; so one edit
+    changes one shard of rows and none of provenance.
 
     Args:
         sample: The row with its edits.
@@ -45,12 +42,8 @@ def check_edited(sample: Sample, provenance: bytes, config: ChecksConfig) -> Edi
     ]
     reason = next((report.reason for report in reports if report.reason), None)
     if reason is not None:
-        return EditReport(f"edit_{reason}", False, provenance)
-    fresh = _checks(facts["checks"], reports), _votes(reports)
-    if fresh != (facts["checks"], facts["language_votes"]):
-        facts["checks"], facts["language_votes"] = fresh
-        provenance = orjson.dumps(facts)
-    return EditReport(None, any(report.is_disputed for report in reports), provenance)
+        return EditReport(f"edit_{reason}", False)
+    return EditReport(None, any(report.is_disputed for report in reports))
 
 
 def _draft(sample: Sample, negative: str | None) -> Draft:
@@ -60,20 +53,3 @@ def _draft(sample: Sample, negative: str | None) -> Draft:
         positive_text=sample.positive_text,
         negative_text=negative,
     )
-
-
-def _checks(before: list[dict[str, str]], reports: list[CheckReport]) -> list[dict[str, str]]:
-    """One entry a check: `abstained` if it abstained for any negative, none if disputed for any."""
-    results = [{result.check: result.result for result in report.results} for report in reports]
-    merged = {
-        name: "kept" if all(result[name] == "kept" for result in results) else "abstained"
-        for name in results[0]
-        if all(name in result for result in results)
-    }
-    told = [entry for entry in before if entry["check"] not in _REPEATED]
-    return told + [{"check": name, "result": result} for name, result in merged.items()]
-
-
-def _votes(reports: list[CheckReport]) -> list[dict[str, Any]]:
-    votes = dict.fromkeys(vote for report in reports for vote in report.votes)
-    return [vote.model_dump(mode="json") for vote in votes]

@@ -17,10 +17,9 @@ from schemas.sample import CONTENT_FIELDS, Sample, content_hash
 
 @dataclass(slots=True)
 class Judgement:
-    """A row after review: its JSON and its provenance's; the sample is None if dropped."""
+    """A row after review: its JSON, or why it goes."""
 
     sample: bytes | None
-    provenance: bytes
     reason: str | None = None
     is_edited: bool = False
 
@@ -81,13 +80,13 @@ class Reviews:
             self.num_applied += 1
             if state.is_rejected and len(state.verdicts) >= self.min_reviews_to_reject:
                 self.num_rejected += 1
-                return Judgement(None, provenance, "rejected_in_review")
+                return Judgement(None, "rejected_in_review")
             accepted = accepted or state.is_accepted
             if state.edits is None:
                 break
             row |= state.edits.model_dump(mode="json", exclude_none=True)
             is_edited = True
-        judgement = self._edited(row, provenance) if is_edited else Judgement(sample, provenance)
+        judgement = self._edited(row, provenance) if is_edited else Judgement(sample)
         self.num_accepted += accepted and judgement.sample is not None
         return judgement
 
@@ -95,19 +94,19 @@ class Reviews:
         try:
             sample = Sample.model_validate(row)
         except ValidationError:
-            return self._refused(row["id"], provenance, "edit_breaks_the_row")
+            return self._refused(row["id"], "edit_breaks_the_row")
         report = check_edited(sample, provenance, self.checks)
         if report.reason:
-            return self._refused(row["id"], provenance, report.reason)
+            return self._refused(row["id"], report.reason)
         if report.is_disputed:
             self.disputed_edits.append(sample.id)
         self.num_edited += 1
         edited = orjson.dumps(sample.model_dump(mode="json"))
-        return Judgement(edited, report.provenance, is_edited=True)
+        return Judgement(edited, is_edited=True)
 
-    def _refused(self, sample_id: str, provenance: bytes, reason: str) -> Judgement:
+    def _refused(self, sample_id: str, reason: str) -> Judgement:
         self.refused_edits[sample_id] = reason
-        return Judgement(None, provenance, reason)
+        return Judgement(None, reason)
 
     def inputs(self) -> ReviewInputs:
         """What the manifest says of the events."""

@@ -118,7 +118,6 @@ class RowSource:
                     reasons[index] = judgement.reason or "rejected_in_review"
                 elif judgement.is_edited:
                     raw_samples[index] = judgement.sample
-                    raw_provenance[index] = judgement.provenance
                     edited.append(index)
             last_id = sample_id
         splits = self._splits(provenance, ids)
@@ -126,7 +125,6 @@ class RowSource:
             reasons.setdefault(int(index), "straddles_the_split")
         if edited:
             samples = _with_rows(samples, edited, raw_samples, _HASH_SCHEMA)
-            provenance = _with_rows(provenance, edited, raw_provenance, PROVENANCE_SCHEMA)
         if self.targets is not None:
             self._trim(samples, reasons, self.targets)
         positions = np.fromiter(map(position_of, ids), np.int64, len(ids))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.config import ReleaseConfig
-from builder.release.ahead import ahead
 from builder.images.record import ImageRecord
+from builder.release.ahead import ahead
 from builder.release.image_columns import ImageGroups
 from builder.release.layout import plan_layout, position_of
 from builder.release.rows import _HASH_SCHEMA, _read_json

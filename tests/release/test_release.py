@@ -205,8 +205,7 @@ def test_unchanged_shards_are_the_same_files(copy: Workspace) -> None:
         if not (old / entry.path).exists()
         or not (old / entry.path).samefile(made.directory / entry.path)
     ]
-    # Its provenance holds the checks of the mended text.
-    assert [path.split("/")[1] for path in changed] == ["VQA", "provenance", "reviews"]
+    assert [path.split("/")[1] for path in changed] == ["VQA", "reviews"]
 
 
 def test_a_damaged_shard_of_the_previous_release_is_not_taken_over(copy: Workspace) -> None:
