@@ -1,12 +1,22 @@
 """Agreement figures against values worked out by hand and by another formula."""
 
+import io
 import random
+from collections.abc import Callable
 
 import numpy as np
 import orjson
 import pytest
+from rich.console import Console
 
-from builder.generate.judge import CRITERIA, Agreement, measure_agreement
+from builder.generate.judge import CRITERIA, Agreement, compare_scores, print_agreement
+from builder.generate.ledger import Ledger
+from builder.workspace import Workspace
+from tests.generate.conftest import build, make_config
+from tests.generate.fault_server import FaultServer
+
+Serve = Callable[..., FaultServer]
+NewWorkspace = Callable[..., Workspace]
 
 
 def test_exact_and_near_scores_are_shares() -> None:
@@ -39,24 +49,50 @@ def test_perfect_agreement_is_one_and_a_constant_rater_has_no_kappa() -> None:
     assert constant.kappa is None
 
 
-def test_agreement_is_counted_by_language_and_over_all() -> None:
-    def provenance(language: str, judge: int | None) -> bytes:
-        def scores(score: int) -> dict[str, dict[str, int]]:
-            return {name: {"score": score} for name in CRITERIA}
+def provenance(language: str, judge: int | None, *, revised: bool = True) -> bytes:
+    def scores(score: int) -> dict[str, dict[str, int]]:
+        return {name: {"score": score} for name in CRITERIA}
 
-        return orjson.dumps(
-            {
-                "language": language,
-                "evaluation": scores(4),
-                "judge": scores(judge) if judge else None,
-            }
-        )
+    return orjson.dumps(
+        {
+            "language": language,
+            "draft": {"instruction": "Find it."},
+            "evaluation": scores(4),
+            "revision": {"instruction": "Find the caption." if revised else "Find it."},
+            "judge": scores(judge) if judge else None,
+        }
+    )
 
-    found = measure_agreement([provenance("fr", 4), provenance("ja", 2), provenance("fr", None)])
-    assert {name: agreement.num for name, agreement in found.items()} == {
+
+def test_scores_are_compared_by_language_and_over_all() -> None:
+    found = compare_scores([provenance("fr", 4), provenance("ja", 2), provenance("fr", None)])
+    assert {name: comparison.every.num for name, comparison in found.items()} == {
         "all": 8,
         "fr": 4,
         "ja": 4,
     }
-    assert found["fr"].exact == 1.0
-    assert found["ja"].within_one == 0.0
+    assert found["fr"].every.exact == 1.0
+    assert found["ja"].every.within_one == 0.0
+
+
+def test_only_samples_that_the_revision_left_alone_have_scores_of_the_same_texts() -> None:
+    rows = [provenance("fr", 1), provenance("fr", 4, revised=False), provenance("ja", 2)]
+    found = compare_scores(rows)
+    assert found["all"].every.num == 12
+    assert (found["all"].same_texts.num, found["all"].same_texts.exact) == (4, 1.0)
+    assert found["ja"].same_texts.num == 0
+
+
+def test_the_table_says_what_was_scored_by_whom(serve: Serve, new_workspace: NewWorkspace) -> None:
+    serve()
+    workspace = new_workspace()
+    judge = {"model": "second", "prices": {"input_usd_per_mtok": 0, "output_usd_per_mtok": 0}}
+    build(workspace, make_config(24, judge=judge))
+    said = io.StringIO()
+    with Ledger(workspace.ledger_path) as ledger:
+        print_agreement(ledger, Console(file=said, width=200))
+    text = " ".join(said.getvalue().split())
+    assert "│ all │ 96 │ 100.0% │ - │ 0 │ - │ - │" in text
+    assert (
+        "The teacher scored its draft before it revised it, the judge scored the revision" in text
+    )
