@@ -11,7 +11,7 @@ _Rate = Annotated[
 
 
 def teacher(
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8191,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8191,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     planted: Annotated[
         Path | None, typer.Option(help="JSON Lines file that lists the mistakes made on purpose.")

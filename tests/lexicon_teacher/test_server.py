@@ -80,3 +80,13 @@ def test_a_taken_port_is_one_clear_line(url: str) -> None:
     assert done.stderr.startswith(f"error: cannot serve on 127.0.0.1:{port}")
     assert "Choose another --port" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+def test_a_port_that_cannot_be_is_refused_by_its_option(port: str) -> None:
+    command = [sys.executable, "-m", "builder", "teacher", "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+    assert "65535" in done.stderr
+    assert "Traceback" not in done.stderr
