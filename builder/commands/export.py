@@ -28,8 +28,9 @@ def export(
     from builder.progress import stage_bars
     from builder.publish.exports import FORMATS
     from builder.release.versions import find_release
+    from builder.workspace import open_workspace
 
-    release = find_release(workspace / "releases", version)
+    release = find_release(open_workspace(workspace).releases_dir, version)
     with stage_bars(release.name) as progress:
         done = FORMATS[to](
             release, directory, lambda num_rows, total: progress(f"export {to}", num_rows, total)
