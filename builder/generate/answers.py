@@ -18,6 +18,11 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
 
+    @property
+    def is_given(self) -> bool:
+        """Whether the endpoint counted at all."""
+        return self.prompt_tokens > 0 or self.completion_tokens > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

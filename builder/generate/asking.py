@@ -13,7 +13,8 @@ from builder.generate.abilities import (
     step_down,
     write_abilities,
 )
-from builder.generate.budget import Budget, BudgetReached
+from builder.generate.bound import CostBound
+from builder.generate.budget import Budget
 from builder.generate.client import Endpoint, EndpointError, SendError
 from builder.generate.ledger import Ledger
 from builder.generate.pace import Pace, Stopped
@@ -26,6 +27,8 @@ from schemas.errors import PolysceneError
 _PUSHBACKS_AN_ATTEMPT = 5
 #: As many requests may fail on their own before the endpoint is suspected.
 _FEW = 8
+#: How often a request looks whether others have left room in the budget.
+_ROOM_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,9 @@ class LiveAsker:
         factory: Makes bodies.
         pace: Shared by all that send to this endpoint.
         budget: Shared by all that spend.
+        bound: The most a request can cost; None where no price is known.
         ledger: Holds replies of earlier runs.
         writer: Takes rows.
-        wanted_format: `structured_output` of the configuration.
         stop: Called with an error after which nothing more can be sent.
     """
 
@@ -85,6 +88,7 @@ class LiveAsker:
         factory: RequestFactory,
         pace: Pace,
         budget: Budget,
+        bound: CostBound | None,
         ledger: Ledger,
         writer: LedgerWriter,
         stop: Callable[[PolysceneError], None],
@@ -93,6 +97,8 @@ class LiveAsker:
         self._factory = factory
         self._pace = pace
         self._budget = budget
+        # Without a bound on money nothing is set aside.
+        self._bound = bound if budget.max_usd is not None else None
         self._ledger = ledger
         self._writer = writer
         self._stop = stop
@@ -151,17 +157,14 @@ class LiveAsker:
     ) -> "_Sent":
         sent_at = await self._pace.enter(urgent=urgent)
         try:
-            try:
-                self._budget.take(self._pace.in_flight)
-            except BudgetReached as exc:
-                self._stop(exc)
-                raise Stopped from exc
+            await self._reserve(request)
             abilities = self._abilities
             body = self._factory.body(request, abilities)
             request_id = await self._note(request, request_id)
             try:
                 answer = await self._endpoint.send(body)
             except SendError as error:
+                self._give_back(request, error)
                 if error.kind == "refused" and self._step_down(abilities, error):
                     return _Sent(request_id)
                 self._num_failing += trial.fail(error, sent_at)
@@ -171,6 +174,27 @@ class LiveAsker:
             return _Sent(request_id, body=answer.body)
         finally:
             self._pace.leave()
+
+    async def _reserve(self, request: Request) -> None:
+        """Sets the most a request can cost aside, waiting for calls under way to leave room.
+
+        Raises:
+            Stopped: There is no room, or the run is draining.
+        """
+        most_usd = self._bound.usd(request) if self._bound is not None else 0.0
+        while not self._budget.reserve(request.key, most_usd):
+            if not self._budget.may_free_up:
+                reached = self._budget.reached(most_usd)
+                self._stop(reached)
+                raise Stopped from reached
+            await self._wait(_ROOM_LOOK_S)
+
+    def _give_back(self, request: Request, error: SendError) -> None:
+        """Errors are not billed; a call that was cut off after it was sent may be."""
+        if error.what in {"timeout", "connection_lost"}:
+            self._budget.forfeit(request.key)
+        else:
+            self._budget.release(request.key)
 
     async def _note(self, request: Request, request_id: int | None) -> int:
         """Writes the request down before it is sent; returns its id."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from builder.generate.answers import Usage, read_completion
 from builder.generate.asking import Asker, GaveUp
+from builder.generate.bound import CostBound
 from builder.generate.budget import Budget
 from builder.generate.client import EndpointError
 from builder.generate.cost import Price
@@ -37,11 +38,15 @@ _LOOK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A model to ask: how to make its requests, where its replies come from, what they cost."""
+    """A model to ask: how to make its requests, where its replies come from, what they cost.
+
+    `bound` is what a reply is taken to cost that comes without `usage`.
+    """
 
     factory: RequestFactory
     asker: Asker
     price: Price | None
+    bound: CostBound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +233,13 @@ class Engine:
         if got is None:
             raise _Open
         if isinstance(got, GaveUp):
+            self._budget.release(request.key)
             return _Bought(request, Unreadable(got.reason), "", Paid())
         if got.status != 200:
+            self._budget.release(request.key)
             return _Bought(request, Unreadable(_refusal_reason(got)), "", Paid())
         completion = read_completion(got.raw)
-        cost_usd = self._count(teacher, got, completion.usage)
+        cost_usd = self._count(teacher, request, got, completion.usage)
         if request.kind == "judge":
             read = read_evaluation(completion)
         else:
@@ -241,13 +248,18 @@ class Engine:
         paid = Paid(usage.prompt_tokens, usage.completion_tokens, cost_usd)
         return _Bought(request, read, completion.content, paid)
 
-    def _count(self, teacher: Teacher, reply: StoredReply, usage: Usage) -> float | None:
+    def _count(
+        self, teacher: Teacher, request: Request, reply: StoredReply, usage: Usage
+    ) -> float | None:
         if reply.is_counted:  # at the price of the time
             return reply.cost_usd
         cost_usd = teacher.price.cost_usd(usage) if teacher.price else None
+        is_estimate = not usage.is_given and teacher.bound is not None
+        if is_estimate and teacher.bound is not None:
+            cost_usd = teacher.bound.usd(request)
         tokens = (usage.prompt_tokens, usage.completion_tokens)
         self._writer.post("usage", reply.request_id, *tokens, cost_usd)
-        self._budget.pay(cost_usd)
+        self._budget.settle(request.key, cost_usd, is_estimate=is_estimate)
         self._tally.read(usage, cost_usd)
         return cost_usd
 

@@ -98,6 +98,8 @@ class Report:
         tally = self._tally
         dropped = tally.dropped.total()
         spent = f"${self._budget.cost_usd:.4f}" if self._has_price else "price unknown"
+        if self._budget.num_estimated:
+            spent += f" ({self._budget.num_estimated} replies without usage estimated)"
         failed = self._pace.failures.total()
         return (
             f"{self._rate():.1f}/s · kept {tally.num_kept} · dropped {dropped} · "

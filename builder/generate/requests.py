@@ -79,6 +79,11 @@ class RequestFactory:
         parts += (b"]}", *request.messages[1:], b"]}")
         return b"".join(parts)
 
+    def texts(self, request: Request) -> tuple[bytes, ...]:
+        """What is sent besides images, the reply schema among it."""
+        head = self._head(request.kind == "judge", request.job.cell, Abilities())
+        return (head, *request.messages, *(label.encode() for label in request.image_labels))
+
     def _request(
         self, kind: Kind, job: Job, prompt: Prompt, turns: tuple[dict[str, str], ...]
     ) -> Request:

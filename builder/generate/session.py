@@ -16,10 +16,11 @@ from builder.generate.asking import LiveAsker
 from builder.generate.batch import BatchAsker
 from builder.generate.batch_api import BatchApi
 from builder.generate.batch_courier import BatchCourier
+from builder.generate.bound import CostBound
 from builder.generate.budget import Budget, BudgetReached
 from builder.generate.claim import claim, refuse_other_plan
 from builder.generate.client import Endpoint
-from builder.generate.cost import price_of
+from builder.generate.cost import Price, price_of
 from builder.generate.engine import Engine, Teacher
 from builder.generate.judge import print_agreement
 from builder.generate.ledger import Ledger
@@ -47,7 +48,7 @@ class BuildOptions:
 
     Args:
         shard: Run only this part of round 0, counted from 0: (index, number).
-        max_usd: Stop before the workspace has spent more.
+        max_usd: Never let what is spent and what calls under way can cost go beyond this.
         max_requests: Stop when the workspace has sent this many.
         batch: Use the Batch API.
     """
@@ -134,10 +135,11 @@ class _Run:
         self.paces: dict[str, Pace] = {}
         self.batches: list[BatchAsker] = []
         self.couriers: list[BatchCourier] = []
-        if options.max_usd is not None and None in self.prices.values():
+        unknown = next((role for role, price in self.prices.items() if price is None), None)
+        if options.max_usd is not None and unknown is not None:
             raise PolysceneError(
-                f"--max-usd: the price of {config.teacher.model} is not known. Give "
-                "`teacher.prices` in the configuration, or use --max-requests."
+                f"--max-usd: the price of {self._models()[unknown].model} is not known. Give "
+                f"`{unknown}.prices` in the configuration, or use --max-requests."
             )
 
     def _models(self) -> dict[str, TeacherConfig]:
@@ -151,7 +153,6 @@ class _Run:
             self.options.max_usd,
             spent.num_requests,
             spent.cost_usd,
-            spent.num_replies,
         )
         tally = Tally()
         writer = LedgerWriter(self.ledger, self._stop, self.options.free_bytes)
@@ -194,6 +195,10 @@ class _Run:
         endpoint = Endpoint(model)
         self.endpoints.append(endpoint)
         factory = request_factory(model, self.config, self.store)
+        price = self.prices[role]
+        if price and self.options.batch and model.prices is None:
+            price = price.halved()
+        bound = self._bound(price, factory) if price else None
         pace = self.paces[role] = Pace(self.config.pace)
         courier = BatchCourier(
             api=BatchApi(endpoint),
@@ -213,11 +218,12 @@ class _Run:
                 factory=factory,
                 pace=pace,
                 budget=budget,
+                bound=bound,
                 ledger=self.ledger,
                 writer=writer,
                 stop=self._stop,
             )
-            return Teacher(factory, live, self.prices[role])
+            return Teacher(factory, live, price, bound)
         batch = BatchAsker(
             courier=courier,
             factory=factory,
@@ -230,9 +236,14 @@ class _Run:
             stop=self._stop,
         )
         self.batches.append(batch)
-        price = self.prices[role]
-        is_listed = price is not None and model.prices is None
-        return Teacher(factory, batch, price.halved() if price and is_listed else price)
+        return Teacher(factory, batch, price, bound)
+
+    def _bound(self, price: Price, factory: RequestFactory) -> CostBound:
+        def image_size(sha256: str) -> tuple[int, int]:
+            record = self.store.record(sha256)
+            return record.width, record.height
+
+        return CostBound(price, factory, image_size, self.config.images.max_side_px)
 
     async def _settle(self) -> bool:
         """Waits for every role's batches."""
