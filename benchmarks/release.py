@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from rich.table import Table
 from benchmarks.machine import describe_machine
 from builder.config import BuildConfig, save_config
 from builder.generate.ledger import Ledger
+from builder.images.pictograms import load_pictograms
 from builder.images.store import ImageStore
 from builder.plan.shares import targets_of
 from builder.workspace import Workspace, open_workspace
@@ -33,9 +35,9 @@ from schemas.manifest import read_manifest
 from schemas.sample import CONTENT_FIELDS, content_hash
 from schemas.vocabulary import CELLS, Cell
 
-_WORDS = (
-    *("maison", "été", "Ελληνικά", "日本語", "кошка", "the", "photo", "shows", "a", "small"),
-    *("red", "boat", "near", "old", "harbour"),
+_ENGLISH = (
+    *("the", "photo", "shows", "a", "small", "red", "boat", "that", "lies", "near", "an", "old"),
+    *("harbour", "with", "its", "nets", "on", "deck", "and", "two", "people", "who", "talk"),
 )
 _BATCH_ROWS = 5_000
 _CELL_OF = {(cell.task_type, cell.modality): cell for cell in CELLS}
@@ -108,6 +110,7 @@ def measure_rows(table: Table, root: Path, num_rows: int) -> None:
     _edit(workspace, 1)
     seconds, _, reused = _run(_RELEASE, root, "0.2.0")
     table.add_row("release with one edited row", f"{seconds:.1f} s", "")
+    _all_edited(workspace, "0.2.0", 1)
     changed = _changed_files(workspace, "0.1.0", "0.2.0")
     data = [name for name in changed if name.startswith("data/") and "/reviews/" not in name]
     table.add_row("  data shards changed", str(len(data)), "1")
@@ -115,8 +118,9 @@ def measure_rows(table: Table, root: Path, num_rows: int) -> None:
     table.add_row("  shards taken over", f"{reused:.0f}", "")
     seconds, memory, num_read = _run(_COMPARE, workspace.releases_dir, "0.1.0", "0.2.0")
     table.add_row(f"diff, one row edited ({num_read:.0f} shards read)", f"{seconds:.2f} s", "5 s")
-    _edit(workspace, 2_000)
+    _edit(workspace, min(2_000, num_rows))
     _run(_RELEASE, root, "0.3.0")
+    _all_edited(workspace, "0.3.0", 2_000)
     seconds, memory, num_read = _run(_COMPARE, workspace.releases_dir, "0.2.0", "0.3.0")
     name = f"diff, 2,000 rows edited ({num_read:.0f} shards read)"
     table.add_row(name, f"{seconds:.2f} s, {memory:,.0f} MiB", "5 s")
@@ -195,6 +199,12 @@ def _changed_files(workspace: Workspace, old: str, new: str) -> list[str]:
     known = {entry.path: entry.sha256 for entry in (*before.shards, *before.files)}
     entries = (*after.shards, *after.files)
     return [e.path for e in entries if known.get(e.path) != e.sha256] + ["manifest.json"]
+
+
+def _all_edited(workspace: Workspace, version: str, num_edits: int) -> None:
+    """Makes sure that no edit was refused, or the comparison would be of dropped rows."""
+    reviews = read_manifest(workspace.releases_dir / version).reviews
+    assert reviews.num_edited == num_edits, f"{reviews.num_edited} of {num_edits} edits taken"
 
 
 def _edit(workspace: Workspace, num_edits: int) -> None:
@@ -284,10 +294,13 @@ def _row(
     """JSON of a sample and its provenance, about 1 KB and 4 KB, as a build keeps them."""
 
     def text(num_words: int) -> str:
-        return " ".join(rng.choices(_WORDS, k=num_words)) + f" {number}"
+        return " ".join(rng.choices(_ENGLISH, k=num_words)) + f" {number}"
 
-    document = text(25) if cell.document_has_text else None
-    negative = text(25) if cell.document_has_text else None
+    def text_in_language(num_words: int) -> str:
+        return " ".join(rng.choices(_words_of(language), k=num_words)) + f" {number}"
+
+    document = text_in_language(14) if cell.document_has_text else None
+    negative = text_in_language(14) if cell.document_has_text else None
     image = images[0] if cell.document_has_image else None
     other = images[-1] if cell.document_has_image else None
     sample: dict[str, Any] = {
@@ -296,7 +309,7 @@ def _row(
         "task_type": cell.task_type,
         "modality": cell.modality,
         "instruction": text(12),
-        "query_text": text(15) if cell.query_has_text else None,
+        "query_text": text_in_language(9) if cell.query_has_text else None,
         "query_image": images[0] if cell.query_has_image else None,
         "positive_text": document,
         "positive_image": image,
@@ -359,6 +372,16 @@ def _row(
         ],
     }
     return orjson.dumps(sample), orjson.dumps(provenance)
+
+
+@cache
+def _words_of(language: str) -> tuple[str, ...]:
+    """Words of a language, from the bundled pictograms' names: edited rows are checked again."""
+    found = (p.texts[language].name for p in _pictograms() if language in p.texts)
+    return tuple(found) or ("navis", "rubra", "prope", "portum", "parva", "stat", "et", "homines")
+
+
+_pictograms = cache(load_pictograms)
 
 
 def _fill(workspace: Workspace, rows: Iterator[tuple[bytes, bytes]], num_rows: int) -> None:
