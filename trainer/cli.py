@@ -1,4 +1,4 @@
-"""Commands: train, evaluate, compare."""
+"""Commands: train, evaluate, compare, cache."""
 
 import logging
 import os
@@ -37,7 +37,11 @@ Temperature = Annotated[float | None, typer.Option(help="Divides the similaritie
 LearningRate = Annotated[float | None, typer.Option(help="Highest learning rate.")]
 NumCandidates = Annotated[int, typer.Option(help="Held-out concepts to choose among.")]
 CacheDir = Annotated[
-    Path | None, typer.Option(help="Where features of frozen towers are kept between runs.")
+    Path | None,
+    typer.Option(
+        help="Where features of frozen towers are kept between runs "
+        "[default: polyscene/features in the user's cache]."
+    ),
 ]
 
 
@@ -127,6 +131,28 @@ def compare(
         seeds=tuple(seeds.split(",")),
     )
     run_compare(config, output, cache_dir)
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept.")] = False,
+    cache_dir: CacheDir = None,
+) -> None:
+    """Says where features of frozen towers are kept and how large they are; or removes them."""
+    from trainer.feature_cache import FeatureCache, default_cache_dir
+
+    kept = FeatureCache(cache_dir or default_cache_dir())
+    if clear:
+        print(f"{kept.directory}: {_megabytes(kept.clear())} removed")
+        return
+    print(
+        f"{kept.directory}: {_megabytes(kept.num_bytes)} of features of frozen towers, at most "
+        f"{_megabytes(kept.max_bytes)}. They save time and nothing else; --clear removes them."
+    )
+
+
+def _megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB"
 
 
 def _checked(kind: type[_Kind], **settings: object) -> _Kind:

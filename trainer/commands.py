@@ -21,7 +21,7 @@ from trainer.encoders.choice import make_towers
 from trainer.encoders.tower import Towers
 from trainer.evaluate import describe, measure
 from trainer.export import load_encoder, save_encoder
-from trainer.features import FeatureCache, default_cache_dir
+from trainer.feature_cache import FeatureCache, default_cache_dir
 from trainer.item_features import compute_item_features
 from trainer.pairs import images_of, texts_of
 from trainer.plot import plot_recall
@@ -37,9 +37,10 @@ def run_train(config: TrainConfig, output: Path, cache_dir: Path | None) -> None
     _make_output(output)
     corpus = load_corpus(config.dataset.path, config.dataset.revision, "train")
     pairs = select_pairs(config, corpus)
-    towers = _towers(config.encoder, console)
+    cache = _cache(cache_dir)
+    towers = _towers(config.encoder, cache, console)
     images = {sha256: corpus.images[sha256] for sha256 in images_of(pairs)}
-    features = compute_item_features(towers, texts_of(pairs), images, _cache(cache_dir))
+    features = compute_item_features(towers, texts_of(pairs), images, cache)
     model = train_encoder(config, corpus, pairs, features)
     save_encoder(model, towers, config, len(pairs), output)
     console.print(
@@ -85,8 +86,9 @@ def run_compare(config: CompareConfig, output: Path, cache_dir: Path | None) -> 
     train_corpus = load_corpus(dataset.path, dataset.revision, "train")
     held_out = load_corpus(dataset.path, dataset.revision, "validation")
     loaded = time.perf_counter()
-    towers = _towers(config.train.encoder, console)
-    comparison = compare(config, train_corpus, held_out, towers, _cache(cache_dir))
+    cache = _cache(cache_dir)
+    towers = _towers(config.train.encoder, cache, console)
+    comparison = compare(config, train_corpus, held_out, towers, cache)
     comparison.seconds = {"load": loaded - started, **comparison.seconds}
     comparison.seconds["total"] = time.perf_counter() - started
     report = describe_comparison(comparison, config)
@@ -105,9 +107,11 @@ def _make_output(directory: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))
 
 
-def _towers(choice: EncoderChoice, console: Console) -> Towers:
+def _towers(choice: EncoderChoice, cache: FeatureCache, console: Console) -> Towers:
     towers = make_towers(choice)
     console.print(f"encoder {towers.kind}: {towers.note}")
+    if towers.text.is_slow or towers.image.is_slow:
+        console.print(f"features are kept in {cache.directory}; see `python -m trainer cache`")
     return towers
 
 

@@ -12,7 +12,7 @@ from trainer.config import CompareConfig
 from trainer.corpus import Corpus
 from trainer.encoders.tower import Towers
 from trainer.evaluate import Measurement, bootstrap_means, interval, measure
-from trainer.features import FeatureCache
+from trainer.feature_cache import FeatureCache
 from trainer.item_features import compute_item_features
 from trainer.pairs import images_of, texts_of
 from trainer.questions import QuestionSet, make_questions

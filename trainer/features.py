@@ -1,22 +1,14 @@
-"""Tower features of unique items, computed once and kept on disk by content hash."""
+"""Tower features of unique items; slow ones are computed once and kept on disk."""
 
 import hashlib
-import logging
-import os
-import re
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import naming
 from trainer.encoders.tower import Tower
-
-_LOG = logging.getLogger(__name__)
+from trainer.feature_cache import FeatureCache
 
 Item = TypeVar("Item")
 #: Called with the number of items just finished.
@@ -24,44 +16,6 @@ Advance = Callable[[int], None]
 
 #: Features written together; what a crash can cost.
 CHUNK_ITEMS = 1024
-
-
-def default_cache_dir() -> Path:
-    """Where features are kept unless the caller says otherwise."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "polyscene" / "features"
-
-
-class FeatureCache:
-    """Features by content hash, one folder a tower, in chunk files that are whole or absent."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def read(self, tower: str) -> dict[str, NDArray[np.float32]]:
-        found: dict[str, NDArray[np.float32]] = {}
-        for path in sorted(self._folder(tower).glob("*.npz")):
-            try:
-                with np.load(path) as chunk:
-                    found.update(zip(chunk["keys"].tolist(), chunk["features"], strict=True))
-            except (OSError, ValueError, KeyError, BadZipFile) as exc:
-                _LOG.warning("%s: broken (%s); its features are computed again", path, exc)
-                path.unlink()
-        return found
-
-    def add(self, tower: str, features: Mapping[str, NDArray[np.float32]]) -> None:
-        folder = self._folder(tower)
-        name = secrets.token_hex(8)
-        unfinished = folder / f"{name}.part"
-        with naming(folder), unfinished.open("wb") as file:
-            np.savez(file, keys=np.array(list(features)), features=np.stack([*features.values()]))
-        unfinished.rename(folder / f"{name}.npz")
-
-    def _folder(self, tower: str) -> Path:
-        """The tower's folder, made at once: one that cannot be is told before the work."""
-        folder = self._directory / re.sub(r"[^\w.-]", "_", tower)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
 
 def compute_features(
@@ -84,7 +38,7 @@ def compute_features(
         Array of shape (len(items), tower.dim).
     """
     cache = cache if tower.is_slow else None
-    known = cache.read(tower.name) if cache else {}
+    known = cache.read(tower.name, keys) if cache else {}
     todo = [(key, item) for key, item in zip(keys, items, strict=True) if key not in known]
     advance(len(keys) - len(todo))
     # Neighbours of like length share the work of a batch evenly.

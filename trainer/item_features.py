@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from trainer.encoders.tower import Towers
-from trainer.features import FeatureCache, compute_features, text_key
+from trainer.feature_cache import FeatureCache
+from trainer.features import compute_features, text_key
 from trainer.progress import progress_bar
 
 # T texts, I images, F features

@@ -4,9 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trainer.cli import main
+from trainer.feature_cache import FeatureCache
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +35,16 @@ def test_help_needs_no_torch() -> None:
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert "--num-candidates" in shown.stdout
+
+
+def test_the_cache_says_where_it_is_and_can_be_cleared(run, tmp_path: Path) -> None:
+    place = tmp_path / "features"
+    FeatureCache(place).add("tower", {"key": np.zeros(250_000, np.float32)})
+    code, shown, _ = run("cache", "--cache-dir", place)
+    assert code == 0 and shown.startswith(f"{place}: 1.0 MB of features")
+    code, shown, _ = run("cache", "--cache-dir", place, "--clear")
+    assert code == 0 and shown == f"{place}: 1.0 MB removed\n"
+    assert not place.exists()
 
 
 @pytest.mark.parametrize(

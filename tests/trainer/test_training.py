@@ -10,12 +10,12 @@ from trainer.config import DatasetConfig, EvaluateConfig, TrainConfig  # noqa: E
 from trainer.corpus import Corpus, load_corpus  # noqa: E402
 from trainer.encoders.choice import make_towers  # noqa: E402
 from trainer.encoders.dual import DualEncoder  # noqa: E402
-from trainer.encoders.ngram import NgramTextTower  # noqa: E402
 from trainer.encoders.tower import Towers  # noqa: E402
 from trainer.errors import NoRowsError  # noqa: E402
 from trainer.evaluate import bootstrap_means, describe, measure  # noqa: E402
 from trainer.export import load_encoder, save_encoder  # noqa: E402
-from trainer.features import FeatureCache, compute_features  # noqa: E402
+from trainer.feature_cache import FeatureCache  # noqa: E402
+from trainer.features import compute_features  # noqa: E402
 from trainer.item_features import ItemFeatures, compute_item_features  # noqa: E402
 from trainer.pairs import images_of, texts_of  # noqa: E402
 from trainer.questions import make_questions  # noqa: E402
@@ -133,14 +133,6 @@ def test_cached_features_are_not_computed_again(tmp_path: Path) -> None:
     again = compute_features(tower, ["k3", "k4", "k1"], ["bb", "dddd", "ccc"], cache)
     assert tower.num_items == 4
     assert first[:, 0].tolist() == [3, 1, 2] and again[:, 0].tolist() == [2, 4, 3]
-
-
-def test_a_broken_cache_file_costs_time_and_nothing_else(tmp_path: Path) -> None:
-    tower, cache = NgramTextTower(), FeatureCache(tmp_path)
-    cache.add(tower.name, {"k1": np.ones(tower.dim, np.float32)})
-    next(tmp_path.rglob("*.npz")).write_bytes(b"half a file")
-    assert cache.read(tower.name) == {}
-    assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_the_bootstrap_resamples_concepts_and_not_questions() -> None:
