@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,6 +24,7 @@ from builder.local_hub.repos import RepoKind
 from builder.local_hub.resolve import resolve_file
 
 logger = logging.getLogger(__name__)
+_MAX_LOGGED_BYTES = 300
 
 
 def create_app(
@@ -172,7 +174,10 @@ def _keep_paths_encoded(app: ASGIApp) -> ASGIApp:
 
 
 def _log_requests(app: ASGIApp) -> ASGIApp:
-    """One line a request; without the query, which may hold an upload ticket."""
+    """One line a request; without the query, which may hold an upload ticket.
+
+    The path is logged as it was sent: decoded, it could hold a line of its own.
+    """
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -190,6 +195,12 @@ def _log_requests(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, note_status)
         finally:
             took_ms = 1000 * (time.monotonic() - start_s)
-            logger.info("%s %s %d %.0f ms", scope["method"], scope["path"], status, took_ms)
+            logger.info("%s %s %d %.0f ms", scope["method"], _sent_path(scope), status, took_ms)
 
     return logged
+
+
+def _sent_path(scope: Scope) -> str:
+    raw = scope.get("raw_path") or quote(scope["path"]).encode()
+    shown = raw[:_MAX_LOGGED_BYTES].decode("ascii", "backslashreplace")
+    return shown if len(raw) <= _MAX_LOGGED_BYTES else f"{shown}… ({len(raw)} bytes)"

@@ -46,10 +46,7 @@ class Call:
         Raises:
             HubError: 400 if it is anything else.
         """
-        try:
-            value = json.loads(self.body)
-        except ValueError as error:
-            raise bad_request("The request body is not valid JSON") from error
+        value = parse_json(self.body, "The request body is not valid JSON")
         if not isinstance(value, dict):
             raise bad_request("The request body must be a JSON object")
         return cast(dict[str, Any], value)
@@ -139,6 +136,18 @@ async def _discard(request: Request) -> None:
 def too_large(max_bytes: int) -> HubError:
     """413 for a body beyond the limit."""
     return HubError(413, f"The request body is larger than the {max_bytes} bytes allowed here")
+
+
+def parse_json(content: bytes, complaint: str) -> object:
+    """What a client sent as JSON.
+
+    Raises:
+        HubError: 400 with this complaint if it is none, or nested beyond all sense.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise bad_request(complaint) from error
 
 
 def _call(

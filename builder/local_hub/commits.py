@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any, cast
 from starlette.responses import JSONResponse, Response
 
 from builder.local_hub.blobs import BlobStore, git_blob_oid, lfs_pointer
-from builder.local_hub.calls import Call
+from builder.local_hub.calls import Call, parse_json
 from builder.local_hub.errors import HubError, bad_request, stale_parent
 from builder.local_hub.history import add_commit, branch_head, move_branch
 from builder.local_hub.hub import Limits
@@ -138,10 +137,7 @@ def _lines(path: Path, max_bytes: int) -> Iterator[bytes]:
 
 
 def _parse_line(raw: bytes) -> tuple[str, dict[str, Any]]:
-    try:
-        line = json.loads(raw)
-    except ValueError as error:
-        raise bad_request("The commit request must hold one JSON object a line") from error
+    line = parse_json(raw, "The commit request must hold one JSON object a line")
     if not isinstance(line, dict) or not isinstance(line.get("value"), dict):
         raise bad_request('Each line of a commit request needs "key" and "value"')
     return str(line.get("key")), cast(dict[str, Any], line["value"])

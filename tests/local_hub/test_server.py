@@ -178,6 +178,18 @@ def test_log_names_requests_but_neither_tokens_nor_tickets(
     assert not logging.getLogger("uvicorn.access").propagate, "it would log whole addresses"
 
 
+def test_a_path_makes_no_log_line_of_its_own(
+    hub: RunningHub, owner: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    owner.get("/api/x%0AINFO:builder:forged%1b[31m")
+    owner.get("/api/" + "y" * 2_000)
+    lines = [r.getMessage() for r in caplog.records if r.name == "builder.local_hub.app"]
+    assert len(lines) == 2 and all(line.isprintable() for line in lines)
+    assert "/api/x%0AINFO" in lines[0]
+    assert len(lines[1]) < 400 and "(2005 bytes) 404" in lines[1]
+
+
 def test_refusal_reaches_a_client_that_is_still_sending(reader: Caller, owner: Caller) -> None:
     repo = owner.create("refusing")
     answer = reader.post(f"/api/datasets/{repo}/commit/main", content=b"x" * 20_000_000)
