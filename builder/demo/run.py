@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from builder.demo import reviewer
+from builder.demo.environment import demo_environment
 from builder.demo.services import free_port, running
 from builder.demo.setting import FIRST, NUM_REVIEWED, REPO_ID, SECOND, SEED, Demo
 from builder.demo.summary import summarise
@@ -19,16 +20,13 @@ def run_demo(demo: Demo) -> dict[str, Any]:
     """
     teacher_port, hub_port = free_port(), free_port()
     token = "demo-" + os.urandom(12).hex()
-    demo.environment = {
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{teacher_port}/v1",
-        "OPENAI_API_KEY": "no-key-needed",
-        "HF_ENDPOINT": f"http://127.0.0.1:{hub_port}",
-        "HF_TOKEN": token,
-        "HF_HOME": str((demo.root / "hf_home").resolve()),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    }
+    demo.environment = demo_environment(
+        os.environ,
+        endpoint=f"http://127.0.0.1:{teacher_port}/v1",
+        hub=f"http://127.0.0.1:{hub_port}",
+        token=token,
+        home=demo.root / "hf_home",
+    )
     teacher = ["teacher", "--port", str(teacher_port), "--planted", str(demo.planted)]
     hub = ["hub", "--port", str(hub_port), "--root", str(demo.root / "hub")]
     accounts = {"HUB_TOKENS": orjson.dumps({token: ["demo", "write"]}).decode()}

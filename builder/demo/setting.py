@@ -1,6 +1,5 @@
 """Where a demo run happens, and how it runs and times its commands."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -28,7 +27,11 @@ class DemoError(PolysceneError):
 
 @dataclass(slots=True)
 class Demo:
-    """Paths and settings of one run, and the seconds each stage took."""
+    """Paths and settings of one run, and the seconds each stage took.
+
+    Args:
+        environment: All of its commands' environment variables.
+    """
 
     root: Path
     console: Console
@@ -67,7 +70,7 @@ class Demo:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **self.environment, **(environment or {})},
+            env={**self.environment, **(environment or {})},
             check=False,
             # At once: what a stage has done is kept, and a rerun needs the locks it holds.
             preexec_fn=end_with_parent(signal.SIGKILL),
