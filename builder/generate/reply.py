@@ -24,6 +24,10 @@ _REFUSAL = re.compile(
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _HALF_A_PAIR = "the text holds half of a surrogate pair"
+#: In valid JSON each key is one match; the rest are texts that look like keys.
+_KEY = re.compile(r'"\s*:')
+#: Keys as broken JSON may write them: in single or curly quotes, or bare.
+_ANY_KEY = re.compile(r"[\"'\u2019\u201d]\s*:|[{,]\s*\w+\s*:")
 #: Keys of a reply besides those of drafts: 5 a criterion list, 5 an interpretation.
 _EVALUATION_KEYS = 4 + 1 + 4 * 2
 _TOP_KEYS = 4
@@ -120,17 +124,16 @@ def _strict(model: type[T], text: str, num_keys: int) -> Read | Unreadable:
         value = model.model_validate_json(text)
     except ValidationError as exc:
         wrong = _what_is_wrong(exc)
-        is_json = wrong.reason == "wrong_fields"
-        return _given_twice(text, num_keys) or wrong if is_json else wrong
+        return _given_twice(text) or wrong if wrong.reason == "wrong_fields" else wrong
     except UnicodeEncodeError:
         return Unreadable("lone_surrogate", _HALF_A_PAIR)
-    return _given_twice(text, num_keys) or Read(value)
+    if len(_KEY.findall(text)) == num_keys:
+        return Read(value)  # it has every key, so with just as many none is there twice
+    return _given_twice(text) or Read(value)
 
 
-def _given_twice(text: str, num_keys: int) -> Unreadable | None:
-    """Whether valid JSON holds a key twice; a valid reply has just `num_keys`, so others pay."""
-    if text.count('":') == num_keys:
-        return None
+def _given_twice(text: str) -> Unreadable | None:
+    """Whether valid JSON holds a key twice in one object."""
     twice: list[str] = []
 
     def note(pairs: list[tuple[str, Any]]) -> None:
@@ -171,7 +174,7 @@ def _repair(
     body = body[: body.rfind("}") + 1]
     if body.count("{") > body.count("}") or body.count("[") > body.count("]"):
         return Unreadable("truncated")
-    ambiguous = body.count('":') > num_keys
+    ambiguous = len(_ANY_KEY.findall(body)) > num_keys
     if completion.finish_reason != "stop" or len(text) > MAX_REPAIRED_CHARS or ambiguous:
         return problem
     from json_repair import repair_json

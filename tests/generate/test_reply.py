@@ -104,6 +104,27 @@ def test_a_key_given_twice_is_ambiguous_even_if_the_last_one_fits() -> None:
     assert "general" in (found.error or "")
 
 
+@pytest.mark.parametrize("colon", [" :", "\n:", "\t :"])
+def test_a_key_given_twice_is_found_whatever_stands_before_its_colon(colon: str) -> None:
+    found = read(TEXT.replace('"positive_text":', f'"positive_text"{colon}"A","positive_text":'))
+    assert isinstance(found, Unreadable)
+    assert found.reason == "duplicate_key"
+    assert "positive_text" in (found.error or "")
+
+
+def test_a_key_given_twice_is_named_even_where_another_is_missing() -> None:
+    found = read(TEXT.replace('"general":', '"objects":"first","objects":', 1))
+    assert isinstance(found, Unreadable)
+    assert found.reason == "duplicate_key"
+
+
+@pytest.mark.parametrize("key", ["'general'", "general", "\u201cgeneral\u201d"])
+def test_broken_json_with_a_key_twice_is_not_repaired_into_either(key: str) -> None:
+    found = read(TEXT.replace('"general":', f'{key}:"first","general":', 1))
+    assert isinstance(found, Unreadable)
+    assert found.reason == "not_json"
+
+
 def test_text_that_looks_like_a_key_is_no_second_key() -> None:
     reply = valid_reply(ASKED)
     reply["evaluation"]["improvements"] = 'write {"general": "x"} instead'
