@@ -1,9 +1,9 @@
 """The reply asked of a multimodal LLM: one strict JSON object a cell."""
 
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from schemas.sample import Draft
 from schemas.vocabulary import Cell, ImageRole
@@ -40,8 +40,17 @@ class ReplyInterpretation(_Strict):
     task_ideas: str
 
 
+def _to_whole(value: Any) -> Any:
+    """The integer that `4.0` or `"4"` means; anything else as it came, for the model to refuse."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return value
+
+
 class ReplyCriterion(_Strict):
-    score: int = Field(ge=1, le=5)
+    score: Annotated[int, Field(ge=1, le=5), BeforeValidator(_to_whole)]
     reason: str
 
 

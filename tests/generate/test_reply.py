@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from builder.generate.answers import Completion, Usage, read_completion
 from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
+from schemas.reply import reply_schema
 from schemas.vocabulary import CELLS, Cell
 from tests.generate.fault_server import _CONTENT_FAULTS
 from tests.generate.replies import Asked, valid_evaluation, valid_reply
@@ -159,10 +160,36 @@ def test_a_thought_before_the_json_is_left_out() -> None:
 
 
 def test_a_score_must_be_a_whole_number_from_1_to_5() -> None:
-    for score in ("6", "0", '"4"', "4.5", "null"):
+    for score in (
+        "6",
+        "0",
+        "4.5",
+        "null",
+        "true",
+        '"6"',
+        '"4.5"',
+        '"four"',
+        '" 4"',
+        '"\u0664"',
+        "[4]",
+    ):
         found = read(TEXT.replace('"score":4', f'"score":{score}', 1))
         assert isinstance(found, Unreadable)
         assert "evaluation.relevance.score" in (found.error or "")
+
+
+@pytest.mark.parametrize("score", ["2.0", '"2"', "2e0"])
+def test_a_whole_number_written_otherwise_is_a_score(score: str) -> None:
+    found = read(TEXT.replace('"score":4', f'"score":{score}', 1))
+    assert isinstance(found, Read)
+    assert not found.repaired
+    assert found.value.evaluation.relevance.score == 2
+    assert isinstance(found.value.evaluation.relevance.score, int)
+
+
+def test_the_endpoint_is_asked_for_integer_scores() -> None:
+    asked_for = reply_schema(CELL)["$defs"]["ReplyCriterion"]["properties"]["score"]
+    assert asked_for == {"maximum": 5, "minimum": 1, "title": "Score", "type": "integer"}
 
 
 def test_white_space_around_a_whole_reply_does_no_harm() -> None:
