@@ -19,6 +19,8 @@ _REFRESH_S = 0.5
 _PLAIN_LINE_S = 15.0
 #: Rows a second are counted over this long.
 _RATE_WINDOW_S = 30.0
+_LANGUAGES_IN_LINE = 3
+_LANGUAGES_IN_PANEL = 5
 
 
 class Report:
@@ -60,7 +62,10 @@ class Report:
         """Everything on one line."""
         tally = self._tally
         done = f"{tally.num_done_in_round}/{tally.num_planned}"
-        return f"round {tally.round}: {done} jobs{self._eta()}; {self._facts()}"
+        worst = self._worst(_LANGUAGES_IN_LINE)
+        return f"round {tally.round}: {done} jobs{self._eta()}; {self._facts()}" + (
+            f" · most dropped: {worst}" if worst else ""
+        )
 
     def panel(self) -> Group:
         """The live display: a bar and two lines."""
@@ -72,10 +77,13 @@ class Report:
             round=tally.round,
             eta=self._eta().removeprefix(", "),
         )
-        worst = "  ".join(f"{code} {share:.0%}" for code, share in tally.worst_languages())
-        return Group(
-            self._bar, Text(self._facts()), Text(f"dropped by language: {worst or 'none'}")
-        )
+        worst = self._worst(_LANGUAGES_IN_PANEL) or "none"
+        return Group(self._bar, Text(self._facts()), Text(f"dropped by language: {worst}"))
+
+    def _worst(self, num: int) -> str:
+        """Languages with the largest share of dropped jobs; empty where nothing was dropped."""
+        worst = self._tally.worst_languages(num)
+        return ", ".join(f"{code} {share:.0%}" for code, share in worst)
 
     def _rate(self) -> float:
         now, done = self._clock(), self._tally.num_done
