@@ -104,15 +104,10 @@ def create_repo(
     """A new empty repository; the caller gives it a first commit.
 
     Raises:
-        HubError: 409 if there is one of that name, letter case aside, because names
-            become folder names on the clients' disks.
+        HubError: 409 if the name is taken.
     """
     check_repo_name(name)
-    taken = connection.execute(
-        "SELECT 1 FROM repos WHERE kind = ? AND lower(namespace) = ? AND lower(name) = ?",
-        (kind, namespace.lower(), name.lower()),
-    ).fetchone()
-    if taken:
+    if _taken_by(connection, kind, namespace, name) is not None:
         raise conflict(f"You already created this {kind} repo")
     cursor = connection.execute(
         "INSERT INTO repos (kind, namespace, name, private, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -131,15 +126,25 @@ def move_repo(connection: sqlite3.Connection, repo: Repo, namespace: str, name: 
     """Rename a repository.
 
     Raises:
-        HubError: 409 if the new name is taken.
+        HubError: 409 if the new name is taken by another.
     """
     check_repo_name(name)
-    try:
-        connection.execute(
-            "UPDATE repos SET namespace = ?, name = ? WHERE id = ?", (namespace, name, repo.row_id)
-        )
-    except sqlite3.IntegrityError as error:
-        raise conflict(f"{namespace}/{name} exists already") from error
+    if _taken_by(connection, repo.kind, namespace, name) not in (None, repo.row_id):
+        raise conflict(f"{namespace}/{name} exists already, perhaps in other letter case")
+    connection.execute(
+        "UPDATE repos SET namespace = ?, name = ? WHERE id = ?", (namespace, name, repo.row_id)
+    )
+
+
+def _taken_by(
+    connection: sqlite3.Connection, kind: RepoKind, namespace: str, name: str
+) -> int | None:
+    """Whose row has the name, letter case aside: names become folders on the clients' disks."""
+    row = connection.execute(
+        "SELECT id FROM repos WHERE kind = ? AND lower(namespace) = ? AND lower(name) = ?",
+        (kind, namespace.lower(), name.lower()),
+    ).fetchone()
+    return row["id"] if row else None
 
 
 def set_private(connection: sqlite3.Connection, repo: Repo, private: bool) -> None:

@@ -54,6 +54,23 @@ def test_private_can_become_public(owner: Caller, anonymous: Caller) -> None:
     assert anonymous.get(f"/api/datasets/{repo}").json()["private"] is False
 
 
+def move(owner: Caller, source: str, target: str) -> int:
+    body = {"fromRepo": source, "toRepo": target, "type": "dataset"}
+    return owner.post("/api/repos/move", json=body).status_code
+
+
+def test_names_that_differ_in_letter_case_alone_are_one_name(owner: Caller) -> None:
+    owner.create("pictures")
+    foreign = owner.create("foreign")
+    body = {"name": "PICTURES", "organization": "demo", "type": "dataset"}
+    assert owner.post("/api/repos/create", json=body).status_code == 409
+    assert move(owner, foreign, "demo/PICTURES") == 409
+    assert owner.get(f"/api/datasets/{foreign}").status_code == 200
+    assert move(owner, foreign, "demo/Foreign") == 200, "its own name in other letters is free"
+    assert move(owner, "demo/Foreign", "demo/elsewhere") == 200
+    assert move(owner, "demo/pictures", "demo/elsewhere") == 409
+
+
 CHANGES = [
     ("POST", "/api/repos/create", {"name": "new", "organization": "demo", "type": "dataset"}),
     ("DELETE", "/api/repos/delete", {"name": "fixed", "organization": "demo", "type": "dataset"}),
