@@ -15,7 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from builder.local_hub import account_api, commits, history_api, lfs, pages, tree_api, xet
+from builder.local_hub import (
+    absent_api,
+    account_api,
+    commits,
+    history_api,
+    lfs,
+    pages,
+    tree_api,
+    xet,
+)
 from builder.local_hub.auth import Accounts
 from builder.local_hub.calls import Call, Handler, endpoint, upload_endpoint
 from builder.local_hub.errors import HubError, bad_request, repo_not_found
@@ -112,6 +121,10 @@ def _api_routes(hub: Hub, kind: RepoKind) -> list[Route]:
         route("GET", api + "/xet-write-token/{rev}", xet.write_token),
         route("POST", api + "/preupload/{rev}", tree_api.preupload),
         Route(api + "/commit/{rev}", commit, methods=["POST"]),
+        route("GET", api + "/discussions", absent_api.no_discussions),
+        route("POST", api + "/discussions", absent_api.refuse_discussion),
+        route("GET", api + "/lfs-files", absent_api.refuse_lfs_files),
+        route("POST", api + "/lfs-files/{rest:path}", absent_api.refuse_lfs_files),
     ]
 
 

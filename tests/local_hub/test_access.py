@@ -71,6 +71,22 @@ def test_names_that_differ_in_letter_case_alone_are_one_name(owner: Caller) -> N
     assert move(owner, "demo/pictures", "demo/elsewhere") == 409
 
 
+def test_what_the_hub_lacks_it_says_in_words_and_hides_what_is_private(
+    owner: Caller, stranger: Caller
+) -> None:
+    api = f"/api/datasets/{owner.create('lacking', private=True)}"
+    assert owner.get(f"{api}/discussions").json()["discussions"] == []
+    for method, path, words in (
+        ("POST", "discussions", "no discussions and no pull requests"),
+        ("GET", "lfs-files", "neither lists nor deletes LFS files"),
+        ("POST", "lfs-files/batch", "neither lists nor deletes LFS files"),
+    ):
+        answer = owner.request(method, f"{api}/{path}", json={})
+        assert answer.status_code == 501 and words in answer.headers["X-Error-Message"]
+        assert stranger.request(method, f"{api}/{path}", json={}).status_code == 404
+    assert stranger.get(f"{api}/discussions").status_code == 404
+
+
 CHANGES = [
     ("POST", "/api/repos/create", {"name": "new", "organization": "demo", "type": "dataset"}),
     ("DELETE", "/api/repos/delete", {"name": "fixed", "organization": "demo", "type": "dataset"}),
