@@ -78,11 +78,12 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         if not 0 <= port < 2**16:
-            raise OSError(errno.EINVAL, "no such port")
+            raise OSError("ports go from 0 to 65535")
         return socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
-        why = os.strerror(error.errno) if (error.errno or 0) > 0 else str(error)
-        if error.errno == errno.EADDRINUSE:
+        number = error.errno or 0  # none where it is ours, negative from the resolver
+        why = os.strerror(number) if number > 0 else str(error)
+        if number == errno.EADDRINUSE:
             why = "in use by another process"
         raise HubStartError(
             f"Port {port} of {host} is not to be had: {why}. Choose another --port (0 takes a "
