@@ -8,9 +8,10 @@ import orjson
 from rich.console import Console
 
 from builder.config import load_config
-from builder.demo.place import open_place
+from builder.demo.place import TIMES_NAME, open_place
 from builder.demo.run import run_demo
 from builder.demo.setting import RECIPE, Demo
+from builder.demo.stage_times import StageTimes
 from builder.demo.summary import print_summary
 
 _SUMMARY = "summary.json"
@@ -31,7 +32,8 @@ def demo_command(root: Path, *, num_samples: int | None, steps: int | None, fres
             wanted = wanted.model_copy(update={"num_samples": num_samples})
         console = Console(stderr=True)
         training = ("--steps", str(steps)) if steps else ()
-        _run(Demo(root, console, place.settle_recipe(wanted), training))
+        recipe = place.settle_recipe(wanted)
+        _run(Demo(root, console, recipe, StageTimes(root / TIMES_NAME), training))
 
 
 def _run(demo: Demo) -> None:

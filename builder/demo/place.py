@@ -16,6 +16,7 @@ from builder.disk import sync
 #: Marks a directory as a demo's; written before anything else is.
 MARKER = "demo.json"
 RECIPE_NAME = "recipe.yaml"
+TIMES_NAME = "stages.json"
 #: Everything else a demo makes. `--fresh` removes these names and nothing besides.
 _MADE = (
     "summary.json",
@@ -24,6 +25,7 @@ _MADE = (
     "workspace",
     "hub",
     "hf_home",
+    "cold_cache",
     "reviews.sqlite",
     "reviews.sqlite-shm",
     "reviews.sqlite-wal",
@@ -31,6 +33,8 @@ _MADE = (
     "planted.jsonl",
     "hub.log",
     "teacher.log",
+    f"{TIMES_NAME}.part",
+    TIMES_NAME,
     f"{RECIPE_NAME}.part",
     RECIPE_NAME,
 )

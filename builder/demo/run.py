@@ -1,6 +1,7 @@
 """The demo as a story: images, build, release, publish, review, release again, train, measure."""
 
 import os
+import shutil
 from typing import Any
 
 import orjson
@@ -82,7 +83,8 @@ def _release_and_publish(demo: Demo, version: str) -> None:
 
 def _load(demo: Demo, version: str) -> dict[str, Any]:
     """Loads in a new process with a cold cache, as a user elsewhere would."""
-    home = demo.root / f"hf_home_{version}_{os.getpid()}"
+    home = demo.cold_cache
+    shutil.rmtree(home, ignore_errors=True)
     said = demo.command(
         "builder.demo.load_check",
         REPO_ID,
@@ -90,6 +92,7 @@ def _load(demo: Demo, version: str) -> dict[str, Any]:
         f"v{version}",
         environment={"HF_HOME": str(home.resolve())},
     )
+    shutil.rmtree(home)
     found = orjson.loads(said.strip().splitlines()[-1])
     demo.console.print(
         f'load_dataset("{REPO_ID}", "Retrieval", revision="v{version}"): '
@@ -99,7 +102,7 @@ def _load(demo: Demo, version: str) -> dict[str, Any]:
 
 
 def _train(demo: Demo) -> None:
-    with demo.stage("train", "5 · Train and measure on the published version"):
+    with demo.stage("train", "5 · Train and measure on the published version", is_done_anew=True):
         version = ("--dataset", REPO_ID, "--revision", f"v{SECOND}")
         output = ("--output", demo.root / "training")
         demo.show("trainer", "compare", *version, *output, *demo.training)

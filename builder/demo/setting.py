@@ -1,9 +1,8 @@
-"""Where a demo run happens, and how it runs and times its commands."""
+"""Where a demo run happens, and how it runs its commands."""
 
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from builder.demo.processes import end_with_parent
+from builder.demo.stage_times import StageTimes
 from schemas.errors import PolysceneError
 
 REPO_ID = "demo/pictograms"
@@ -30,15 +30,20 @@ class Demo:
     """Paths and settings of one run, and the seconds each stage took.
 
     Args:
+        root: Holds everything it makes.
+        console: Where headings go.
+        recipe: Configuration of its build.
+        times: Keeps what each stage took.
+        training: Further options of the training.
         environment: All of its commands' environment variables.
     """
 
     root: Path
     console: Console
     recipe: Path
+    times: StageTimes
     training: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def workspace(self) -> Path:
@@ -48,13 +53,17 @@ class Demo:
     def planted(self) -> Path:
         return self.root / "planted.jsonl"
 
+    @property
+    def cold_cache(self) -> Path:
+        """HF_HOME of a reader who has nothing yet; emptied before and after each use."""
+        return self.root / "cold_cache"
+
     @contextmanager
-    def stage(self, name: str, title: str) -> Iterator[None]:
-        """Prints a heading and keeps the time."""
+    def stage(self, name: str, title: str, *, is_done_anew: bool = False) -> Iterator[None]:
+        """Prints a heading and keeps the time; `is_done_anew` as in `StageTimes.measured`."""
         self.console.rule(f"[bold]{title}", align="left")
-        start = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - start, 1)
+        with self.times.measured(name, is_done_anew=is_done_anew):
+            yield
 
     def command(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
         """Shows and runs one command of ours; returns what it printed to stdout.

@@ -33,6 +33,7 @@ def summarise(
         num_dropped = ledger.drop_counts()
     recall = orjson.loads((demo.root / "training" / "recall.json").read_bytes())
     arms = recall["arms"]
+    seconds = demo.times.seconds
     return {
         "num_samples": manifest.num_samples,
         "num_dropped": num_dropped,
@@ -56,7 +57,8 @@ def summarise(
             "encoder": recall["encoder"],
             "seeds": recall["seeds"],
         },
-        "seconds": {**demo.seconds, "total": round(sum(demo.seconds.values()), 1)},
+        "seconds": {**seconds, "total": round(sum(seconds.values()), 1)},
+        "resumed": demo.times.resumed,
     }
 
 
@@ -106,5 +108,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         low, high = recall["seed_interval"][arm]
         table.add_row(f"recall@10 {arm}", f"{recall[arm]:.3f} (seeds {low:.3f} to {high:.3f})")
     seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in summary["seconds"].items())
-    table.add_row("seconds", seconds)
+    resumed = (
+        f" (after an interruption: {', '.join(stages)})" if (stages := summary["resumed"]) else ""
+    )
+    table.add_row("seconds", seconds + resumed)
     console.print(table)
