@@ -115,12 +115,12 @@ def rollback(
     done = roll_back(repo, Version.parse(version))
     verb = "restores" if done.made_commit or done.made_tag else "restored already"
     print(f"{repo_id}: version {done.version} {verb} {done.restored} (commit {done.commit[:12]})")
+    print(how_to_go_on(repo_id, done.version, workspace))
     if (workspace / "releases").is_dir():
         with stage_bars(str(done.version), BYTE_STAGES) as progress:
             directory = materialise(repo, done, open_workspace(workspace), progress)
         if directory is not None:
-            print(f"  also in the workspace: {directory}")
-    print(how_to_go_on(repo_id, done.version, workspace))
+            print(f"also in the workspace: {directory}")
 
 
 def pull(

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from builder.disk import sync
+from builder.publish.errors import PublishError
 from builder.publish.progress import ByteCount, Progress, silent
 from builder.publish.repo import DatasetRepo
 from builder.publish.verify import manifest_entries, verify_release
@@ -44,7 +45,7 @@ def fetch_version(
         Its directory, checked against its manifest, and that.
 
     Raises:
-        PublishError: The tag holds another version.
+        PublishError: The tag holds another version, or another one of its number is there.
         DamagedReleaseError: What came, or what was there, is not what the manifest says.
     """
     target = releases_dir / str(version)
@@ -68,6 +69,11 @@ def fetch_version(
         arriving.rename(target)
         sync(releases_dir)
         return target, manifest
+    if (target / MANIFEST_NAME).read_bytes() != content:
+        raise PublishError(
+            f"{target}: a version {version} is there, but not the one that {repo.repo_id} holds. "
+            "Fetch it into a new workspace."
+        )
     return target, _verify(target, manifest, progress)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.publish import DamagedReleaseError, DatasetRepo, publish
+from builder.publish import DamagedReleaseError, DatasetRepo, PublishError, publish
 from builder.publish.history import local_versions
 from builder.publish.pull import pull
 from builder.publish.rollback import RolledBack, manifest_json, materialise, rollback
@@ -16,7 +16,7 @@ from builder.release.versions import next_version
 from builder.workspace import Workspace, WorkspaceError
 from schemas.manifest import read_manifest
 from tests.hub_server import RunningHub
-from tests.publish.conftest import FIRST, SECOND, repo_named, the_release
+from tests.publish.conftest import FIRST, SECOND, other_content, repo_named, the_release
 
 
 @pytest.fixture
@@ -126,6 +126,16 @@ def test_a_manifest_that_leaves_the_release_is_refused(
         pull(repo, Version.parse("0.1.1"), tmp_path / "ws")
     found = [p.name for p in (tmp_path / "ws").rglob("*") if p.is_file()]
     assert set(found) <= {"workspace.json", ".lock"}
+
+
+def test_another_version_of_the_number_is_not_taken_for_it(
+    repo: DatasetRepo, releases: Workspace, tmp_path: Path
+) -> None:
+    publish(the_release(releases, SECOND), repo)
+    there = other_content(releases, tmp_path, SECOND)
+    shutil.copytree(there, tmp_path / "ws" / "releases" / "0.2.0")
+    with pytest.raises(PublishError, match="but not the one that"):
+        pull(repo, SECOND, tmp_path / "ws")
 
 
 def test_a_pulled_version_is_sealed_and_an_interrupted_pull_goes_on(
