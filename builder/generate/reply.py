@@ -13,8 +13,9 @@ from schemas.vocabulary import Cell
 
 #: Longer texts are not searched or repaired: no reply is that long, and repair is not linear.
 MAX_REPAIRED_CHARS = 64_000
-#: White space beyond this is a model that ran away under constrained decoding.
-MAX_WHITESPACE_CHARS = 4_000
+#: A longer run of white space is a model that ran away under constrained decoding: a JSON grammar
+#: lets white space go on for ever.
+MAX_WHITESPACE_RUN = 200
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECASE)
 _REFUSAL = re.compile(
@@ -23,6 +24,7 @@ _REFUSAL = re.compile(
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_WHITESPACE = re.compile(r"\s+")
 _HALF_A_PAIR = "the text holds half of a surrogate pair"
 #: In valid JSON each key is one match; the rest are texts that look like keys.
 _KEY = re.compile(r'"\s*:')
@@ -48,6 +50,10 @@ class Unreadable:
     error: str | None = None
 
 
+#: Named so whatever `finish_reason` says; it is asked for again, and never repaired.
+_FLOOD = Unreadable("whitespace_flood", "it runs on into white space instead of a JSON object")
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A reply that satisfies its model; `repaired` says that its JSON was mended first."""
@@ -62,8 +68,10 @@ def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
     The ladder: strict JSON; the same out of fences or prose; `json-repair`,
     only when the model itself ended the reply (`finish_reason` "stop") and
     the JSON is closed. A truncated reply is never repaired, for repair would
-    complete it without complaint. A key given twice makes the reply
-    ambiguous, so it counts as unreadable, not as the last one given.
+    complete it without complaint. A flood of white space is no mere
+    truncation: such a reply is worth asking for again, without a schema. A
+    key given twice makes the reply ambiguous, so it counts as unreadable, not
+    as the last one given.
     """
     read = _climb(reply_model(cell), completion, _num_keys(cell))
     if isinstance(read, Unreadable):
@@ -76,19 +84,22 @@ def read_evaluation(completion: Completion) -> Read | Unreadable:
     return _climb(ReplyEvaluation, completion, _EVALUATION_KEYS)
 
 
+def drain(text: str) -> str | None:
+    """A text flooded with white space without the flood; None where there is no flood in it."""
+    drained = _WHITESPACE.sub(
+        lambda run: "\n" if len(run[0]) > MAX_WHITESPACE_RUN else run[0], text
+    )
+    return drained.strip() if len(drained) < len(text) else None
+
+
 def _climb(model: type[T], completion: Completion, num_keys: int) -> Read | Unreadable:
     if completion.problem is not None:
         return Unreadable(completion.problem)
-    content = completion.content
-    text = content.strip()
-    if not text:
-        flood = len(content) > MAX_WHITESPACE_CHARS
-        if flood:
-            return Unreadable("whitespace_flood")
+    text = completion.content.strip()
+    if not text or completion.finish_reason == "length":
+        if drain(completion.content) is not None:
+            return _FLOOD
         return Unreadable("truncated" if completion.finish_reason == "length" else "empty_content")
-    if completion.finish_reason == "length":
-        flood = len(content) - len(text) > MAX_WHITESPACE_CHARS
-        return Unreadable("whitespace_flood" if flood else "truncated")
     problem: Unreadable | None = None
     for candidate in _candidates(text):
         read = _strict(model, candidate, num_keys)
@@ -96,8 +107,8 @@ def _climb(model: type[T], completion: Completion, num_keys: int) -> Read | Unre
             return read
         problem = problem or read
     assert problem is not None
-    if _whitespace_run(text):
-        return Unreadable("whitespace_flood")
+    if drain(completion.content) is not None:
+        return _FLOOD
     if problem.reason != "not_json":
         return problem
     return _repair(model, completion, text, num_keys, problem)
@@ -192,13 +203,6 @@ def _repair(
         return Read(model.model_validate_json(repaired), repaired=True)
     except ValidationError:
         return problem
-
-
-def _whitespace_run(text: str) -> bool:
-    """Whether most of a text is white space inside it."""
-    if len(text) <= MAX_WHITESPACE_CHARS:
-        return False
-    return len(text) - sum(map(len, text.split())) > max(MAX_WHITESPACE_CHARS, len(text) // 2)
 
 
 def _num_keys(cell: Cell) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import orjson
 
 from builder.config import TeacherConfig
 from builder.generate.abilities import Abilities
+from builder.generate.reply import drain
 from builder.plan.job import Job
 from builder.prompts import Prompt
 from schemas.reply import judge_schema, reply_schema
@@ -26,6 +27,7 @@ class Request:
 
     The key covers model, parameters, reply schema and messages, not how
     the endpoint has to be asked for JSON, so it stays when that changes.
+    `is_plain` asks for plain text, whatever the endpoint takes.
     """
 
     key: str
@@ -36,6 +38,11 @@ class Request:
     parameters: str
     messages: tuple[bytes, ...]
     image_labels: tuple[str, ...]
+    is_plain: bool = False
+
+    def asked_with(self, abilities: Abilities) -> Abilities:
+        """How this request is asked of an endpoint with such abilities."""
+        return replace(abilities, format="text") if self.is_plain else abilities
 
 
 class RequestFactory:
@@ -63,16 +70,27 @@ class RequestFactory:
         return self._request("judge", job, prompt, ())
 
     def correction(self, asked: Request, prompt: Prompt, answer: str, note: str) -> Request:
-        """Asks once more, showing the answer that could not be read and what is wrong with it."""
+        """Asks once more, showing the answer that could not be read and what is wrong with it.
+
+        An answer flooded with white space is shown without the flood, lest it
+        be taken up, and asked for without a schema, for it is constrained
+        decoding that lets a model write white space until its tokens are used
+        up. Source: vllm-project/vllm#38696.
+        """
+        drained = drain(answer)
+        if drained is not None:
+            answer = drained or "(white space)"  # some endpoints refuse an empty turn
         turns = (
             {"role": "assistant", "content": answer},
             {"role": "user", "content": note},
         )
-        return self._request("correction", asked.job, prompt, turns)
+        request = self._request("correction", asked.job, prompt, turns)
+        return replace(request, is_plain=drained is not None)
 
     def body(self, request: Request, abilities: Abilities) -> bytes:
         """The JSON to send, images inside."""
-        parts = [self._head(request.kind == "judge", request.job.cell, abilities)]
+        asked_with = request.asked_with(abilities)
+        parts = [self._head(request.kind == "judge", request.job.cell, asked_with)]
         parts.append(request.messages[0])
         for label, sha256 in zip(request.image_labels, request.job.images, strict=True):
             parts += (_image_opening(label), self._image(sha256), _IMAGE_CLOSE)

@@ -41,6 +41,7 @@ _CONTENT_FAULTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "null_content": lambda text: completion(None),
     "not_a_completion": lambda text: {"hello": "world"},
 }
+#: "schema_flood" is the fault "whitespace", but only where anything but plain text is asked for.
 #: Faults that pass when the same request comes again.
 PASSING = ("429", "429_after", "429_date", "500", "503", "reset", "slow", "timeout")
 
@@ -163,6 +164,8 @@ class FaultServer:
             reply = valid_reply(asked, "ru" if asked.language != "ru" else "en")
         text = orjson.dumps(reply).decode()
         self.answered[digest] += 1
+        if fault == "schema_flood" and kind != "text":
+            fault = "whitespace"
         made = _CONTENT_FAULTS[fault](text) if fault in _CONTENT_FAULTS else completion(text)
         if faults.echo_key:
             made["system_fingerprint"] = told
@@ -184,7 +187,8 @@ class FaultServer:
         self, request: web.Request, fault: str | None, num_asked: int
     ) -> web.StreamResponse | None:
         passes = num_asked > 1 and self.faults.always is None
-        if fault is None or fault in _CONTENT_FAULTS or (fault in PASSING and passes):
+        is_about_content = fault in _CONTENT_FAULTS or fault == "schema_flood"
+        if fault is None or is_about_content or (fault in PASSING and passes):
             return None
         said = request.headers.get("Authorization", "") if self.faults.echo_key else ""
         match fault:

@@ -48,7 +48,7 @@ def test_every_fault_ends_in_a_sample_or_a_reason_and_the_counts_add_up(
     assert summary.num_jobs == summary.num_kept + sum(summary.dropped.values())
     assert set(summary.dropped) <= {
         *("refusal", "truncated", "empty_choices", "empty_content", "content_filter"),
-        *("not_a_completion", "whitespace_flood", "surplus"),
+        *("not_a_completion", "surplus"),
     }
     assert len(summary.dropped) >= 6
     # every request that was answered has its reply on disk, and every one sent is written down
@@ -68,6 +68,20 @@ def test_unreadable_replies_are_asked_for_again_once_then_dropped_by_reason(
     server.faults.mended_by_correction = True
     mended = build(new_workspace("second"), make_config(60, max_rounds=1))
     assert mended.num_kept == 60
+    assert max(server.asked.values()) <= 2
+
+
+def test_white_space_that_a_schema_lets_flow_is_stopped_by_asking_without_one(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    faults = Faults(rates={"schema_flood": 0.4}, mended_by_correction=False)
+    server = serve(faults)
+    summary = build(new_workspace(), make_config(60, max_rounds=1))
+    assert (summary.num_kept, summary.dropped) == (60, {})
+    assert 60 + 10 < server.num_requests < 60 + 40
+    server.faults.rates = {"whitespace": 0.4}
+    summary = build(new_workspace("second"), make_config(60, max_rounds=1))
+    assert set(summary.dropped) == {"whitespace_flood"}
     assert max(server.asked.values()) <= 2
 
 

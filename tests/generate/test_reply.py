@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.generate.answers import Completion, Usage, read_completion
-from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
+from builder.generate.reply import Read, Unreadable, drain, read_evaluation, read_reply
 from schemas.reply import reply_schema
 from schemas.vocabulary import CELLS, Cell
 from tests.generate.fault_server import _CONTENT_FAULTS
@@ -70,6 +70,42 @@ def test_every_fault_is_read_or_has_its_own_reason(fault: str, reason: str | Non
     else:
         assert isinstance(found, Unreadable)
         assert found.reason == reason
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "length", None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n" * 5000,
+        "{" + "\n" * 5000,
+        '{\n"interpretations":' + " \n\t" * 5000,
+        TEXT[:700] + "\n" * 5000,
+        TEXT[:-1] + "\n" * 5000,
+        TEXT[:700] + "\n" * 5000 + "}",
+    ],
+)
+def test_a_flood_of_white_space_is_named_so_and_asked_for_again_however_it_ended(
+    content: str, finish_reason: str | None
+) -> None:
+    found = read(content, finish_reason)
+    assert isinstance(found, Unreadable)
+    assert found.reason == "whitespace_flood"
+    assert "white space" in (found.error or "")
+
+
+@pytest.mark.parametrize(
+    ("content", "finish_reason", "reason"),
+    [(" \n", "stop", "empty_content"), (" \n", "length", "truncated"), ("", None, "empty_content")],
+)
+def test_a_little_white_space_is_no_flood(content: str, finish_reason: str, reason: str) -> None:
+    assert read(content, finish_reason) == Unreadable(reason)
+
+
+@given(st.text(st.sampled_from(" \n\tab{}\u3000"), max_size=200), st.integers(0, 600))
+def test_draining_takes_out_floods_and_nothing_else(text: str, num: int) -> None:
+    assert drain(text) is None
+    drained = drain(f"{text}x{' ' * num}y")
+    assert drained == (None if num <= 200 else f"{text}x\ny".strip())
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])

@@ -92,4 +92,23 @@ def test_a_correction_shows_the_answer_and_what_is_wrong_with_it(store: ImageSto
     first = orjson.loads(factory.body(asked, Abilities()))
     assert body["messages"][:2] == first["messages"]
     assert [message["content"] for message in body["messages"][2:]] == ["not JSON", "Reply again."]
+    assert body["response_format"] == first["response_format"]
     assert again.key != asked.key
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [('{"interpretations":' + "\n" * 9000, '{"interpretations":'), (" " * 9000, "(white space)")],
+)
+def test_an_answer_flooded_with_white_space_is_asked_for_again_without_a_schema(
+    answer: str, shown: str, store: ImageStore
+) -> None:
+    job, factory = make_job(CELLS[-1], store), make_factory(store)
+    prompt = render_prompt(job)
+    asked = factory.sample(job, prompt)
+    again = factory.correction(asked, prompt, answer, "Reply again.")
+    for abilities in (Abilities(), Abilities("json_object")):
+        assert "response_format" in orjson.loads(factory.body(asked, abilities))
+        body = orjson.loads(factory.body(again, abilities))
+        assert "response_format" not in body
+        assert body["messages"][2] == {"role": "assistant", "content": shown}
