@@ -37,6 +37,10 @@ class EndpointError(PolysceneError):
     """No request can succeed: wrong key, unknown model, no credit, or nothing but failures."""
 
 
+class DeadEndpoint(EndpointError):
+    """Nothing but failures, or silence: calls in flight are not worth waiting for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer of status 200, as it came."""

@@ -13,7 +13,7 @@ from builder.generate.answers import Usage, read_completion
 from builder.generate.asking import Asker, GaveUp
 from builder.generate.bound import CostBound
 from builder.generate.budget import Budget
-from builder.generate.client import EndpointError
+from builder.generate.client import DeadEndpoint
 from builder.generate.cost import Price
 from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped_row, kept_row
 from builder.generate.pace import Stopped
@@ -21,6 +21,7 @@ from builder.generate.records import StoredReply
 from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
 from builder.generate.requests import Request, RequestFactory
 from builder.generate.tally import Tally
+from builder.generate.useless import UselessWatch
 from builder.generate.writer import LedgerWriter
 from builder.plan.job import Job
 from builder.prompts import Prompt, correction, render_judge, render_prompt
@@ -73,6 +74,7 @@ class Engine:
         writer: Takes them.
         tally: Counts.
         budget: Told what replies cost.
+        watch: Stops the run when every job is dropped; None where nothing is paid for.
         num_workers: Jobs under way at once: bounds memory.
     """
 
@@ -86,6 +88,7 @@ class Engine:
         tally: Tally,
         budget: Budget,
         num_workers: int,
+        watch: UselessWatch | None = None,
     ) -> None:
         self._teacher = teacher
         self._judge = judge
@@ -94,6 +97,7 @@ class Engine:
         self._tally = tally
         self._budget = budget
         self._num_workers = num_workers
+        self._watch = watch
         self._stopping = False
         self.stopped_by: PolysceneError | None = None
         self.on_stop: list[Callable[[], None]] = []
@@ -126,9 +130,9 @@ class Engine:
                 )
                 for task in ended:
                     task.result()
-                if isinstance(self.stopped_by, EndpointError):
+                if isinstance(self.stopped_by, DeadEndpoint):
                     grace_s -= _LOOK_S
-                    if grace_s <= 0:  # a dead endpoint may hold calls until their timeout
+                    if grace_s <= 0:  # it may hold calls until their timeout
                         return
         finally:
             for task in running:
@@ -159,11 +163,27 @@ class Engine:
             await self._writer.add("outcome", *row)
         else:
             self._writer.post("outcome", *row)
-        reason = row[7]
+        self._note_end(job, row[7])
+
+    def _note_end(self, job: Job, reason: str | None) -> None:
+        useless = None
         if reason is None:
             self._tally.keep(job.language)
+            if self._watch is not None:
+                self._watch.keep()
         else:
             self._tally.drop(job.language, reason)
+            if self._watch is not None:
+                cell = f"{job.cell.task_type} {job.cell.modality}"
+                useless = self._watch.drop(cell, reason)
+        if useless is not None:
+            self.stop(useless)
+
+    def end_round(self) -> None:
+        """Stops where a whole round brought nothing, and none before it did."""
+        useless = self._watch.end_round() if self._watch is not None else None
+        if useless is not None:
+            self.stop(useless)
 
     async def _outcome(self, job: Job) -> tuple[Any, ...]:
         prompt = render_prompt(job)

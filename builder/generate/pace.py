@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from builder.config import PaceConfig
-from builder.generate.client import EndpointError, SendError
+from builder.generate.client import DeadEndpoint, SendError
 
 #: Factor on the concurrency when the endpoint pushes back.
 _DECREASE = 0.7
@@ -107,7 +107,7 @@ class Pace:
             may_break: Whether it counts against the endpoint at all.
 
         Raises:
-            EndpointError: Nothing but failures for too long.
+            DeadEndpoint: Nothing but failures for too long.
         """
         now = self._clock()
         self.failures[error.what] += 1
@@ -156,7 +156,7 @@ class Pace:
         if not hopeless and not never_answered:
             return
         counts = ", ".join(f"{what} {num}" for what, num in self._failing.most_common())
-        raise EndpointError(
+        raise DeadEndpoint(
             f"gave up after {lasted:.0f} s of nothing but failures ({counts}); the last: "
             f"{error.message} Is the server up? Run the same command again to go on; nothing "
             "paid for is lost."

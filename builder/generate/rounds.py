@@ -192,6 +192,8 @@ async def run_rounds(
             await writer.flush()
             if settle is None or not await settle():
                 break
+        if not engine.stopping:
+            engine.end_round()
         if engine.stopping or rounds.is_shard:
             return
         rounds.close(current.round)

@@ -31,6 +31,7 @@ from builder.generate.requests import RequestFactory
 from builder.generate.rounds import Rounds, Shard, run_rounds
 from builder.generate.summary import Summary, print_summary, summarise
 from builder.generate.tally import Tally
+from builder.generate.useless import UselessWatch, nothing_kept
 from builder.generate.writer import LedgerWriter, free_bytes
 from builder.images.store import ImageStore
 from builder.workspace import Workspace
@@ -69,7 +70,7 @@ def run_build(
     order of replies, the concurrency or the number of times it was stopped.
 
     Raises:
-        PolysceneError: It could not start, or was stopped; what was done is kept.
+        PolysceneError: It could not start, was stopped, or kept nothing; what was done is kept.
         KeyboardInterrupt: SIGINT or SIGTERM; likewise.
     """
     _allow_connections(config.pace.max_in_flight)
@@ -89,6 +90,8 @@ def run_build(
         raise KeyboardInterrupt
     if run.stopped_by is not None:
         raise run.stopped_by
+    if summary.num_jobs and not summary.num_kept:
+        raise nothing_kept(summary.dropped)
     return summary
 
 
@@ -169,6 +172,7 @@ class _Run:
                 tally=tally,
                 budget=budget,
                 num_workers=int(self.config.pace.max_in_flight * _WORKERS_A_PLACE) + 2,
+                watch=UselessWatch(has_kept=bool(self.ledger.accepted_counts())),
             )
             self.engine.on_stop.append(self._stop_sending)
             self._listen()
