@@ -20,7 +20,7 @@ def diff(
     """
     import orjson
 
-    from builder.publish.repo import limit_waiting
+    from builder.publish.client import limit_waiting
     from builder.publish.sides import find_side
     from builder.release.compare import compare
 
@@ -55,8 +55,9 @@ def versions(
 
     import orjson
 
+    from builder.publish.client import limit_waiting
     from builder.publish.history import local_versions, published_versions
-    from builder.publish.repo import DatasetRepo, limit_waiting
+    from builder.publish.repo import DatasetRepo
 
     warnings: list[str] = []
     if repo_id:
@@ -103,8 +104,9 @@ def rollback(
     workspace, by [bold]pull[/bold].
     """
     from builder.progress import stage_bars
+    from builder.publish.client import limit_waiting
     from builder.publish.progress import BYTE_STAGES
-    from builder.publish.repo import DatasetRepo, limit_waiting
+    from builder.publish.repo import DatasetRepo
     from builder.publish.rollback import how_to_go_on, materialise
     from builder.publish.rollback import rollback as roll_back
     from builder.release.versions import Version
@@ -135,9 +137,10 @@ def pull(
     a configuration that somebody published does not decide where your key goes.
     """
     from builder.progress import stage_bars
+    from builder.publish.client import limit_waiting
     from builder.publish.progress import BYTE_STAGES
     from builder.publish.pull import pull as pull_version
-    from builder.publish.repo import DatasetRepo, limit_waiting, parse_address
+    from builder.publish.repo import DatasetRepo, parse_address
 
     repo_id, version = parse_address(address)
     limit_waiting()

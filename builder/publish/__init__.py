@@ -1,5 +1,6 @@
 """Puts versions on a Hub and gets them back: publish, compare, roll back, pull, export."""
 
+from builder.publish.client import limit_waiting
 from builder.publish.errors import (
     AccessError,
     ConflictError,
@@ -8,7 +9,7 @@ from builder.publish.errors import (
     UnreachableError,
 )
 from builder.publish.publish import Published, publish
-from builder.publish.repo import DatasetRepo, limit_waiting, parse_address
+from builder.publish.repo import DatasetRepo, parse_address
 from builder.publish.verify import DamagedReleaseError, verify_release
 
 __all__ = [

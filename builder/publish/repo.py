@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from builder.publish.errors import AccessError, ConflictError, PublishError, in_words
+from builder.publish.errors import ConflictError, PublishError, in_words
 from builder.publish.progress import ByteCount
 from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest, parse_manifest
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _BRANCH = "main"
 _TYPE = "dataset"
-_DEFAULT_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,28 +297,6 @@ def git_blob_id(path: Path) -> str:
     return digest.hexdigest()
 
 
-def limit_waiting(timeout_s: float = _DEFAULT_TIMEOUT_S) -> None:
-    """Gives every request of the official client a time limit, which by itself it has not.
-
-    Its own progress bars are turned off as well, unless the environment asks for them.
-
-    Args:
-        timeout_s: Longest silence of the server, in seconds; a slow upload is not silence.
-    """
-    from huggingface_hub import constants, set_client_factory
-    from huggingface_hub.utils import disable_progress_bars, httpx
-    from huggingface_hub.utils._http import default_client_factory
-
-    def client() -> Any:
-        made = default_client_factory()
-        made.timeout = httpx.Timeout(timeout_s, connect=min(15.0, timeout_s))
-        return made
-
-    set_client_factory(client)
-    if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
-        disable_progress_bars()
-
-
 def parse_address(text: str) -> tuple[str, Version]:
     """OWNER/NAME and version of `OWNER/NAME@X.Y.Z`.
 
@@ -330,6 +307,3 @@ def parse_address(text: str) -> tuple[str, Version]:
     if not mark or repo_id.count("/") != 1:
         raise PublishError(f'"{text}" names no published version. Write OWNER/NAME@X.Y.Z.')
     return repo_id, Version.parse(version)
-
-
-__all__ = ["AccessError", "DatasetRepo", "Refs", "RemoteFile", "limit_waiting", "parse_address"]

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from builder.publish import ConflictError, DatasetRepo, PublishError, UnreachableError, publish
-from builder.publish.repo import limit_waiting
+from builder.publish.client import limit_waiting
 from builder.publish.rollback import rollback
 from builder.publish.sides import hub_side
 from builder.publish.verify import manifest_entries, verify_release
