@@ -40,8 +40,9 @@ def plan(
 ) -> None:
     """Print jobs by cell and language, and estimate tokens and price. Sends nothing.
 
-    Works without any image. Token counts are estimates from prompt length, published image
-    formulas and typical replies; read them as plus or minus a third.
+    Works without any image. Token counts are estimates from the prompts and reply schemas as they
+    are sent, published image formulas, and replies of a large model in eight scripts; another
+    model may write a third more or less.
     """
     from rich.console import Console
 
