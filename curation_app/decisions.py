@@ -1,19 +1,14 @@
 """From a reviewer's decision to a review event, refused where it does not fit the row."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from curation_app.dataset import Row
 from curation_app.reasons import REASON_BY_CODE
+from schemas.edits import EditError, apply_edits, text_problem
 from schemas.errors import PolysceneError
 from schemas.review import Edits, ReviewEvent, Verdict
 from schemas.sample import Sample
@@ -64,14 +59,14 @@ def review_event(
     """The event that a decision on a row becomes.
 
     Raises:
-        DecisionError: The row changed since it was looked at, or the edits
-            leave it no valid sample.
+        DecisionError: The row changed since it was looked at.
+        EditError: The edits cannot be taken.
     """
     where = f'sample "{decision.sample_id}"'
     if decision.content_hash != row.content_hash:
         raise DecisionError(f"{where}: it changed since it was looked at. Look at it again.")
     if decision.edits is not None:
-        edited_sample(row.sample, decision.edits)
+        apply_edits(row.sample, decision.edits)
     facets = {REASON_BY_CODE[code].facet: "reject" for code in decision.reasons}
     return ReviewEvent.model_validate(
         {
@@ -84,23 +79,7 @@ def review_event(
     )
 
 
-def edited_sample(sample: Sample, edits: Edits) -> Sample:
-    """The sample with the edits in place.
-
-    Raises:
-        DecisionError: What comes out is no valid sample of its cell.
-    """
-    changed = {field: value for field, value in edits.model_dump().items() if value is not None}
-    try:
-        return Sample.model_validate({**sample.model_dump(), **changed})
-    except ValidationError as exc:
-        problem = exc.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise DecisionError(
-            f'sample "{sample.id}": the edit does not fit: {problem}. Mend the edited text.'
-        ) from exc
-
-
-def edits_between(sample: Sample, texts: dict[str, str | list[str]]) -> Edits:
+def edits_between(sample: Sample, texts: Mapping[str, object]) -> Edits:
     """What full texts, as a page's text areas hold them, change in a sample.
 
     Args:
@@ -109,22 +88,29 @@ def edits_between(sample: Sample, texts: dict[str, str | list[str]]) -> Edits:
             `negative_texts` (a list); those the row lacks are left out.
 
     Raises:
-        DecisionError: A text is empty or one the row does not have.
+        EditError: A text cannot be taken, or is one the row does not have.
     """
     changed: dict[str, object] = {}
     for field in ("instruction", "query_text", "positive_text"):
         text = texts.get(field)
         if text is not None and text != getattr(sample, field):
-            changed[field] = text
+            changed[field] = _checked(field, text)
     negatives = texts.get("negative_texts")
-    if negatives is not None and tuple(negatives) != sample.negative_texts:
-        changed["negative_texts"] = negatives
-    try:
-        edits = Edits.model_validate(changed)
-    except ValidationError as exc:
-        field = ".".join(str(part) for part in exc.errors()[0]["loc"])
-        raise DecisionError(
-            f'sample "{sample.id}": `{field}` is empty or no text. Write one, or reject the row.'
-        ) from exc
-    edited_sample(sample, edits)
+    if isinstance(negatives, list) and tuple(negatives) != sample.negative_texts:
+        changed["negative_texts"] = [
+            text
+            if text in sample.negative_texts[index : index + 1]
+            else _checked(f"negative_texts.{index}", text)
+            for index, text in enumerate(negatives)
+        ]
+    edits = Edits.model_validate(changed)
+    apply_edits(sample, edits)
     return edits
+
+
+def _checked(field: str, text: object) -> object:
+    """A text from a page, looked at before pydantic, which knows no half characters."""
+    problem = text_problem(text) if isinstance(text, str) else "is no text. Write one."
+    if problem:
+        raise EditError(field, problem)
+    return text

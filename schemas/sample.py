@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from schemas.vocabulary import CONFIG_OF_TASK as _CONFIG_OF_TASK
 from schemas.vocabulary import LANGUAGES, Cell, Config, ImageRole, Modality, TaskType
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+MAX_TEXT_CHARS = 20_000
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Score = Annotated[int, Field(ge=1, le=5)]
 
@@ -97,8 +98,8 @@ def cell_problem(sample: Sample) -> str | None:
     )
     for field, value, wanted in expected:
         if (value is not None) != wanted:
-            verb = "needs" if wanted else "has no"
-            return f'`{field}` does not fit: modality "{sample.modality}" {verb} it'
+            has = "needs one" if wanted else "has none"
+            return f'`{field}` does not fit: modality "{sample.modality}" {has}'
     if not sample.negative_texts or len(sample.negative_texts) != len(sample.negative_images):
         return "`negative_texts` and `negative_images` need one entry a hard negative, at least one"
     for text, image in zip(sample.negative_texts, sample.negative_images, strict=True):

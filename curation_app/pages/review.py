@@ -13,6 +13,7 @@ from curation_app.desk import Filters, ReviewDesk, event_summary
 from curation_app.identity import reviewer_of
 from curation_app.reasons import REASONS
 from curation_app.store import AlreadyDecided
+from schemas.edits import EditError
 from schemas.errors import PolysceneError
 from schemas.review import Edits, Verdict
 
@@ -43,7 +44,7 @@ class _Decide(_Message):
     kind: Literal["verdict", "edit", "skip", "flag"]
     verdict: Verdict | None = None
     reasons: list[str] = []
-    texts: dict[str, str | list[str]] | None = None
+    texts: dict[str, Any] | None = None
     note: str = ""
     ms_active: Annotated[int, Field(ge=0)] | None = None
     seen: str
@@ -83,6 +84,8 @@ def _server_functions(desk: ReviewDesk, default_reviewer: str | None) -> list[Ca
             return reply(reviewer)
         except AlreadyDecided as exc:
             return {"error": str(exc), "is_conflict": True}
+        except EditError as exc:
+            return {"error": str(exc), "field": exc.field, "what": exc.what}
         except PolysceneError as exc:
             return {"error": str(exc)}
         except ValidationError as exc:

@@ -209,8 +209,8 @@ class ReviewPage {
     }
     if (answer.error) {
       if (answer.is_conflict) await this.open({ sample_id: message.sample_id, step: "here" });
-      this.say(answer.error, "bad");
       this.setMode(this.slots.card.querySelector(".ps-area") ? "editing" : "reading");
+      this.say(this.blame(answer) ?? answer.error, "bad");
       return;
     }
     keep(this.draftKey(answer.saved.sample_id), null);
@@ -219,6 +219,15 @@ class ReviewPage {
     const time = new Date(answer.saved.ts).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     this.say("Saved · " + DONE[kind] + " · " + time, kind === "reject" ? "reject" : "good");
     if (answer.saved.scores) this.showScores(answer.saved.scores);
+  }
+
+  /** Marks the text area an answer objects to; returns the objection with the name it has here. */
+  blame({ field, what }) {
+    const area = field ? this.slots.card.querySelector('[data-edits="' + CSS.escape(field) + '"]') : null;
+    if (!area) return null;
+    area.setAttribute("aria-invalid", "true");
+    area.focus();
+    return area.getAttribute("aria-label") + " " + what;
   }
 
   decide(kind, rest = {}) {
@@ -406,6 +415,7 @@ class ReviewPage {
     this.root.addEventListener("input", (event) => {
       if (!event.target.classList.contains("ps-area")) return;
       fit(event.target);
+      event.target.removeAttribute("aria-invalid");
       keep(this.draftKey(this.card.id), JSON.stringify(editedTexts(this.slots.card)));
     });
     this.dialogs.who.addEventListener("cancel", (event) => {

@@ -164,14 +164,14 @@ def test_an_edit_is_kept_and_typing_in_it_fires_no_key(page, app: RunningApp) ->
     ready(page)
     page.keyboard.press("e")
     assert area.input_value() == "aresun नया"
-    page.locator('[data-edits="negative_texts.0"]').fill("‮x")
+    page.locator('[data-edits="negative_texts.0"]').fill("پتنگ x")
     page.keyboard.press("Control+Enter")
     wait_saved(page, "Saved · edited and accepted")
     [event] = events_of(app, sample)
     assert (event.kind, event.verdict) == ("edit", "accept")
     assert event.edits is not None
     assert event.edits.query_text == "aresun नया"
-    assert event.edits.negative_texts == ("‮x",)
+    assert event.edits.negative_texts == ("پتنگ x",)
     assert event.edits.positive_text is None
     page.goto(f"{app.url}?sample={sample}&status=all")
     ready(page)
@@ -179,15 +179,35 @@ def test_an_edit_is_kept_and_typing_in_it_fires_no_key(page, app: RunningApp) ->
     assert "Edited by reviewer-1" in page.locator(".ps-before summary").first.text_content()
 
 
-def test_an_edit_that_changes_nothing_or_empties_a_text_is_refused(page, app) -> None:
+def test_an_edit_that_changes_nothing_or_cannot_be_published_is_refused(page, app) -> None:
     show(page, app, "?language=en&modality=IT->IT")
     sample = shown_id(page)
     page.keyboard.press("e")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("text=Nothing was changed")
-    page.locator('[data-edits="positive_text"]').fill("")
-    page.keyboard.press("Control+Enter")
-    page.wait_for_selector("text=`positive_text` is empty")
+    positive = page.locator('[data-edits="positive_text"]')
+    negative = page.locator('[data-edits="negative_texts.0"]')
+    same = positive.input_value().upper() + " !"
+    for area, text, objection in (
+        (positive, "", "Positive is blank. Write a text"),
+        (positive, " \n\u200b", "Positive is blank. Write a text"),
+        (
+            positive,
+            "a \u202eb",
+            "Positive holds a character that no text needs (U+202E right-to-le",
+        ),
+        (negative, "a\x01b", "Hard negative holds a character that no text needs (U+0001)"),
+        (negative, "half \ud83d", "Hard negative holds a character that no text needs (U+D83D)"),
+        (negative, same, "Hard negative says the same as the positive"),
+    ):
+        before = area.input_value()
+        area.evaluate("(area, text) => { area.value = text }", text)
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector(f"text={objection}")
+        assert area.evaluate("area => area === document.activeElement")
+        assert area.get_attribute("aria-invalid") == "true"
+        area.fill(before)
+        assert area.get_attribute("aria-invalid") is None
     page.keyboard.press("Escape")
     assert page.locator(".ps-area").count() == 0
     assert events_of(app, sample) == []

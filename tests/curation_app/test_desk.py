@@ -14,6 +14,7 @@ from curation_app.decisions import Decision, DecisionError, edits_between
 from curation_app.desk import Filters, ReviewDesk
 from curation_app.progress import Progress
 from curation_app.store import AlreadyDecided, ReviewStore
+from schemas.edits import EditError
 from schemas.errors import RowError
 from schemas.review import Edits, fold_events
 from tests.curation_app.tiny_release import tiny_samples, write_release
@@ -107,13 +108,40 @@ def test_edits_accept_the_row_as_edited_and_must_leave_it_whole(desk: ReviewDesk
     assert card["edited"]["by"] == "reviewer-1"
     assert card["edited"]["texts"]["query_text"] == "نص جديد"
     assert desk.progress.counts().edited == 1
-    with pytest.raises(DecisionError, match="`query_text` is empty"):
+    with pytest.raises(EditError, match="`query_text` is blank"):
         edits_between(sample, {**texts, "query_text": ""})
     image_only = desk.dataset.load(
         int(np.flatnonzero(desk.dataset.matching(modality="I->I"))[0])
     ).sample
-    with pytest.raises(DecisionError, match="`positive_text` does not fit"):
+    with pytest.raises(EditError, match="`positive_text` cannot be edited so"):
         edits_between(image_only, {"positive_text": "a text it has no place for"})
+
+
+@pytest.mark.parametrize(
+    ("change", "objection"),
+    [
+        ({"query_text": " \n\u200b"}, "`query_text` is blank"),
+        ({"positive_text": "half \ud83d"}, r"`positive_text` holds .* \(U\+D83D\)"),
+        ({"negative_texts": ["\x00"]}, r"`negative_texts.0` is blank"),
+        ({"negative_texts": ["\u202eabc"]}, r"`negative_texts.0` holds"),
+        ({"negative_texts": [7]}, r"`negative_texts.0` is no text"),
+        ({"instruction": None, "query_text": {"a": 1}}, r"`query_text` is no text"),
+    ],
+)
+def test_texts_of_a_page_that_cannot_be_published_are_refused(
+    desk: ReviewDesk, change: dict[str, object], objection: str
+) -> None:
+    row = int(np.flatnonzero(desk.dataset.matching(language="ar", modality="IT->IT"))[0])
+    with pytest.raises(EditError, match=objection):
+        edits_between(desk.dataset.load(row).sample, change)
+
+
+def test_an_edit_that_never_saw_a_page_is_refused_as_well(desk: ReviewDesk) -> None:
+    row = int(np.flatnonzero(desk.dataset.matching(language="ar", modality="IT->IT"))[0])
+    edits = Edits(query_text="a\u202eb")
+    with pytest.raises(EditError, match="`query_text` holds"):
+        desk.decide("reviewer-1", decision(desk, row, kind="edit", edits=edits))
+    assert desk.store.last_seq == 0
 
 
 def test_reasons_are_a_closed_list_and_touch_facets(desk: ReviewDesk) -> None:

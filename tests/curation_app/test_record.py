@@ -69,7 +69,9 @@ def test_the_commands_record_export_and_count(
         ({"sample_id": "FIRST"}, "it needs either `verdict` or `edits`"),
         ({"sample_id": "FIRST", "verdict": "reject", "reasons": ["dull"]}, 'no reason "dull"'),
         ({"sample_id": "FIRST", "edits": {"instruction": ""}}, "`edits.instruction`"),
-        ({"sample_id": "FIRST", "edits": {"negative_texts": []}}, "the edit does not fit"),
+        ({"sample_id": "FIRST", "edits": {"negative_texts": []}}, "cannot be edited so"),
+        ({"sample_id": "FIRST", "edits": {"instruction": " "}}, "`instruction` is blank"),
+        ({"sample_id": "FIRST", "edits": {"instruction": "a\x00"}}, "`instruction` holds"),
         ([], "Input should be a valid dictionary"),
     ],
 )
