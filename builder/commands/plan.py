@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from builder.config import BuildConfig
     from builder.plan import Targets
+    from builder.plan.price import Estimate
 
 _LANGUAGES_SHOWN = 14
 
@@ -166,26 +167,36 @@ def _print_prices(
     from rich.table import Table
 
     from builder.config import TeacherConfig
-    from builder.plan.price import estimate
+    from builder.plan.price import estimate, estimate_judge
 
     table = Table(title="Tokens and price, estimated", title_justify="left")
     table.add_column("model", no_wrap=True)
     for name in ("requests", "tokens in", "tokens out", "US $", "batch US $"):
         table.add_column(name, justify="right")
-    for name in dict.fromkeys(name for name in names if name):
-        is_own = name == settings.teacher.model
-        teacher = settings.teacher if is_own else TeacherConfig(model=name)
-        found = estimate(
-            teacher, settings, targets, planned, image_size=image_size, drop_share=drop_share
-        )
+
+    def add_row(name: str, found: "Estimate") -> None:
         table.add_row(
-            f"[bold]{name}[/bold]" if is_own else name,
+            name,
             f"{found.num_calls:,}",
             _tokens(found.input_tokens),
             _tokens(found.output_tokens),
             "unknown" if found.usd is None else f"{found.usd:,.2f}",
             "" if found.batch_usd is None else f"{found.batch_usd:,.2f}",
         )
+
+    for name in dict.fromkeys(name for name in names if name):
+        is_own = name == settings.teacher.model
+        teacher = settings.teacher if is_own else TeacherConfig(model=name)
+        found = estimate(
+            teacher, settings, targets, planned, image_size=image_size, drop_share=drop_share
+        )
+        add_row(f"[bold]{name}[/bold]" if is_own else name, found)
+        if is_own and settings.judge is not None:
+            judged = estimate_judge(
+                settings.judge, settings, targets, planned, image_size=image_size
+            )
+            add_row(f"[bold]judge: {settings.judge.model}[/bold]", judged)
+            add_row("[bold]both[/bold]", found + judged)
     console.print(table)
 
 

@@ -15,13 +15,16 @@ from builder.generate.cost import price_of
 from builder.plan.image_tokens import image_tokens, sent_size
 from builder.plan.shares import Targets
 from builder.plan.text_tokens import (
+    JUDGE_REPLY_TOKENS,
     PROMPT_CHARS_A_TOKEN,
     SCHEMA_CHARS_A_TOKEN,
+    judged_texts_tokens,
     reply_tokens,
 )
-from builder.prompts import Prompt
-from builder.prompts.specimen import specimen
-from schemas.reply import reply_schema
+from builder.prompts import Prompt, render_judge
+from builder.prompts.specimen import specimen, specimen_job
+from schemas.reply import judge_schema, reply_schema
+from schemas.sample import Draft
 from schemas.vocabulary import Cell
 
 
@@ -47,6 +50,16 @@ class Estimate:
     def batch_usd(self) -> float | None:
         """Where the endpoint has a Batch API at half price."""
         return None if self.usd is None else self.usd / 2
+
+    def __add__(self, other: "Estimate") -> "Estimate":
+        usd = None if self.usd is None or other.usd is None else self.usd + other.usd
+        return Estimate(
+            f"{self.model} + {other.model}",
+            self.num_calls + other.num_calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            usd,
+        )
 
 
 def estimate(
@@ -79,6 +92,33 @@ def estimate(
     calls_CL = planned_CL / (1 - drop_share)
     output_CL = reply_tokens(targets.cells, targets.languages)
     return _priced(teacher, calls_CL, np.broadcast_to(input_C[:, None], calls_CL.shape), output_CL)
+
+
+def estimate_judge(
+    judge: TeacherConfig,
+    config: BuildConfig,
+    targets: Targets,
+    planned_CL: NDArray[np.int64],
+    *,
+    image_size: tuple[float, float] = (0, 0),
+) -> Estimate:
+    """Tokens and price of having each sample that is kept judged, once.
+
+    Args:
+        judge: The model; its `prices` go before the price table.
+        config: Gives the size images are sent in.
+        targets: Cells and languages of the table.
+        planned_CL: Samples to be kept, shape (C, L).
+        image_size: Mean width and height in the store; (0, 0) where unknown.
+    """
+    text_C = [
+        _judge_prompt_chars(cell) / PROMPT_CHARS_A_TOKEN + _schema_tokens(judge, judge_schema())
+        for cell in targets.cells
+    ]
+    input_C = np.array(text_C) + _image_tokens(judge, config, targets, image_size)
+    input_CL = input_C[:, None] + judged_texts_tokens(targets.cells, targets.languages)
+    output_CL = np.full(planned_CL.shape, float(JUDGE_REPLY_TOKENS))
+    return _priced(judge, planned_CL.astype(np.float64), input_CL, output_CL)
 
 
 def _priced(
@@ -115,6 +155,12 @@ def _schema_tokens(model: TeacherConfig, schema: dict[str, Any]) -> float:
 
 def _prompt_chars(cell: Cell) -> int:
     return _chars(specimen(cell, "en"))
+
+
+def _judge_prompt_chars(cell: Cell) -> int:
+    """Without the texts that are judged."""
+    job = specimen_job(cell, "en")
+    return _chars(render_judge(job, Draft(instruction="")))
 
 
 def _chars(prompt: Prompt) -> int:

@@ -19,11 +19,13 @@ PROMPT_CHARS_A_TOKEN = 4.3
 SCHEMA_CHARS_A_TOKEN = 4.05
 
 #: Of replies as large models write them (`tests/generate/realistic.json`): four aspects of an
-#: image; four scores with reasons, improvements, two instructions and all names in English; and
-#: of every text its name and, in English, itself.
+#: image; four scores with reasons, improvements, two instructions and all names in English; a
+#: judge's reply; and of every text its name and, in English, itself.
 _INTERPRETATION_TOKENS = 290
 _ENGLISH_TOKENS = 263
+JUDGE_REPLY_TOKENS = 185
 _NAME_TOKENS = 5
+_INSTRUCTION_TOKENS = 25
 _TEXT_TOKENS = {
     "query_text": {"classification": 26, "vqa": 18, "retrieval": 20},
     "positive_text": {"classification": 7, "vqa": 10, "retrieval": 65},
@@ -69,6 +71,14 @@ def reply_tokens(cells: Sequence[Cell], languages: Sequence[str]) -> NDArray[np.
         text_C.append(2 * _texts_tokens(cell))
     factor_L = np.array([language_factor(code) for code in languages])
     return np.array(english_C, dtype=np.float64)[:, None] + np.outer(text_C, factor_L)
+
+
+def judged_texts_tokens(cells: Sequence[Cell], languages: Sequence[str]) -> NDArray[np.float64]:
+    """Estimated tokens of the texts that a judge is shown, shape (C, L)."""
+    names_C = [_INSTRUCTION_TOKENS + len(draft_names(cell)) * _NAME_TOKENS for cell in cells]
+    text_C = [_texts_tokens(cell) for cell in cells]
+    factor_L = np.array([language_factor(code) for code in languages])
+    return np.array(names_C, dtype=np.float64)[:, None] + np.outer(text_C, factor_L)
 
 
 def _texts_tokens(cell: Cell) -> int:

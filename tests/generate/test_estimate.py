@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from builder.config import BuildConfig
-from builder.plan.price import Estimate, estimate
+from builder.plan.price import Estimate, estimate, estimate_judge
 from builder.plan.shares import targets_of
 from builder.workspace import Workspace
 from schemas.vocabulary import CELLS
@@ -66,6 +66,22 @@ def test_every_cell_is_estimated_within_a_tenth(
     found = make_estimate(config)
     assert found.input_tokens == pytest.approx(spent.prompt_tokens, rel=0.1)
     assert found.output_tokens == pytest.approx(spent.completion_tokens, rel=0.1)
+
+
+def test_a_judge_is_estimated_within_a_tenth(serve: Serve, new_workspace: NewWorkspace) -> None:
+    serve(make=RealisticServer)
+    judge = {"model": "gpt-5-mini", "prices": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 8}}
+    config = config_of(160, judge=judge)
+    assert config.judge is not None
+    spent = build(new_workspace(), config).spent
+    targets = targets_of(config)
+    teacher = make_estimate(config)
+    judged = estimate_judge(config.judge, config, targets, targets.wanted_CL, image_size=PICTURE_PX)
+    both = teacher + judged
+    assert judged.num_calls == spent.num_requests - 160 == 160
+    assert both.usd == pytest.approx(spent.cost_usd, rel=0.1)
+    assert judged.input_tokens == pytest.approx(spent.prompt_tokens - teacher.input_tokens, rel=0.2)
+    assert judged.output_tokens == pytest.approx(160 * 186, rel=0.02)
 
 
 def test_a_reply_takes_about_900_tokens_over_the_papers_plan() -> None:

@@ -39,6 +39,21 @@ def test_the_papers_plan_is_printed_with_prices_without_any_image(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_judge_is_in_the_price(tmp_path):
+    text = "num_samples: 1000\njudge: {model: gpt-5-mini}\n"
+    (tmp_path / "judged.yaml").write_text(text)
+    result = run("--config", tmp_path / "judged.yaml", "-w", tmp_path / "none", "--models", "")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("│") for line in result.stdout.splitlines() if "$" not in line]
+    cells = {row[1].strip(): [cell.strip() for cell in row] for row in rows if len(row) > 5}
+    judge, both = cells["judge: gpt-5-mini"], cells["both"]
+    assert judge[2] == "1,000"
+    usd = [float(cells[name][5]) for name in ("gpt-4o-2024-08-06", "judge: gpt-5-mini", "both")]
+    assert usd[1] > 0
+    assert usd[2] == pytest.approx(usd[0] + usd[1], abs=0.02)
+    assert both[2] == "2,053"
+
+
 def test_a_bad_configuration_is_one_line(tmp_path):
     (tmp_path / "bad.yaml").write_text("num_samples: -1\n")
     result = run("--config", tmp_path / "bad.yaml")
