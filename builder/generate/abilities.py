@@ -1,11 +1,14 @@
 """What an endpoint takes: found out from its refusals, once, and remembered in the ledger."""
 
 import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
+from builder.generate.answers import read_json
 from builder.generate.client import Endpoint
 from builder.generate.ledger import Ledger
 
@@ -13,6 +16,11 @@ from builder.generate.ledger import Ledger
 Format = Literal["json_schema", "json_object", "text"]
 Wanted = Literal["auto"] | Format
 _FORMATS: tuple[Format, ...] = ("json_schema", "json_object", "text")
+#: So many requests have to be refused for the same before it is held for all.
+_NUM_REFUSED = 2
+#: Behind this, validation errors repeat what was sent.
+_REPEATED = re.compile(r"""["']input["']\s*:""")
+_MAX_PLAIN_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,73 @@ class Abilities:
     tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     takes_temperature: bool = True
 
+    def lowered_to(self, other: "Abilities") -> "Abilities":
+        """The lower of both, field by field."""
+        formats = (self.format, other.format)
+        max_tokens = "max_tokens" in (self.tokens_field, other.tokens_field)
+        return Abilities(
+            max(formats, key=_FORMATS.index),
+            "max_tokens" if max_tokens else "max_completion_tokens",
+            self.takes_temperature and other.takes_temperature,
+        )
+
+
+class FoundAbilities:
+    """What is found out about one endpoint, for all that ask it.
+
+    A refusal lowers how its own request is asked. Only when another request
+    was refused for the same is it held for all and remembered: an endpoint
+    may refuse one image in words that name the format.
+
+    Args:
+        wanted: The configured `structured_output`.
+        begin: What is known already.
+        remember: Called with what is held for all from now on, and what that goes without.
+    """
+
+    def __init__(
+        self, wanted: Wanted, begin: Abilities, remember: Callable[[Abilities, str], None]
+    ) -> None:
+        self.now = begin
+        self._wanted: Wanted = wanted
+        self._remember = remember
+        self._refused: defaultdict[Abilities, set[str]] = defaultdict(set)
+
+    def refused(self, key: str, asked_with: Abilities, body: bytes) -> Abilities | None:
+        """How to ask a refused request again, or None if that is not why it was refused.
+
+        Args:
+            key: The request's.
+            asked_with: How it was asked.
+            body: The endpoint's error.
+        """
+        lower = step_down(asked_with, body, self._wanted)
+        if lower is None:
+            return None
+        step = _step(asked_with, lower)
+        self._refused[step].add(key)
+        now = self.now.lowered_to(step)
+        if len(self._refused[step]) >= _NUM_REFUSED and now != self.now:
+            self.now = now
+            self._remember(now, _missing(asked_with, lower))
+        return lower
+
+
+def _step(before: Abilities, lower: Abilities) -> Abilities:
+    """One step down by itself: all else as an endpoint is asked at first."""
+    fields = ("format", "tokens_field", "takes_temperature")
+    changed = {name: getattr(lower, name) for name in fields}
+    return Abilities(**{n: v for n, v in changed.items() if v != getattr(before, n)})
+
+
+def _missing(before: Abilities, lower: Abilities) -> str:
+    """What a step down goes without."""
+    if before.format != lower.format:
+        return f"response_format {before.format}"
+    if before.tokens_field != lower.tokens_field:
+        return before.tokens_field
+    return "temperature"
+
 
 def step_down(abilities: Abilities, body: bytes, wanted: Wanted) -> Abilities | None:
     """Abilities to try next after an endpoint refused a request, or None if that is not why.
@@ -32,7 +107,7 @@ def step_down(abilities: Abilities, body: bytes, wanted: Wanted) -> Abilities | 
         body: Its error.
         wanted: The configured `structured_output`; only "auto" steps down.
     """
-    said = body.decode("utf-8", "replace").lower()
+    said = complaint(body)
     about_format = re.search(r"response_format|json_schema|json_object|guided|structured", said)
     if about_format and wanted == "auto" and abilities.format != "text":
         lower = _FORMATS[_FORMATS.index(abilities.format) + 1]
@@ -42,6 +117,32 @@ def step_down(abilities: Abilities, body: bytes, wanted: Wanted) -> Abilities | 
     if "temperature" in said and abilities.takes_temperature:
         return Abilities(abilities.format, abilities.tokens_field, False)
     return None
+
+
+def complaint(body: bytes) -> str:
+    """What an error answer says is wrong, in lower case: message, parameter and code.
+
+    Nothing else of it counts, for an endpoint may repeat the whole request.
+    Takes a line of a batch's results too.
+    """
+    content = read_json(body)
+    if isinstance(content, dict) and isinstance(content.get("response"), dict):
+        content = content["response"].get("body")
+    if content is None:
+        return body[:_MAX_PLAIN_CHARS].decode("utf-8", "replace").lower()
+    said = " ".join(_REPEATED.split(part, maxsplit=1)[0] for part in _complaints(content))
+    return said.lower()
+
+
+def _complaints(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):  # of a validator, one for each field
+        for entry in content:
+            yield from _complaints(entry)
+    elif isinstance(content, dict):
+        for name in ("error", "detail", "message", "msg", "param", "code", "loc"):
+            yield from _complaints(content.get(name))
 
 
 def abilities_name(endpoint: Endpoint, wanted: Wanted) -> str:

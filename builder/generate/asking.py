@@ -1,16 +1,16 @@
 """Asking a live endpoint: written down before it is sent, paced, paid, written down again."""
 
 import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from builder.generate.abilities import (
     Abilities,
-    Wanted,
+    FoundAbilities,
     abilities_name,
     remembered_abilities,
-    step_down,
     write_abilities,
 )
 from builder.generate.bound import CostBound
@@ -22,6 +22,8 @@ from builder.generate.records import StoredReply
 from builder.generate.requests import Request, RequestFactory
 from builder.generate.writer import LedgerWriter
 from schemas.errors import PolysceneError
+
+_log = logging.getLogger(__name__)
 
 #: Pushbacks are the endpoint's pace, not the request's fault, so more of them are borne.
 _PUSHBACKS_AN_ATTEMPT = 5
@@ -102,9 +104,10 @@ class LiveAsker:
         self._ledger = ledger
         self._writer = writer
         self._stop = stop
-        self._wanted: Wanted = factory.teacher.structured_output
-        self._abilities_name = abilities_name(endpoint, self._wanted)
-        self._abilities = remembered_abilities(ledger, self._abilities_name, self._wanted)
+        wanted = factory.teacher.structured_output
+        self._abilities_name = abilities_name(endpoint, wanted)
+        known = remembered_abilities(ledger, self._abilities_name, wanted)
+        self._found = FoundAbilities(wanted, known, self._remember)
         self._look_up = ledger.has_leftovers()
         self._has_replies = ledger.spent().num_replies > 0
         self._num_failing = 0
@@ -158,15 +161,18 @@ class LiveAsker:
         sent_at = await self._pace.enter(urgent=urgent)
         try:
             await self._reserve(request)
-            abilities = self._abilities
-            body = self._factory.body(request, abilities)
+            asked_with = request.asked_with(self._found.now.lowered_to(trial.abilities))
+            body = self._factory.body(request, asked_with)
             request_id = await self._note(request, request_id)
             try:
                 answer = await self._endpoint.send(body)
             except SendError as error:
                 self._give_back(request, error)
-                if error.kind == "refused" and self._step_down(abilities, error):
-                    return _Sent(request_id)
+                if error.kind == "refused":
+                    lower = self._found.refused(request.key, asked_with, error.body)
+                    if lower is not None:
+                        trial.abilities = lower
+                        return _Sent(request_id)
                 self._num_failing += trial.fail(error, sent_at)
                 self._judge_failure(error, sent_at)
                 return _Sent(request_id, error=error)
@@ -232,16 +238,15 @@ class LiveAsker:
             self._stop(hopeless)
             raise Stopped from hopeless
 
-    def _step_down(self, asked_with: Abilities, error: SendError) -> bool:
-        """Whether to ask again in another way; remembers what was found out."""
-        if asked_with != self._abilities:
-            return True
-        lower = step_down(asked_with, error.body, self._wanted)
-        if lower is None:
-            return False
-        self._abilities = lower
-        self._writer.post("meta", self._abilities_name, write_abilities(lower))
-        return True
+    def _remember(self, abilities: Abilities, missing: str) -> None:
+        """Notes for this and later runs what the endpoint does without."""
+        self._writer.post("meta", self._abilities_name, write_abilities(abilities))
+        _log.warning(
+            "%s refuses %s for model %s; its requests go without from now on.",
+            self._endpoint.address,
+            missing,
+            self._endpoint.model,
+        )
 
     async def _wait(self, seconds: float) -> None:
         """Sleeps, but not on while the run drains."""
@@ -265,8 +270,9 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Trial:
-    """How often a request failed so far."""
+    """How often a request failed so far, and how it has to be asked."""
 
+    abilities: Abilities = field(default_factory=Abilities)
     first_sent_at: float = 0.0
     num_failures: int = 0
     num_pushbacks: int = 0
