@@ -27,8 +27,12 @@ _log = logging.getLogger(__name__)
 
 #: Pushbacks are the endpoint's pace, not the request's fault, so more of them are borne.
 _PUSHBACKS_AN_ATTEMPT = 5
+#: Errors that answer a request: sending it again brings the same.
+_ANSWERS = frozenset({"refused", "forbidden"})
 #: As many requests may fail on their own before the endpoint is suspected.
 _FEW = 8
+#: An endpoint that forbids as many requests and answered none wants another key or model.
+_FEW_FORBIDDEN = 3
 #: How often a request looks whether others have left room in the budget.
 _ROOM_LOOK_S = 0.05
 
@@ -111,6 +115,7 @@ class LiveAsker:
         self._look_up = ledger.has_leftovers()
         self._has_replies = ledger.spent().num_replies > 0
         self._num_failing = 0
+        self._forbidden: set[str] = set()
         self._prompts: set[str] = set()
         self._max_attempts = pace.config.max_attempts
 
@@ -131,7 +136,7 @@ class LiveAsker:
                 if answer.error is None:  # it was asked in a way the endpoint does not take
                     continue
                 if self._is_over(trial, answer.error):
-                    if answer.error.kind == "refused":
+                    if answer.error.kind in _ANSWERS:
                         return await self._keep(request_id, answer.error.status, answer.error.body)
                     self._writer.post("failed", request.key)
                     return GaveUp(answer.error.what)
@@ -142,7 +147,7 @@ class LiveAsker:
     def _is_over(self, trial: "_Trial", error: SendError) -> bool:
         """Whether a failure is the request's own, so that asking on is no use."""
         works = self._pace.last_answer_at >= trial.first_sent_at
-        if error.kind == "refused" and works:
+        if error.kind in _ANSWERS and works:
             return True
         tries = trial.num_failures + trial.num_pushbacks // _PUSHBACKS_AN_ATTEMPT
         return tries >= self._max_attempts and (works or self._only_few_fail(error))
@@ -174,7 +179,7 @@ class LiveAsker:
                         trial.abilities = lower
                         return _Sent(request_id)
                 self._num_failing += trial.fail(error, sent_at)
-                self._judge_failure(error, sent_at)
+                self._judge_failure(request, trial, error, sent_at)
                 return _Sent(request_id, error=error)
             self._pace.answered()
             return _Sent(request_id, body=answer.body)
@@ -228,15 +233,32 @@ class LiveAsker:
         await self._writer.add("reply", request_id, status, body)
         return StoredReply(request_id, status, body)
 
-    def _judge_failure(self, error: SendError, sent_at: float) -> None:
-        if error.kind == "fatal":
+    def _judge_failure(
+        self, request: Request, trial: "_Trial", error: SendError, sent_at: float
+    ) -> None:
+        """Stops the run where no request can succeed."""
+        forbids_all = error.kind == "forbidden" and self._forbids_all(request, trial)
+        if error.kind == "fatal" or forbids_all:
             self._stop(EndpointError(error.message + " Nothing paid for is lost."))
             raise Stopped from error
+        others_tell = error.kind == "forbidden" and self._pace.in_flight > 1
+        may_break = not others_tell and not self._only_few_fail(error)
         try:
-            self._pace.failed(error, sent_at, may_break=not self._only_few_fail(error))
+            self._pace.failed(error, sent_at, may_break=may_break)
         except EndpointError as hopeless:
             self._stop(hopeless)
             raise Stopped from hopeless
+
+    def _forbids_all(self, request: Request, trial: "_Trial") -> bool:
+        """Whether a 403 is about the key: nothing was ever answered, and not one request alone.
+
+        Moderation forbids single images, and may do so before any reply is written.
+        """
+        if self._pace.num_answers > 0:
+            return False
+        self._forbidden.add(request.key)
+        is_alone = self._pace.in_flight <= 1 and trial.num_failures >= self._max_attempts
+        return is_alone or len(self._forbidden) >= _FEW_FORBIDDEN
 
     def _remember(self, abilities: Abilities, missing: str) -> None:
         """Notes for this and later runs what the endpoint does without."""

@@ -29,8 +29,8 @@ _LEFT_OUT = {
 _QUOTA_CODES = re.compile(r"insufficient_quota|billing_(hard_limit|not_active)|credit balance")
 
 #: `pushback`: slow down; `trouble`: try again; `refused`: this request will never be taken;
-#: `fatal`: no request will be.
-FailureKind = Literal["pushback", "trouble", "refused", "fatal"]
+#: `fatal`: no request will be; `forbidden`: either, as what others bring tells.
+FailureKind = Literal["pushback", "trouble", "refused", "fatal", "forbidden"]
 
 
 class EndpointError(PolysceneError):
@@ -178,7 +178,7 @@ class Endpoint:
         if status == 401:
             return error("fatal", " Check OPENAI_API_KEY.")
         if status == 403:
-            return error("fatal", f" The key may not use model {self.model}; check its rights.")
+            return error("forbidden", f" The key may not use model {self.model}; check its rights.")
         if status == 404:
             return error(
                 "fatal", f" Check the model name ({self.model}) and the address; it ends in /v1."

@@ -288,4 +288,6 @@ def _refusal_reason(reply: StoredReply) -> str:
     said = reply.raw.decode("utf-8", "replace").lower()
     if "content_policy" in said or "content_filter" in said or "content management" in said:
         return "content_filter"
+    if reply.status == 403:
+        return "refused"
     return f"http_{reply.status}"

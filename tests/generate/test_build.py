@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from builder.generate.budget import BudgetReached
 from builder.generate.client import EndpointError
@@ -153,6 +154,40 @@ def test_what_no_request_can_pass_stops_at_once(
     serve(Faults(always=fault))
     with pytest.raises(EndpointError, match=message):
         build(new_workspace(), make_config(60))
+
+
+@pytest.mark.parametrize("number", [1, 30])
+def test_one_forbidden_request_is_dropped_and_the_build_goes_on(
+    serve: Serve, new_workspace: NewWorkspace, number: int
+) -> None:
+    class Moderated(FaultServer):
+        """Forbids one job, as moderation of images does, well before others are answered."""
+
+        forbidden: bytes | None = None
+
+        async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
+            if self.num_requests == number:
+                self.forbidden = body
+            if body == self.forbidden:
+                return web.json_response({"error": {"message": "input was flagged"}}, status=403)
+            return await super()._answer(request, body)
+
+    serve(Faults(latency_s=0.3), Moderated)
+    summary = build(new_workspace(), make_config(60, max_rounds=1))
+    assert (summary.num_kept, summary.dropped) == (59, {"refused": 1})
+
+
+def test_a_key_that_loses_its_rights_ends_a_build_with_nothing_dropped(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve(Faults()), new_workspace()
+    build(workspace, make_config(20))
+    server.faults.always = "403"
+    with pytest.raises(EndpointError, match="may not use model"):
+        build(workspace, make_config(60))
+    assert len(kept_rows(workspace)) == 20
+    with Ledger(workspace.ledger_path) as ledger:
+        assert ledger.drop_counts() == {}
 
 
 @pytest.mark.parametrize("fault", ["500", "429", "429_after", "reset", "400"])

@@ -30,7 +30,7 @@ def body(message: str) -> bytes:
     [
         (401, "bad key", "fatal"),
         (402, "pay", "fatal"),
-        (403, "no", "fatal"),
+        (403, "no", "forbidden"),
         (404, "model not found", "fatal"),
         (429, "insufficient_quota", "fatal"),
         (429, "slow down", "pushback"),
@@ -105,7 +105,13 @@ def test_an_address_that_is_none_is_said_so() -> None:
 
 
 #: Headers of one request alone, or about waiting and transport.
-_PASSING = {"connection", "content-length", "x-stainless-retry-count", "x-stainless-read-timeout", "host"}
+_PASSING = {
+    "connection",
+    "content-length",
+    "x-stainless-retry-count",
+    "x-stainless-read-timeout",
+    "host",
+}
 
 
 def test_a_call_carries_the_headers_of_the_openai_client_the_key_among_them() -> None:
@@ -138,8 +144,7 @@ def test_a_call_carries_the_headers_of_the_openai_client_the_key_among_them() ->
         patch.delenv("OPENAI_API_KEY", raising=False)
         asyncio.run(scenario())
     ours, theirs, without_key = (
-        {name: value for name, value in headers.items() if name not in _PASSING}
-        for headers in seen
+        {name: value for name, value in headers.items() if name not in _PASSING} for headers in seen
     )
     assert ours == theirs
     assert ours["authorization"] == f"Bearer {KEY}"
