@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from curation_app.dataset import Row
-from curation_app.reasons import REASON_BY_CODE
 from schemas.edits import EditError, apply_edits, text_problem
 from schemas.errors import PolysceneError
+from schemas.reasons import REASON_BY_CODE
 from schemas.review import Edits, ReviewEvent, Verdict
 from schemas.sample import Sample
 
@@ -36,7 +36,7 @@ class Decision(BaseModel):
     reasons: tuple[str, ...] = ()
     edits: Edits | None = None
     note: Annotated[str, StringConstraints(max_length=2_000)] = ""
-    ms_active: Annotated[int, Field(ge=0)] | None = None
+    ms_active: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     ui_version: str = UI_VERSION
 
     @model_validator(mode="after")

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from curation_app.dataset import open_dataset
 from curation_app.progress import Progress
-from curation_app.reasons import REASON_BY_CODE
 from curation_app.store import ReviewStore
+from schemas.reasons import REASON_BY_CODE
 
 
 def print_stats(store: ReviewStore, dataset: str | None) -> None:

@@ -42,7 +42,7 @@ class ReviewEvent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     event_id: Annotated[str, StringConstraints(min_length=8, max_length=64)]
-    seq: Annotated[int, Field(ge=0)] = 0
+    seq: Annotated[int, Field(ge=0, lt=2**63)] = 0
     ts: str
     reviewer: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     dataset_version: str
@@ -56,8 +56,8 @@ class ReviewEvent(BaseModel):
     undoes: str | None = None
     note: str = ""
     queue_id: str = ""
-    inclusion_prob: float | None = None
-    ms_active: int | None = None
+    inclusion_prob: Annotated[float, Field(ge=0, le=1)] | None = None
+    ms_active: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     ui_version: str = ""
 
 

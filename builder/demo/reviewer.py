@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from builder.lexicon_teacher import read_planted
+from schemas.reasons import ReasonCode
 from schemas.reply import draft_names
 from schemas.shards import read_records
 from schemas.vocabulary import Cell
@@ -18,7 +19,7 @@ NAME = "scripted-reviewer"
 
 #: Reason the reviewer gives for each mistake a kept row can still carry; a reply of broken form
 #: was asked for again and came out right.
-_REASONS = {
+_REASONS: dict[str, ReasonCode] = {
     "wrong_language": "wrong_language",
     "answer_leak": "answer_leak",
     "wrong_concept": "positive_wrong",

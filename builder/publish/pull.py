@@ -26,11 +26,11 @@ from builder.publish.progress import Progress, silent
 from builder.publish.pulled_config import pulled_config
 from builder.publish.repo import DatasetRepo
 from builder.release.inputs import ORIGIN_NAME
-from builder.release.judging import review_event
 from builder.release.versions import Version
 from builder.workspace import Workspace, open_workspace
 from schemas.manifest import ReleaseManifest, ShardEntry
 from schemas.review import ReviewEvent, write_events
+from schemas.review_rows import review_event
 from schemas.sample import CONTENT_FIELDS, Provenance, Sample, content_hash
 from schemas.shards import parse_record, read_records
 from schemas.vocabulary import CONFIG_OF_TASK

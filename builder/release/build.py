@@ -18,7 +18,7 @@ from builder.release.card import CITATION, card
 from builder.release.changelog import changelog_lines, changelog_text
 from builder.release.croissant import croissant
 from builder.release.inputs import ReleaseInputs
-from builder.release.judging import Reviews, review_record
+from builder.release.judging import Reviews
 from builder.release.layout import Layout, Slot, plan_layout
 from builder.release.licence_file import licence_file
 from builder.release.licences import LICENCE_FILE, licence_names, terms_of
@@ -29,6 +29,7 @@ from builder.release.shards import SHARD_FORMAT, Previous, ShardSet, file_sha256
 from builder.release.tally import Tally
 from builder.release.versions import Version, released_versions
 from schemas.manifest import MANIFEST_NAME, FileEntry, ReleaseManifest, ShardEntry, read_manifest
+from schemas.review_rows import review_record
 from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
 
 _STAGING_PREFIX = ".building-"

@@ -129,23 +129,3 @@ def _events_hash(events: Iterable[ReviewEvent]) -> str:
     for event in events:
         digest.update(orjson.dumps(event.model_dump(mode="json")) + b"\n")
     return digest.hexdigest()
-
-
-def review_record(event: ReviewEvent) -> dict[str, Any]:
-    """An event as a row of the `reviews` config; `review_event` undoes it."""
-    edits = event.edits.model_dump(exclude_none=True) if event.edits else {}
-    return {
-        **event.model_dump(exclude={"edits", "facets", "reasons"}),
-        "reasons": list(event.reasons),
-        "facets": [{"facet": name, "verdict": value} for name, value in event.facets.items()],
-        "edits": [
-            {"field": name, "value": orjson.dumps(value).decode()} for name, value in edits.items()
-        ],
-    }
-
-
-def review_event(record: dict[str, Any]) -> ReviewEvent:
-    """A row of the `reviews` config as the event it was."""
-    edits = {edit["field"]: orjson.loads(edit["value"]) for edit in record["edits"]}
-    facets = {facet["facet"]: facet["verdict"] for facet in record["facets"]}
-    return ReviewEvent.model_validate({**record, "edits": edits or None, "facets": facets})

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from curation_app.decisions import Decision, DecisionError, EventId, edits_between
 from curation_app.desk import Filters, ReviewDesk, event_summary
 from curation_app.identity import reviewer_of
-from curation_app.reasons import REASONS
 from curation_app.store import AlreadyDecided
 from schemas.edits import EditError
 from schemas.errors import PolysceneError
+from schemas.reasons import REASONS
 from schemas.review import Edits, Verdict
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class _Decide(_Message):
     reasons: list[str] = []
     texts: dict[str, Any] | None = None
     note: str = ""
-    ms_active: Annotated[int, Field(ge=0)] | None = None
+    ms_active: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     seen: str
 
 

@@ -17,6 +17,7 @@ from builder.release import Release, ReleaseError, Version, open_inputs, release
 from builder.workspace import Workspace
 from schemas.manifest import read_manifest
 from schemas.review import ReviewEvent
+from schemas.review_rows import review_event
 from schemas.sample import Sample
 from schemas.shards import parse_record, read_records
 from tests.release.small_workspace import (
@@ -349,8 +350,6 @@ def test_bump_raises_the_latest_version() -> None:
 
 
 def test_reviews_come_back_from_parquet_as_they_were(copy: Workspace) -> None:
-    from builder.release.judging import review_event
-
     sample = next(row for row in kept_samples(copy) if row.query_text)
     events = [
         review(sample, 1, verdict="accept", facets={"language": "accept"}, note="ça va"),

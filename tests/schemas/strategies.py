@@ -1,10 +1,25 @@
-"""Hypothesis strategies for rows of every cell, in many writing systems."""
+"""Hypothesis strategies for all that is published, in many writing systems."""
 
 import hashlib
+from typing import get_args
 
 from hypothesis import strategies as st
 
-from schemas.sample import Sample, sample_id
+from schemas.manifest import SCHEMA_VERSION, FileEntry, ReleaseManifest, ReviewInputs, ShardEntry
+from schemas.reasons import REASON_BY_CODE
+from schemas.review import Edits, EventKind, Facet, ReviewEvent, Verdict
+from schemas.sample import (
+    CheckResult,
+    Criterion,
+    Draft,
+    Evaluation,
+    ImageSource,
+    Interpretation,
+    LanguageVote,
+    Provenance,
+    Sample,
+    sample_id,
+)
 from schemas.vocabulary import CELLS, LANGUAGES, Cell
 
 #: Blocks of many scripts, and what hurts: bidi controls, joiners, quotes, NUL's neighbours, emoji.
@@ -73,4 +88,165 @@ def samples(draw: st.DrawFn, cell: Cell | None = None) -> Sample:
             "diversity": draw(score),
             "alignment": draw(st.none() | st.floats(-1, 1)),
         }
+    )
+
+
+maybe_texts = st.none() | texts
+any_texts = st.just("") | texts
+verdicts: st.SearchStrategy[Verdict] = st.sampled_from(get_args(Verdict))
+facets: st.SearchStrategy[Facet] = st.sampled_from(get_args(Facet))
+int32 = st.integers(0, 2**31 - 1)
+int64 = st.integers(0, 2**63 - 1)
+
+
+@st.composite
+def review_events(draw: st.DrawFn) -> ReviewEvent:
+    """An event of any kind; an edit, and only an edit, has edits, be they none."""
+    kind: EventKind = draw(st.sampled_from(get_args(EventKind)))
+    edits = st.builds(
+        Edits,
+        instruction=maybe_texts,
+        query_text=maybe_texts,
+        positive_text=maybe_texts,
+        negative_texts=st.none() | st.lists(maybe_texts, max_size=3).map(tuple),
+    )
+    reasons = st.lists(st.sampled_from(list(REASON_BY_CODE)), max_size=3, unique=True)
+    return ReviewEvent(
+        event_id=draw(st.uuids()).hex,
+        seq=draw(int64),
+        ts=draw(st.datetimes()).isoformat(),
+        reviewer=draw(texts),
+        dataset_version="0.1.0",
+        sample_id="0" * 24,
+        content_hash="c" * 64,
+        kind=kind,
+        verdict=draw(st.none() | verdicts),
+        facets=draw(st.dictionaries(facets, verdicts)),
+        reasons=tuple(draw(reasons)),
+        edits=draw(edits) if kind == "edit" else None,
+        undoes=draw(st.none() | st.uuids().map(lambda uuid: uuid.hex)),
+        note=draw(any_texts),
+        queue_id=draw(any_texts),
+        inclusion_prob=draw(st.none() | st.floats(0, 1)),
+        ms_active=draw(st.none() | int64),
+        ui_version=draw(any_texts),
+    )
+
+
+@st.composite
+def provenances(draw: st.DrawFn) -> Provenance:
+    """Provenance of a sample of any cell, with and without a judge."""
+    cell = draw(st.sampled_from(CELLS))
+    criteria = st.builds(Criterion, score=st.integers(1, 5), reason=any_texts)
+    evaluations = st.builds(
+        Evaluation,
+        relevance=criteria,
+        plausibility=criteria,
+        clarity=criteria,
+        diversity=criteria,
+        improvements=any_texts,
+    )
+    drafts = st.builds(
+        Draft,
+        instruction=any_texts,
+        query_text=maybe_texts,
+        positive_text=maybe_texts,
+        negative_text=maybe_texts,
+    )
+    roles = st.sampled_from(cell.image_roles)
+    interpretations = st.builds(
+        Interpretation,
+        image=roles,
+        general=any_texts,
+        objects=any_texts,
+        context=any_texts,
+        task_ideas=any_texts,
+    )
+    votes = st.builds(
+        LanguageVote, field=any_texts, identifier=any_texts, detected=st.none() | texts
+    )
+    sources = st.builds(
+        ImageSource,
+        role=roles,
+        sha256=st.integers(0, 9).map(fake_sha256),
+        group=texts,
+        source=texts,
+        licence=texts,
+    )
+    results = st.sampled_from(["kept", "abstained"])
+    checks = st.builds(CheckResult, check=texts, result=results)
+    return Provenance(
+        id="0" * 24,
+        language=draw(st.sampled_from(sorted(LANGUAGES))),
+        task_type=cell.task_type,
+        modality=cell.modality,
+        teacher_model=draw(texts),
+        prompt_hash=draw(texts),
+        request_hash=draw(texts),
+        seed=draw(int64),
+        round=draw(int32),
+        length=draw(any_texts),
+        difficulty=draw(any_texts),
+        text_register=draw(any_texts),
+        task_idea=draw(any_texts),
+        interpretations=draw(st.lists(interpretations, max_size=3).map(tuple)),
+        draft=draw(drafts),
+        evaluation=draw(evaluations),
+        revision=draw(drafts),
+        judge=draw(st.none() | evaluations),
+        judge_model=draw(st.none() | texts),
+        prompt_tokens=draw(int32),
+        completion_tokens=draw(int32),
+        cost_usd=draw(st.none() | st.floats(0, 1e6)),
+        checks=draw(st.lists(checks, max_size=3).map(tuple)),
+        language_votes=draw(st.lists(votes, max_size=3).map(tuple)),
+        images=draw(st.lists(sources, max_size=3).map(tuple)),
+    )
+
+
+def manifests() -> st.SearchStrategy[ReleaseManifest]:
+    """A manifest of any content."""
+    counts = st.dictionaries(texts, int64, max_size=3)
+    plain = st.none() | st.booleans() | int64 | st.floats(allow_nan=False, allow_infinity=False)
+    shards = st.builds(
+        ShardEntry,
+        path=texts,
+        config=texts,
+        split=texts,
+        key=any_texts,
+        num_rows=int64,
+        num_bytes=int64,
+        sha256=texts,
+        rows_hash=any_texts,
+    )
+    return st.builds(
+        ReleaseManifest,
+        schema_version=st.just(SCHEMA_VERSION),
+        name=texts,
+        version=texts,
+        previous_version=maybe_texts,
+        restored_from=maybe_texts,
+        num_samples=int64,
+        num_by_config=st.dictionaries(texts, counts, max_size=3),
+        languages=counts,
+        modalities=counts,
+        teacher_models=st.lists(texts, max_size=3),
+        prompt_hashes=st.lists(texts, max_size=3),
+        licences=counts,
+        config_hash=any_texts,
+        policy=st.dictionaries(
+            texts,
+            st.recursive(
+                plain | texts,
+                lambda inner: (
+                    st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+                ),
+                max_leaves=5,
+            ),
+            max_size=3,
+        ),
+        reviews=st.builds(ReviewInputs, num_events=int64, last_seq=int64, events_hash=any_texts),
+        shards=st.lists(shards, max_size=3),
+        files=st.lists(st.builds(FileEntry, path=texts, num_bytes=int64, sha256=texts), max_size=3),
+        changelog=st.lists(texts, max_size=3),
     )

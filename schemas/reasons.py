@@ -1,13 +1,29 @@
 """Why a reviewer rejects: a closed list of reason codes, each touching one facet."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from schemas.review import Facet
+
+ReasonCode = Literal[
+    "wrong_language",
+    "unnatural_text",
+    "query_mismatch",
+    "positive_wrong",
+    "negative_correct",
+    "negative_trivial",
+    "answer_leak",
+    "unsafe_content",
+    "broken_image",
+    "other",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    code: str
+    """One reason: its code in review events, what a page says, the facet it speaks of."""
+
+    code: ReasonCode
     label: str
     facet: Facet
 
