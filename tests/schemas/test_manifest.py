@@ -2,8 +2,20 @@ from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
 
-from schemas.manifest import ManifestError, read_manifest
+from schemas.manifest import ManifestError, ReleaseManifest, read_manifest
+from tests.schemas.strategies import manifests
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(manifest=manifests())
+def test_a_manifest_comes_back_from_json_unchanged(
+    tmp_path: Path, manifest: ReleaseManifest
+) -> None:
+    (tmp_path / "manifest.json").write_bytes(orjson.dumps(manifest.model_dump(mode="json")))
+    assert read_manifest(tmp_path) == manifest
+    assert read_manifest(tmp_path / "manifest.json") == manifest
 
 
 def test_a_manifest_of_another_schema_version_is_refused_in_words(tmp_path: Path) -> None:
