@@ -16,7 +16,8 @@ from builder.config import BatchConfig
 from builder.generate.abilities import write_abilities
 from builder.generate.asking import GaveUp
 from builder.generate.batch_courier import BatchCourier
-from builder.generate.budget import Budget, BudgetReached
+from builder.generate.bound import CostBound
+from builder.generate.budget import Budget
 from builder.generate.ledger import Ledger
 from builder.generate.pace import Stopped
 from builder.generate.records import StoredReply
@@ -44,7 +45,8 @@ class BatchAsker:
         config: Limits of a file.
         max_attempts: How often a request is put into a batch before it is given up.
         role: "teacher" or "judge": whose batches these are.
-        budget: Counts requests.
+        budget: Shared by all that spend.
+        bound: The most a request can cost, at the price of batches; None where no price is known.
         ledger: Replies.
         writer: Takes rows.
         stop: Called when a budget is reached.
@@ -61,6 +63,7 @@ class BatchAsker:
         max_attempts: int,
         role: str,
         budget: Budget,
+        bound: CostBound | None,
         ledger: Ledger,
         writer: LedgerWriter,
         stop: Callable[[PolysceneError], None],
@@ -71,11 +74,12 @@ class BatchAsker:
         self._max_attempts = max_attempts
         self._role = role
         self._budget = budget
+        self._bound = bound if budget.max_usd is not None else None
         self._ledger = ledger
         self._writer = writer
         self._stop = stop
         self._part: _Part | None = None
-        self._has_collected = False
+        self._goes_on = False
         self._collecting = asyncio.Lock()
 
     async def ask(self, request: Request, *, urgent: bool) -> StoredReply | GaveUp | None:
@@ -87,24 +91,38 @@ class BatchAsker:
             return GaveUp("batch_without_reply")
         async with self._collecting:
             self._courier.refuse_while_stopping()
-            try:
-                self._budget.take(0)
-            except BudgetReached as exc:
-                self._stop(exc)
-                raise Stopped from exc
-            await self._collect(request)
+            if self._reserve(request):
+                await self._collect(request)
+            self._goes_on = True
         return None
 
+    def _reserve(self, request: Request) -> bool:
+        """Sets the most a request can cost aside, if there is room for it in this wave.
+
+        Where there is none, results of this wave may leave some for the next.
+
+        Raises:
+            Stopped: There is no room, and none will come.
+        """
+        most_usd = self._bound.usd(request) if self._bound is not None else 0.0
+        if self._budget.reserve(request.key, most_usd):
+            return True
+        if not self._budget.may_free_up:
+            reached = self._budget.reached(most_usd)
+            self._stop(reached)
+            raise Stopped from reached
+        return False
+
     async def settle(self) -> bool:
-        """Sends the rest and waits for every batch; returns whether anything was asked for.
+        """Sends the rest and waits for every batch; returns whether another wave is needed.
 
         Raises:
             EndpointError: A batch failed as a whole.
             Stopped: The run is draining; batches go on at the provider.
         """
         await self._close_part()
-        has_collected, self._has_collected = self._has_collected, False
-        return await self._courier.settle() or has_collected
+        goes_on, self._goes_on = self._goes_on, False
+        return await self._courier.settle() or goes_on
 
     def close(self) -> None:
         """Lets go of a file that is not meant to be sent."""
@@ -133,7 +151,6 @@ class BatchAsker:
         part.file.write(line)
         part.num_bytes += len(line)
         part.requests.append(request)
-        self._has_collected = True
 
     async def _close_part(self) -> None:
         """Puts the file on disk, then writes down the intent to send it."""

@@ -18,6 +18,7 @@ from builder.generate.abilities import (
     step_down,
     write_abilities,
 )
+from builder.generate.answers import Usage, read_completion
 from builder.generate.batch_api import BatchApi, BatchLimit, BatchState
 from builder.generate.batch_lines import read_line
 from builder.generate.client import EndpointError
@@ -44,6 +45,8 @@ class BatchCourier:
         role: "teacher" or "judge": whose batches these are.
         ledger: Batches and their requests.
         writer: Takes rows.
+        count: Told the key of a paid request and what it took; returns its cost.
+        release: Told the key of a request that was refused, so cost nothing.
         say: Tells people what happens.
     """
 
@@ -57,6 +60,8 @@ class BatchCourier:
         role: str,
         ledger: Ledger,
         writer: LedgerWriter,
+        count: Callable[[str, Usage], float | None],
+        release: Callable[[str], object],
         say: Callable[[str], None],
     ) -> None:
         self._api = api
@@ -66,6 +71,8 @@ class BatchCourier:
         self._role = role
         self._ledger = ledger
         self._writer = writer
+        self._count = count
+        self._release = release
         self._say = say
         self._abilities_name = abilities_name(api.endpoint, wanted)
         self.abilities = remembered_abilities(ledger, self._abilities_name, wanted)
@@ -266,13 +273,23 @@ class BatchCourier:
             return
         if result.status == 200:
             self._writer.post("reply", request_id, 200, line)
+            self._pay(result.key, request_id, line)
         elif result.status == 400:
             lower = step_down(asked_with, line, self._wanted)
             if lower is None:
                 self._writer.post("reply", request_id, 400, line)
+                self._release(result.key)
             elif lower != self.abilities:
                 self.abilities = lower
                 self._writer.post("meta", self._abilities_name, write_abilities(lower))
+
+    def _pay(self, key: str, request_id: int, line: bytes) -> None:
+        """Counts what a reply cost, unless an earlier run did; one without `usage` waits."""
+        usage = read_completion(line).usage
+        if not usage.is_given or self._ledger.is_counted(request_id):
+            return
+        tokens = (usage.prompt_tokens, usage.completion_tokens)
+        self._writer.post("usage", request_id, *tokens, self._count(key, usage))
 
     async def _sleep(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

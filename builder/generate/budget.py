@@ -119,17 +119,6 @@ class Budget:
             f"can cost ${most_usd * self._factor:.4f}. Run again with a higher bound to go on."
         )
 
-    def take(self, in_flight: int) -> None:
-        """Counts one more request whose cost is not set aside.
-
-        Raises:
-            BudgetReached: The bounds are reached.
-        """
-        is_spent = self.max_usd is not None and self._committed_usd >= self.max_usd
-        if is_spent or self._is_last_request_sent:
-            raise self.reached(0.0)
-        self.num_requests += 1
-
     @property
     def _committed_usd(self) -> float:
         return self.cost_usd + self.unanswered_usd + self._reserved_usd

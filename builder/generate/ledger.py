@@ -151,6 +151,11 @@ class Ledger:
         ).fetchone()
         return StoredReply(row[0], row[1], row[2], bool(row[3]), row[4]) if row else None
 
+    def is_counted(self, request_id: int) -> bool:
+        """Whether what a reply cost stands here."""
+        found = self.db.execute("SELECT 1 FROM usage WHERE request_id = ?", (request_id,))
+        return found.fetchone() is not None
+
     def find_request(self, key: str) -> int | None:
         """Id of a request that was written down, whether or not a reply came."""
         row = self.db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()

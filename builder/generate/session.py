@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from builder.config import BuildConfig, TeacherConfig
+from builder.generate.answers import Usage
 from builder.generate.asking import LiveAsker
 from builder.generate.batch import BatchAsker
 from builder.generate.batch_api import BatchApi
@@ -161,7 +162,7 @@ class _Run:
         writer = LedgerWriter(self.ledger, self._stop, self.options.free_bytes)
         try:
             teachers = {
-                role: self._teacher(role, model, budget, writer)
+                role: self._teacher(role, model, budget, tally, writer)
                 for role, model in self._models().items()
             }
             self.engine = Engine(
@@ -194,14 +195,27 @@ class _Run:
             await writer.close()
 
     def _teacher(
-        self, role: str, model: TeacherConfig, budget: Budget, writer: LedgerWriter
+        self,
+        role: str,
+        model: TeacherConfig,
+        budget: Budget,
+        tally: Tally,
+        writer: LedgerWriter,
     ) -> Teacher:
         endpoint = Endpoint(model)
         self.endpoints.append(endpoint)
         factory = request_factory(model, self.config, self.store)
         price = self.prices[role]
-        if price and self.options.batch and model.prices is None:
-            price = price.halved()
+        # Prices of the configuration are those of whatever it is used for.
+        batch_price = price.halved() if price and model.prices is None else price
+
+        def count(key: str, usage: Usage) -> float | None:
+            cost_usd = batch_price.cost_usd(usage) if batch_price else None
+            budget.settle(key, cost_usd)
+            tally.read(usage, cost_usd)
+            return cost_usd
+
+        price = batch_price if self.options.batch else price
         bound = self._bound(price, factory) if price else None
         pace = self.paces[role] = Pace(self.config.pace)
         courier = BatchCourier(
@@ -212,6 +226,8 @@ class _Run:
             role=role,
             ledger=self.ledger,
             writer=writer,
+            count=count,
+            release=budget.release,
             say=self._say,
         )
         courier.clean_up()
@@ -235,6 +251,7 @@ class _Run:
             max_attempts=self.config.pace.max_attempts,
             role=role,
             budget=budget,
+            bound=bound,
             ledger=self.ledger,
             writer=writer,
             stop=self._stop,
