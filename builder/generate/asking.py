@@ -116,6 +116,7 @@ class LiveAsker:
         self._has_replies = ledger.spent().num_replies > 0
         self._num_failing = 0
         self._forbidden: set[str] = set()
+        self._answered_sent_at = float("-inf")
         self._prompts: set[str] = set()
         self._max_attempts = pace.config.max_attempts
 
@@ -147,6 +148,8 @@ class LiveAsker:
     def _is_over(self, trial: "_Trial", error: SendError) -> bool:
         """Whether a failure is the request's own, so that asking on is no use."""
         works = self._pace.last_answer_at >= trial.first_sent_at
+        if error.kind == "forbidden":  # a key may lose its rights while calls are in flight
+            works = self._answered_sent_at > trial.first_sent_at
         if error.kind in _ANSWERS and works:
             return True
         tries = trial.num_failures + trial.num_pushbacks // _PUSHBACKS_AN_ATTEMPT
@@ -182,6 +185,7 @@ class LiveAsker:
                 self._judge_failure(request, trial, error, sent_at)
                 return _Sent(request_id, error=error)
             self._pace.answered()
+            self._answered_sent_at = max(self._answered_sent_at, sent_at)
             return _Sent(request_id, body=answer.body)
         finally:
             self._pace.leave()
@@ -241,8 +245,9 @@ class LiveAsker:
         if error.kind == "fatal" or forbids_all:
             self._stop(EndpointError(error.message + " Nothing paid for is lost."))
             raise Stopped from error
-        others_tell = error.kind == "forbidden" and self._pace.in_flight > 1
-        may_break = not others_tell and not self._only_few_fail(error)
+        is_open = error.kind == "forbidden" and self._pace.num_answers == 0
+        others_will_tell = is_open and self._pace.in_flight > 1
+        may_break = not others_will_tell and not self._only_few_fail(error)
         try:
             self._pace.failed(error, sent_at, may_break=may_break)
         except EndpointError as hopeless:

@@ -190,6 +190,26 @@ def test_a_key_that_loses_its_rights_ends_a_build_with_nothing_dropped(
         assert ledger.drop_counts() == {}
 
 
+def test_a_key_that_loses_its_rights_on_the_way_is_no_reason_to_drop_the_rest(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    class Revoking(FaultServer):
+        """Forbids everything after the thirtieth request."""
+
+        async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
+            if self.num_requests > 30:
+                return web.json_response({"error": {"message": "no rights"}}, status=403)
+            return await super()._answer(request, body)
+
+    serve(make=Revoking)
+    workspace = new_workspace()
+    with pytest.raises(EndpointError, match=r"nothing but failures \(http_403"):
+        build(workspace, make_config(200))
+    assert len(kept_rows(workspace)) == 30
+    with Ledger(workspace.ledger_path) as ledger:
+        assert ledger.drop_counts() == {}
+
+
 @pytest.mark.parametrize("fault", ["500", "429", "429_after", "reset", "400"])
 def test_an_endpoint_that_only_fails_is_given_up_with_nothing_dropped(
     serve: Serve, new_workspace: NewWorkspace, fault: str
