@@ -14,6 +14,9 @@ def load_version(repo_id: str, config: str, version: str, **options: Any) -> Any
     from there; without a network it returns the version if it is cached, and
     fails if it is not.
 
+    Endpoint and token come from the environment, as ever: `HF_ENDPOINT`, and
+    `HF_TOKEN` or `hf auth login` for a private repository. Needs `datasets`.
+
     Args:
         repo_id: OWNER/NAME on the Hub.
         config: "Retrieval", "Classification", "VQA", "provenance" or "reviews".
@@ -25,6 +28,8 @@ def load_version(repo_id: str, config: str, version: str, **options: Any) -> Any
 
     Raises:
         ValueError: The files are of another version, or there is no such config.
+        OSError: What `huggingface_hub` says of a version that it cannot reach,
+            may not read, or has not whole in its cache while offline.
     """
     import json
     from pathlib import Path
@@ -32,6 +37,7 @@ def load_version(repo_id: str, config: str, version: str, **options: Any) -> Any
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
 
+    version = version.removeprefix("v")
     folder = Path(
         snapshot_download(
             repo_id,
@@ -51,5 +57,6 @@ def load_version(repo_id: str, config: str, version: str, **options: Any) -> Any
         if shard["config"] == config:
             files.setdefault(shard["split"], []).append(str(folder / shard["path"]))
     if not files:
-        raise ValueError(f"{repo_id} {version} has no config {config!r}.")
+        known = ", ".join(sorted({shard["config"] for shard in manifest["shards"]}))
+        raise ValueError(f"{repo_id} {version} has no config {config!r}. It has {known}.")
     return load_dataset("parquet", data_files=files, **options)
