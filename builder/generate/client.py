@@ -88,30 +88,28 @@ class Endpoint:
 
     Args:
         teacher: Model, address and timeout.
-        max_in_flight: Connections to keep.
-        key: API key; defaults to `OPENAI_API_KEY`.
+        key: API key; by default that of the environment variable the teacher names.
 
     Raises:
         EndpointError: No key, and no address that could do without one.
     """
 
-    def __init__(
-        self, teacher: TeacherConfig, max_in_flight: int = 64, key: str | None = None
-    ) -> None:
+    def __init__(self, teacher: TeacherConfig, key: str | None = None) -> None:
         url = teacher.base_url or os.environ.get("OPENAI_BASE_URL") or None
-        self._key = key or os.environ.get("OPENAI_API_KEY") or ""
+        self._key_env = teacher.api_key_env
+        self._key = key or os.environ.get(self._key_env) or ""
         if not self._key and url is None:
             raise EndpointError(
-                "OPENAI_API_KEY is not set. Set it, or name an endpoint that needs none in "
+                f"{self._key_env} is not set. Set it, or name an endpoint that needs none in "
                 "OPENAI_BASE_URL (the offline teacher: `python -m builder teacher`)."
             )
         self.model = teacher.model
         self._timeout_s = teacher.timeout_s
+        # 0 is no bound for aiohttp; with None it keeps to 100 connections.
         limits = httpx2.Limits(
-            max_connections=None, max_keepalive_connections=None, keepalive_expiry=_KEEPALIVE_S
+            max_connections=0, max_keepalive_connections=None, keepalive_expiry=_KEEPALIVE_S
         )
         timeout = httpx2.Timeout(teacher.timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
-        self.max_in_flight = max_in_flight
         self._http = AioHttpClient(limits=limits, timeout=timeout)
         try:
             self.openai = AsyncOpenAI(
@@ -176,7 +174,7 @@ class Endpoint:
             )
 
         if status == 401:
-            return error("fatal", " Check OPENAI_API_KEY.")
+            return error("fatal", f" Check {self._key_env}.")
         if status == 403:
             return error("forbidden", f" The key may not use model {self.model}; check its rights.")
         if status == 404:

@@ -261,6 +261,15 @@ def test_concurrency_settles_near_what_the_endpoint_takes(
     assert server.statuses[429] < 75
 
 
+def test_as_many_calls_are_under_way_as_the_configuration_says(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server = serve(Faults(latency_s=1.0))
+    pace = {"max_in_flight": 180, "initial_in_flight": 180}
+    build(new_workspace(), make_config(180, pace=pace))
+    assert server.most_at_once > 150
+
+
 def test_max_requests_is_a_hard_stop_that_a_higher_number_lifts(
     serve: Serve, new_workspace: NewWorkspace
 ) -> None:
