@@ -8,28 +8,36 @@ from typing import Any
 
 import orjson
 
+_COLUMNS = ["id", "query_text", "positive_text"]
+
 
 def load_check(repo_id: str, config: str, revision: str) -> dict[str, Any]:
-    """Row count, a digest of ids and texts, and the size of a decoded image."""
-    import hashlib
+    """What `load_dataset` gives of a config, whole and streamed.
 
+    Streamed first, as that leaves nothing in the cache for the other.
+    """
     from datasets import load_dataset
 
-    splits = load_dataset(repo_id, config, revision=revision)
+    streamed = _digest(load_dataset(repo_id, config, revision=revision, streaming=True))
+    loaded = _digest(load_dataset(repo_id, config, revision=revision))
+    where = {"repo_id": repo_id, "config": config, "revision": revision}
+    return where | loaded | {"streamed": streamed}
+
+
+def _digest(splits: Any) -> dict[str, Any]:
+    """Row count, a hash of ids and texts in their order, and the size of a decoded image."""
+    import hashlib
+
     digest = hashlib.sha256()
     num_rows = 0
     for split in sorted(splits):
-        texts = splits[split].select_columns(["id", "query_text", "positive_text"])
-        for row in texts:
+        for row in splits[split].select_columns(_COLUMNS):
             digest.update(orjson.dumps(row))
-        num_rows += splits[split].num_rows
-    first = splits["train"][0]
+            num_rows += 1
+    first = next(iter(splits["train"]))
     image = first["query_image"] or first["positive_image"]
     image.load()
     return {
-        "repo_id": repo_id,
-        "config": config,
-        "revision": revision,
         "num_rows": num_rows,
         "rows_sha256": digest.hexdigest(),
         "first_image_px": list(image.size),

@@ -26,6 +26,7 @@ _MADE = (
     "hub",
     "hf_home",
     "cold_cache",
+    "rollback",
     "reviews.sqlite",
     "reviews.sqlite-shm",
     "reviews.sqlite-wal",

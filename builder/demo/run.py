@@ -1,14 +1,15 @@
 """The demo as a story: images, build, release, publish, review, release again, train, measure."""
 
 import os
-import shutil
 from typing import Any
 
 import orjson
 
 from builder.demo import reviewer
 from builder.demo.environment import demo_environment
-from builder.demo.services import free_port, running
+from builder.demo.publishing import load_cold, release_and_publish
+from builder.demo.rolling_back import pull_and_roll_back
+from builder.demo.services import free_port, running, running_hub
 from builder.demo.setting import FIRST, NUM_REVIEWED, REPO_ID, SECOND, SEED, Demo
 from builder.demo.summary import summarise
 
@@ -20,26 +21,28 @@ def run_demo(demo: Demo) -> dict[str, Any]:
         PolysceneError: A stage or an embedded server failed.
     """
     teacher_port, hub_port = free_port(), free_port()
-    token = "demo-" + os.urandom(12).hex()
-    demo.environment = demo_environment(
-        os.environ,
-        endpoint=f"http://127.0.0.1:{teacher_port}/v1",
-        hub=f"http://127.0.0.1:{hub_port}",
-        token=token,
-        home=demo.root / "hf_home",
-    )
     teacher = ["teacher", "--port", str(teacher_port), "--planted", str(demo.planted)]
-    hub = ["hub", "--port", str(hub_port), "--root", str(demo.root / "hub")]
-    accounts = {"HUB_TOKENS": orjson.dumps({token: ["demo", "write"]}).decode()}
+    token = "demo-" + os.urandom(12).hex()
     with (
         running("lexicon teacher", teacher, teacher_port, demo.root / "teacher.log", {}),
-        running("embedded Hub", hub, hub_port, demo.root / "hub.log", accounts),
+        running_hub(
+            "embedded Hub", demo.root / "hub", hub_port, token, demo.root / "hub.log"
+        ) as hub,
     ):
+        demo.environment = demo_environment(
+            os.environ,
+            endpoint=f"http://127.0.0.1:{teacher_port}/v1",
+            hub=hub,
+            token=token,
+            home=demo.root / "hf_home",
+        )
         loaded = _build_and_publish(demo)
         decisions = _review_and_publish_again(demo, loaded)
         releases = orjson.loads(demo.command("builder", "versions", REPO_ID, "--json"))
+        with demo.stage("rollback", "5 · Pull a version, and roll one back on a second Hub"):
+            rolled_back = pull_and_roll_back(demo)
         _train(demo)
-    return summarise(demo, loaded, decisions, releases)
+    return summarise(demo, loaded, decisions, releases, rolled_back)
 
 
 def _build_and_publish(demo: Demo) -> list[dict[str, Any]]:
@@ -48,8 +51,8 @@ def _build_and_publish(demo: Demo) -> list[dict[str, Any]]:
     with demo.stage("build", "2 · Plan → generate → check → balance"):
         demo.show("builder", "build", "--config", demo.recipe, "-w", demo.workspace)
     with demo.stage("publish", f"3 · Release and publish v{FIRST}, then load it"):
-        _release_and_publish(demo, FIRST)
-        return [_load(demo, FIRST)]
+        release_and_publish(demo, FIRST)
+        return [load_cold(demo, FIRST)]
 
 
 def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> reviewer.Decisions:
@@ -67,42 +70,14 @@ def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> revie
         demo.show("curation_app", "record", demo.root / "decisions.jsonl", *source)
         reviews = demo.workspace / "reviews.jsonl"
         demo.show("curation_app", "export", "--store", store, "--output", reviews)
-        _release_and_publish(demo, SECOND)
-        loaded.append(_load(demo, SECOND))
+        release_and_publish(demo, SECOND)
+        loaded.append(load_cold(demo, SECOND))
         demo.show("builder", "diff", FIRST, SECOND, "-w", demo.workspace)
     return decisions
 
 
-def _release_and_publish(demo: Demo, version: str) -> None:
-    if (demo.workspace / "releases" / version).exists():
-        demo.console.print(f"Version {version} was released by an earlier run.")
-    else:
-        demo.show("builder", "release", "--version", version, "-w", demo.workspace)
-    demo.show("builder", "publish", REPO_ID, "--version", version, "-w", demo.workspace)
-
-
-def _load(demo: Demo, version: str) -> dict[str, Any]:
-    """Loads in a new process with a cold cache, as a user elsewhere would."""
-    home = demo.cold_cache
-    shutil.rmtree(home, ignore_errors=True)
-    said = demo.command(
-        "builder.demo.load_check",
-        REPO_ID,
-        "Retrieval",
-        f"v{version}",
-        environment={"HF_HOME": str(home.resolve())},
-    )
-    shutil.rmtree(home)
-    found = orjson.loads(said.strip().splitlines()[-1])
-    demo.console.print(
-        f'load_dataset("{REPO_ID}", "Retrieval", revision="v{version}"): '
-        f"{found['num_rows']} rows, images decode"
-    )
-    return found
-
-
 def _train(demo: Demo) -> None:
-    with demo.stage("train", "5 · Train and measure on the published version", is_done_anew=True):
+    with demo.stage("train", "6 · Train and measure on the published version", is_done_anew=True):
         version = ("--dataset", REPO_ID, "--revision", f"v{SECOND}")
         output = ("--output", demo.root / "training")
         demo.show("trainer", "compare", *version, *output, *demo.training)

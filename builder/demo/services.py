@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
+
 from builder.demo.processes import end_with_parent
 from schemas.errors import PolysceneError
 
@@ -63,6 +65,19 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def running_hub(name: str, root: Path, port: int, token: str, log: Path) -> Iterator[str]:
+    """Runs an embedded Hub with one account, `demo`; yields its URL.
+
+    Raises:
+        ServiceError: As `running` does.
+    """
+    arguments = ["hub", "--port", str(port), "--root", str(root)]
+    accounts = {"HUB_TOKENS": orjson.dumps({token: ["demo", "write"]}).decode()}
+    with running(name, arguments, port, log, accounts):
+        yield f"http://127.0.0.1:{port}"
 
 
 def _wait_until_listening(

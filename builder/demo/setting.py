@@ -15,6 +15,7 @@ from builder.demo.stage_times import StageTimes
 from schemas.errors import PolysceneError
 
 REPO_ID = "demo/pictograms"
+CONFIG = "Retrieval"
 RECIPE = Path(__file__).with_name("recipe.yaml")
 FIRST, SECOND = "0.1.0", "0.2.0"
 NUM_REVIEWED = 1_500
@@ -92,6 +93,6 @@ class Demo:
             )
         return done.stdout
 
-    def show(self, *arguments: str | Path) -> None:
+    def show(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> None:
         """Runs a command and prints what it says."""
-        print(self.command(*arguments), end="", flush=True)
+        print(self.command(*arguments, environment=environment), end="", flush=True)

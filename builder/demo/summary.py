@@ -19,6 +19,7 @@ def summarise(
     loaded: list[dict[str, Any]],
     decisions: reviewer.Decisions,
     releases: list[dict[str, Any]],
+    rolled_back: dict[str, Any],
 ) -> dict[str, Any]:
     """What `summary.json` holds.
 
@@ -27,6 +28,7 @@ def summarise(
         loaded: What each cold `load_dataset` found, in order of version.
         decisions: What the scripted reviewer did.
         releases: The versions the Hub lists, each with its commit and tag.
+        rolled_back: What pulling and rolling back gave.
     """
     manifest = read_manifest(demo.workspace / "releases" / SECOND)
     with Ledger(demo.workspace / "ledger.sqlite") as ledger:
@@ -48,6 +50,7 @@ def summarise(
             "num_rejected": decisions.num_rejected,
         },
         "loaded": loaded,
+        "rolled_back": rolled_back,
         "recall_at_10": {
             **{name: arm["mean"] for name, arm in arms.items()},
             "seed_interval": {name: arm["seed_interval"] for name, arm in arms.items()},
@@ -103,6 +106,12 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         table.add_row(kind.replace("_", " "), ", ".join(fates))
     for release in summary["releases"]:
         table.add_row(release["tag"], f"commit {release['commit'][:12]}")
+    restored = summary["rolled_back"]
+    table.add_row(
+        restored["release"]["tag"],
+        f"restores v{restored['restored']} on a second Hub, "
+        f"{restored['num_differing_rows']} rows differ",
+    )
     recall = summary["recall_at_10"]
     for arm in ("untrained", "english_only", "multilingual"):
         low, high = recall["seed_interval"][arm]

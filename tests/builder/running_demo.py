@@ -1,20 +1,31 @@
 """The demo as a user starts it, and the processes that belong to it."""
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
-def start_demo(root: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Starts it in a session of its own; what it prints goes to `demo.log` beside its directory."""
+def start_demo(
+    root: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Starts it beside its directory, in a session of its own; what it prints goes to `demo.log`.
+
+    Args:
+        root: Its directory.
+        options: Further options.
+        environment: Variables on top of this process's own.
+    """
     with root.with_name("demo.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "builder", "demo", "--root", str(root), *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            cwd=root.parent,
+            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
 

@@ -35,6 +35,7 @@ class Finished:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     root = tmp_path_factory.mktemp("loop") / "demo"
     environment = {**LEADS_AWAY, "XDG_CACHE_HOME": str(root.with_name("cache"))}
+    environment["OMP_NUM_THREADS"] = "1"  # threads that wait for one another starve beside others
     killed = start_demo(root, *SIZE, environment=environment)
     try:
         wait_until((root / "planted.jsonl").exists, timeout_s=120)  # replies come in
