@@ -1,6 +1,7 @@
 """Loads a published version exactly; the function stands alone and may be copied."""
 
-# pyright: standard
+# `datasets` and `huggingface_hub` type their functions in part; everything else is strict.
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 
 from typing import Any
 

@@ -68,3 +68,10 @@ def test_every_room_says_what_it_is_for() -> None:
         for file in (ROOT / package).rglob("*.py"):
             docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
             assert docstring, f"{file} has no docstring"
+
+
+def test_no_module_of_the_contract_opts_out_of_strict_types() -> None:
+    for file in (ROOT / "schemas").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        for opt_out in ("pyright: basic", "pyright: standard", "type: ignore\n"):
+            assert opt_out not in text, f"{file} opts out of strict types with `{opt_out.strip()}`"
