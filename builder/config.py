@@ -38,12 +38,14 @@ class Prices(_Section):
 class TeacherConfig(_Section):
     """The model that writes, behind an OpenAI-compatible endpoint.
 
-    `base_url` falls back to `OPENAI_BASE_URL`; the key comes from
-    `OPENAI_API_KEY` alone and is never part of a configuration.
+    `base_url` falls back to `OPENAI_BASE_URL`. The key comes from the
+    environment variable that `api_key_env` names, and is never part of a
+    configuration; where the variable is not set, none is sent.
     """
 
     model: str = "gpt-4o-2024-08-06"
     base_url: str | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
     max_completion_tokens: Annotated[int, Field(gt=0)] = 2_500
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
@@ -223,7 +225,7 @@ class BuildConfig(_Section):
 
     def _decided(self) -> dict[str, object]:
         decided = self.model_dump(mode="json", exclude=_UNDECIDING_FIELDS)
-        for field in ("base_url", "timeout_s", "prices"):
+        for field in ("base_url", "api_key_env", "timeout_s", "prices"):
             decided["teacher"].pop(field)
         return decided
 

@@ -51,12 +51,33 @@ def claim(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
 
 
 def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
-    """Notes what outcomes are made with, and saves the configuration."""
+    """Notes what outcomes are made with, and saves the configuration.
+
+    Raises:
+        ConfigError: It would send the teacher's key to the judge's address without saying so.
+    """
+    _refuse_shared_key(config)
     ledger.set_meta("plan_version", str(PLAN_VERSION))
     ledger.set_meta("workspace_hash", config.workspace_hash)
     ledger.set_meta("targets", orjson.dumps(config.targets).decode())
     ledger.set_meta("checks", config.checks.model_dump_json())
     save_config(config, workspace.config_path)
+
+
+def _refuse_shared_key(config: BuildConfig) -> None:
+    teacher, judge = config.teacher, config.judge
+    if (
+        judge is not None
+        and judge.base_url != teacher.base_url
+        and judge.api_key_env == teacher.api_key_env
+        and "api_key_env" not in judge.model_fields_set
+    ):
+        raise ConfigError(
+            "judge.api_key_env: not given, though the judge is at another address than the "
+            f"teacher, so that the teacher's key in {teacher.api_key_env} would go there. Name the "
+            f"variable that holds the judge's key, be it {teacher.api_key_env} or one that is not "
+            "set where none is needed; nothing was sent."
+        )
 
 
 def refuse_other_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:

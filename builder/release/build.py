@@ -94,7 +94,7 @@ def published_config(config: BuildConfig) -> dict[str, Any]:
     """The configuration as it may be shown: without addresses and prices of endpoints."""
     shown = config.model_dump(mode="json", exclude={"pace"})
     for role in ("teacher", "judge"):
-        for name in ("base_url", "prices", "extra_body"):
+        for name in ("base_url", "api_key_env", "prices", "extra_body"):
             (shown[role] or {}).pop(name, None)
     return shown
 
