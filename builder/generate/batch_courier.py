@@ -5,17 +5,18 @@ was, and no batch is started twice.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from builder.config import BatchConfig
 from builder.generate.abilities import (
     Abilities,
+    FoundAbilities,
     Wanted,
     abilities_name,
     read_abilities,
     remembered_abilities,
-    step_down,
     write_abilities,
 )
 from builder.generate.answers import Usage, read_completion
@@ -26,6 +27,8 @@ from builder.generate.ledger import Ledger
 from builder.generate.pace import Stopped
 from builder.generate.records import BatchRecord
 from builder.generate.writer import LedgerWriter
+
+_log = logging.getLogger(__name__)
 
 _INGESTED_AT_ONCE = 500
 #: After the provider said that its queue is full, so many polls pass before the next try.
@@ -65,7 +68,6 @@ class BatchCourier:
         say: Callable[[str], None],
     ) -> None:
         self._api = api
-        self._wanted: Wanted = wanted
         self._config = config
         self._directory = directory
         self._role = role
@@ -75,13 +77,20 @@ class BatchCourier:
         self._release = release
         self._say = say
         self._abilities_name = abilities_name(api.endpoint, wanted)
-        self.abilities = remembered_abilities(ledger, self._abilities_name, wanted)
+        known = remembered_abilities(ledger, self._abilities_name, wanted)
+        self._found = FoundAbilities(wanted, known, self._remember)
+        self._answered: set[Abilities] = set()
         #: Largest batch that the provider may take; less once one was turned away for its size.
         self.max_requests = config.max_requests
         self.stopping = False
         self._said: dict[str, str] = {}
         self._held_until = 0.0
         self._num_turned_away = 0
+
+    @property
+    def abilities(self) -> Abilities:
+        """How requests of the next batch are asked."""
+        return self._found.now
 
     def path_of(self, key: str) -> Path:
         """Where the requests of a batch lie until the provider has taken them."""
@@ -246,42 +255,60 @@ class BatchCourier:
             if file_id is not None:
                 path = self._directory / f"{record.key}.{name}.jsonl"
                 await self._api.download(file_id, path)
-                await self._take_in(path, read_abilities(record.abilities))
+                await self._take_in(path, record)
                 path.unlink()
         await self._writer.add("batch_over", state.status, record.key)
         self._held_until = 0.0
         self._num_turned_away = 0
 
-    async def _take_in(self, path: Path, asked_with: Abilities) -> None:
+    async def _take_in(self, path: Path, record: BatchRecord) -> None:
         """Writes results into the ledger; taking the same file in twice changes nothing."""
+        asked_with = read_abilities(record.abilities)
         num_lines = 0
         with path.open("rb") as file:
             for line in file:
                 if line.strip():
-                    self._take_line(line, asked_with)
+                    self._take_line(line, asked_with, record.key)
                     num_lines += 1
                 if num_lines % _INGESTED_AT_ONCE == 0:
                     await self._writer.flush()
         await self._writer.flush()
 
-    def _take_line(self, line: bytes, asked_with: Abilities) -> None:
-        """Stores a result as it came; a request without one goes into the next batch."""
+    def _take_line(self, line: bytes, asked_with: Abilities, batch_key: str) -> None:
+        """Stores a result as it came; a request without one goes into the next batch.
+
+        A refusal is not about how a batch was asked if other requests,
+        asked in the same way, were answered; their file is taken in first.
+        """
         line = self._api.endpoint.hide_key(line)
         result = read_line(line)
         request_id = self._ledger.find_request(result.key) if result is not None else None
         if result is None or request_id is None:
             return
         if result.status == 200:
+            self._answered.add(asked_with)
             self._writer.post("reply", request_id, 200, line)
             self._pay(result.key, request_id, line)
         elif result.status == 400:
-            lower = step_down(asked_with, line, self._wanted)
-            if lower is None:
+            # A batch may hold one request only, so its refusal in the next batch counts again.
+            refusal = f"{batch_key} {result.key}"
+            if (
+                asked_with in self._answered
+                or self._found.refused(refusal, asked_with, line) is None
+            ):
                 self._writer.post("reply", request_id, 400, line)
                 self._release(result.key)
-            elif lower != self.abilities:
-                self.abilities = lower
-                self._writer.post("meta", self._abilities_name, write_abilities(lower))
+
+    def _remember(self, abilities: Abilities, missing: str) -> None:
+        """Notes for this and later runs what the endpoint does without."""
+        self._writer.post("meta", self._abilities_name, write_abilities(abilities))
+        endpoint = self._api.endpoint
+        _log.warning(
+            "%s refuses %s for model %s; its requests go without from now on.",
+            endpoint.address,
+            missing,
+            endpoint.model,
+        )
 
     def _pay(self, key: str, request_id: int, line: bytes) -> None:
         """Counts what a reply cost, unless an earlier run did; one without `usage` waits."""

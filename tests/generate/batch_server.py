@@ -20,8 +20,9 @@ class BatchServer(FaultServer):
     """Answers whole files; a batch takes `num_looks` looks to complete.
 
     Args:
-        faults: `rates` may hold "batch_500", "batch_400", "batch_missing" and "surrogate" (half
-            a pair in a result's JSON) besides content faults.
+        faults: `rates` may hold "batch_500", "batch_400", "batch_names_format" (a 400 for a
+            picture that names the format), "batch_missing" and "surrogate" (half a pair in a
+            result's JSON) besides content faults.
         num_looks: How often a batch is "in_progress" before it is "completed".
     """
 
@@ -179,6 +180,8 @@ class BatchServer(FaultServer):
         if fault == "batch_400":
             said = self.authorization if self.faults.echo_key else ""
             return 400, {"error": {"message": f"scripted {said}"}}
+        if fault == "batch_names_format":
+            return 400, {"error": {"message": "this picture is no use with response_format"}}
         if fault == "batch_missing" and first:
             return 0, None
         reply = valid_evaluation() if "Seed:" not in text else valid_reply(asked)

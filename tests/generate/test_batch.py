@@ -183,6 +183,32 @@ def test_an_endpoint_without_schemas_is_asked_otherwise_in_the_next_batch(
     assert len(server.batches) == 2
 
 
+def test_refusals_that_name_the_format_change_nothing_where_others_are_answered(
+    serve: Serve, new_workspace: NewWorkspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve_batches(serve, Faults(rates={"batch_names_format": 0.2}))
+    summary = build(new_workspace(), make_config(40, batch=BATCH, max_rounds=1), batch=True)
+    assert set(summary.dropped) == {"http_400"}
+    assert summary.dropped["http_400"] >= 2
+    assert max(server.asked.values()) == 1
+    assert "refuses" not in caplog.text
+
+
+@pytest.mark.parametrize("max_requests", [5, 1])
+def test_a_format_is_given_up_in_batches_once_two_refusals_name_it(
+    max_requests: int,
+    serve: Serve,
+    new_workspace: NewWorkspace,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = serve_batches(serve, Faults(formats=("json_object", "text")))
+    batch = {**BATCH, "max_requests": max_requests, "max_open": 1}
+    summary = build(new_workspace(), make_config(20, batch=batch), batch=True)
+    assert summary.num_kept == 20
+    assert server.num_requests < 20 + 20  # not every one had to be refused first
+    assert caplog.text.count("refuses response_format json_schema for model scripted") == 1
+
+
 def test_max_requests_bounds_what_is_submitted(serve: Serve, new_workspace: NewWorkspace) -> None:
     server, workspace = serve_batches(serve), new_workspace()
     config = make_config(40, batch=BATCH)
