@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 7860
+# pip shows its bars on a terminal; a log needs neither them nor a line for each package.
+PIP_INSTALL := test -t 1 || quiet=-q; \
+    $(BIN)/python -m pip install --disable-pip-version-check $$quiet -c constraints.txt
+NEWEST = $(shell ls -d demo/workspace/releases/*/manifest.json | sort -V | tail -n 1)
 
 # Nothing here needs a hub or reports home.
 export HF_HUB_DISABLE_TELEMETRY = 1
 export GRADIO_ANALYTICS_ENABLED = False
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test app format check clean help
+.PHONY: demo test app format check clean help venv
 
 help:  ## Show this help
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
@@ -17,10 +21,12 @@ help:  ## Show this help
 demo: $(VENV)/.demo  ## Run the whole loop offline: build, publish, review, train, measure
 	$(BIN)/python -m builder demo
 
-app: $(VENV)/.demo  ## Open the review app on the demo's newest version
-	@test -f demo/summary.json || $(MAKE) demo
-	$(BIN)/python -m curation_app serve --dataset demo/workspace/releases/0.2.0 \
+app: $(VENV)/.demo demo/summary.json  ## Open the review app on the demo's newest version
+	$(BIN)/python -m curation_app serve --dataset $(patsubst %/,%,$(dir $(NEWEST))) \
 	    --store demo/reviews.sqlite --port $(PORT)
+
+demo/summary.json:
+	$(MAKE) demo
 
 test: check  ## Check format, lint and types, then run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -37,13 +43,16 @@ format: $(VENV)/.test  ## Format the code
 clean:  ## Remove the environment and the demo's output
 	rm -rf $(VENV) demo
 
+venv:
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+
 $(VENV)/.demo: pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q --progress-bar on \
-	    -c constraints.txt -e '.[app,train]'
+	@$(MAKE) --no-print-directory venv
+	@echo "Installing into $(VENV), a minute or two …"
+	@$(PIP_INSTALL) -e '.[app,train]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(BIN)/python -m pip install --disable-pip-version-check -q --progress-bar on \
-	    -c constraints.txt -e '.[app,train,embed,dev]'
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(PIP_INSTALL) -e '.[app,train,embed,dev]'
 	@touch $@
