@@ -46,7 +46,9 @@ def load_cold(
     shutil.rmtree(home)
     found = orjson.loads(said.strip().splitlines()[-1])
     if any(found[name] != value for name, value in found["streamed"].items()):
-        raise DemoError(f"{REPO_ID}: v{version} gives other rows when it is streamed.")
+        raise DemoError(
+            f"{REPO_ID}: v{version} gives other rows when it is streamed. Begin anew with --fresh."
+        )
     demo.console.print(
         f'load_dataset("{REPO_ID}", "{CONFIG}", revision="v{version}"): '
         f"{found['num_rows']} rows, images decode; the same with streaming=True"

@@ -89,7 +89,8 @@ class Demo:
             print(done.stdout, end="", file=sys.stderr)
             raise DemoError(
                 f"`python -m {' '.join(words)}` ended with code {done.returncode}; what it said "
-                "stands above. Run the demo again: finished stages are not repeated."
+                "stands above. Run the demo again: finished stages are not repeated; --fresh "
+                "begins anew."
             )
         return done.stdout
 

@@ -1,11 +1,15 @@
+import io
 import os
 import signal
 from pathlib import Path
 
 import orjson
 import pytest
+from rich.console import Console
 
 from builder.demo.services import ServiceError, free_port, running
+from builder.demo.setting import Demo, DemoError
+from builder.demo.stage_times import StageTimes
 from tests.builder.running_demo import commands_below, start_demo, wait_until
 
 
@@ -34,6 +38,24 @@ def test_a_server_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> N
         running("teacher", ["teacher", "--no-such-option"], free_port(), log, {}),
     ):
         pass
+
+
+def test_a_stage_that_fails_is_named_with_both_ways_to_go_on(tmp_path: Path) -> None:
+    demo = Demo(
+        tmp_path,
+        Console(file=io.StringIO()),
+        tmp_path / "recipe.yaml",
+        StageTimes(tmp_path / "stages.json"),
+        environment=dict(os.environ),
+    )
+    with pytest.raises(DemoError) as failed, demo.stage("images", "1 · Images"):
+        demo.show("builder", "images", "stats", "-w", tmp_path / "none")
+    assert f"`python -m builder images stats -w {tmp_path / 'none'}` ended with code 1" in str(
+        failed.value
+    )
+    assert "Run the demo again" in str(failed.value)
+    assert "--fresh" in str(failed.value)
+    assert demo.times.seconds == {}
 
 
 def test_the_reviewer_mends_rejects_and_accepts(tmp_path: Path) -> None:
