@@ -55,13 +55,18 @@ class TeacherConfig(_Section):
 
 
 class PaceConfig(_Section):
-    """How hard to push the endpoint; `max_in_flight` bounds the adaptive concurrency."""
+    """How hard to push the endpoint; `max_in_flight` bounds the adaptive concurrency.
+
+    After `silence_s` without a word about any call under way, an endpoint is
+    asked for its models; one that does not list them has hung and is given up.
+    """
 
     max_in_flight: Annotated[int, Field(gt=0)] = 64
     initial_in_flight: Annotated[int, Field(gt=0)] = 8
     max_attempts: Annotated[int, Field(gt=0)] = 6
     breaker_window_s: Annotated[float, Field(gt=0)] = 20.0
     max_retry_after_s: Annotated[float, Field(gt=0)] = 300.0
+    silence_s: Annotated[float, Field(gt=0)] = 40.0
 
 
 class BatchConfig(_Section):

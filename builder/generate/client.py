@@ -26,6 +26,7 @@ _LEFT_OUT = {
     f"X-Stainless-{name}": Omit()
     for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version", "Async")
 }
+_NO_ANSWER = (TimeoutError, httpx2.HTTPError, aiohttp.ClientError, OSError)
 _QUOTA_CODES = re.compile(r"insufficient_quota|billing_(hard_limit|not_active)|credit balance")
 
 #: `pushback`: slow down; `trouble`: try again; `refused`: this request will never be taken;
@@ -148,11 +149,25 @@ class Endpoint:
                 response = await self._http.send(
                     httpx2.Request("POST", self._url, headers=self._headers, content=body)
                 )
-        except (TimeoutError, httpx2.HTTPError, aiohttp.ClientError, OSError) as exc:
-            raise self._no_answer(exc) from exc
+        except _NO_ANSWER as exc:
+            raise self._no_answer(exc, self._timeout_s) from exc
         if response.status_code == 200:
             return Answer(self.hide_key(response.content))
         raise self.status_error(response.status_code, response.content, response.headers)
+
+    async def look(self, timeout_s: float) -> int:
+        """Asks for the list of models, which is free and takes no time; returns the status.
+
+        Raises:
+            SendError: No answer came.
+        """
+        url = self.openai.base_url.join("models")
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._http.send(httpx2.Request("GET", url, headers=self._headers))
+        except _NO_ANSWER as exc:
+            raise self._no_answer(exc, timeout_s) from exc
+        return response.status_code
 
     def status_error(
         self, status: int, body: bytes, headers: Mapping[str, str] | None = None
@@ -191,20 +206,22 @@ class Endpoint:
             return error("trouble")
         return error("refused")
 
-    def _no_answer(self, exc: BaseException) -> SendError:
+    def _no_answer(self, exc: BaseException, timeout_s: float) -> SendError:
         cause = exc.__cause__ or exc
         inner = cause.__cause__ or cause
+        said = self.hide_key(str(inner).encode()).decode() or type(inner).__name__
         if isinstance(inner, aiohttp.ServerDisconnectedError | ConnectionResetError):
             what = "connection_lost"
+        elif isinstance(cause, aiohttp.ConnectionTimeoutError):
+            what = "connect_timeout"
+            said = f"no connection within {CONNECT_TIMEOUT_S:g} s"
         elif isinstance(inner, aiohttp.ClientConnectorError | ConnectionRefusedError):
             what = "no_connection"
         elif isinstance(exc, TimeoutError | httpx2.TimeoutException):
             what = "timeout"
+            said = f"no answer within {timeout_s:g} s"
         else:
             what = "connection_lost"
-        said = self.hide_key(str(inner).encode()).decode() or type(inner).__name__
-        if what == "timeout":
-            said = f"no answer within {self._timeout_s:g} s"
         return SendError("trouble", what, f"{self.address}: {said}.")
 
     def hide_key(self, body: bytes) -> bytes:

@@ -56,6 +56,8 @@ class Pace:
         self._resume: asyncio.TimerHandle | None = None
         self._cut_at = -1.0
         self._failing_since: float | None = None
+        self._busy_since = 0.0
+        self._heard_at = float("-inf")
         self._failing: Counter[str] = Counter()
 
     async def enter(self, *, urgent: bool = False) -> float:
@@ -80,7 +82,7 @@ class Pace:
                     self.leave()
                 raise
         else:
-            self.in_flight += 1
+            self._let_in()
         return self._clock()
 
     def leave(self) -> None:
@@ -88,10 +90,16 @@ class Pace:
         self.in_flight -= 1
         self._admit()
 
+    def silent_s(self) -> float:
+        """How long calls have been under way without a word about any; 0 while none is."""
+        if self.in_flight == 0:
+            return 0.0
+        return self._clock() - max(self._busy_since, self._heard_at)
+
     def answered(self) -> None:
         """An answer came: the endpoint works, a little more can be asked of it."""
         self.num_answers += 1
-        self.last_answer_at = self._clock()
+        self.last_answer_at = self._heard_at = self._clock()
         self._failing_since = None
         self._failing.clear()
         if self.in_flight * 2 >= int(self.limit):
@@ -112,10 +120,14 @@ class Pace:
         now = self._clock()
         self.failures[error.what] += 1
         self._failing[error.what] += 1
+        if error.status:
+            self._heard_at = now
         if self._failing_since is None:
-            self._failing_since = now
+            # A call that timed out has been failing since it was sent.
+            timed_out = error.what == "timeout"
+            self._failing_since = max(sent_at, self.last_answer_at) if timed_out else now
         # A 500 or a refusal tells nothing of load: cutting for them would starve a flawed endpoint.
-        loaded = error.kind == "pushback" or error.what == "timeout"
+        loaded = error.kind == "pushback" or error.what in {"timeout", "connect_timeout"}
         if loaded and sent_at > self._cut_at:
             self._cut_at = now
             self._starting = False
@@ -162,6 +174,11 @@ class Pace:
             "paid for is lost."
         )
 
+    def _let_in(self) -> None:
+        if self.in_flight == 0:
+            self._busy_since = self._clock()
+        self.in_flight += 1
+
     def _paused(self) -> bool:
         return self._clock() < self._paused_until
 
@@ -180,5 +197,5 @@ class Pace:
         while self.in_flight < int(self.limit) and (self._urgent or self._waiting):
             place = (self._urgent or self._waiting).popleft()
             if not place.done():
-                self.in_flight += 1
+                self._let_in()
                 place.set_result(None)

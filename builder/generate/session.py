@@ -30,6 +30,7 @@ from builder.generate.pace import Pace, Stopped
 from builder.generate.progress import Report, shown
 from builder.generate.requests import RequestFactory
 from builder.generate.rounds import Rounds, Shard, run_rounds
+from builder.generate.silence import SilenceWatch, watched
 from builder.generate.summary import Summary, print_summary, summarise
 from builder.generate.tally import Tally
 from builder.generate.useless import UselessWatch, nothing_kept
@@ -137,6 +138,7 @@ class _Run:
         self.engine: Engine | None = None
         self.endpoints: list[Endpoint] = []
         self.paces: dict[str, Pace] = {}
+        self.silences: list[SilenceWatch] = []
         self.batches: list[BatchAsker] = []
         self.couriers: list[BatchCourier] = []
         unknown = next((role for role, price in self.prices.items() if price is None), None)
@@ -180,7 +182,7 @@ class _Run:
             rounds = Rounds(self.config, self.ledger, self.store, self.options.shard, self._say)
             report = Report(tally, self.paces["teacher"], budget, has_price=self.has_price)
             settle = self._settle if self.batches else None
-            async with shown(report, self.console):
+            async with shown(report, self.console), watched(self.silences):
                 if not self.options.batch:
                     for courier in self.couriers:
                         await courier.recall()
@@ -233,6 +235,7 @@ class _Run:
         courier.clean_up()
         self.couriers.append(courier)
         if not self.options.batch:
+            self.silences.append(SilenceWatch(endpoint, pace, say=self._say, stop=self._stop))
             live = LiveAsker(
                 endpoint=endpoint,
                 factory=factory,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from builder.config import PaceConfig
-from builder.generate.client import EndpointError, SendError
+from builder.generate.client import DeadEndpoint, EndpointError, SendError
 from builder.generate.pace import Pace, Stopped
 
 
@@ -168,6 +168,45 @@ def test_an_endpoint_that_only_asks_to_wait_is_given_up_within_a_minute() -> Non
                 # the pause in force, on the clock of the test
                 clock.now = max(clock.now, pace._paused_until)
         assert clock.now - 100 <= 60
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_timed_out_has_been_failing_since_it_was_sent() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), clock)
+        sent_at = await pace.enter()
+        clock.now += 120
+        with pytest.raises(DeadEndpoint, match="gave up after 120 s"):
+            pace.failed(SendError("trouble", "timeout", "no answer."), sent_at)
+
+    asyncio.run(scenario())
+
+
+def test_silence_counts_from_the_last_word_about_any_call() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), clock)
+        assert pace.silent_s() == 0
+        await fill(pace)
+        clock.now += 30
+        assert pace.silent_s() == 30
+        pace.failed(trouble(), clock.now)
+        pace.leave()
+        clock.now += 5
+        assert pace.silent_s() == 5
+        pace.answered()
+        pace.leave()
+        clock.now += 7
+        assert pace.silent_s() == 7
+        while pace.in_flight:
+            pace.leave()
+        clock.now += 100
+        assert pace.silent_s() == 0
+        await pace.enter()
+        clock.now += 1
+        assert pace.silent_s() == 1
 
     asyncio.run(scenario())
 
