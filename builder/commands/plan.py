@@ -1,5 +1,6 @@
 """`builder plan`: what would be asked and what it would cost, before anything is sent."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,9 @@ def plan(
     settings = load_config(config)
     targets = targets_of(settings)
     console = Console()
-    planned, tried, image_size, num_images = _standing(workspace, settings, targets)
+    standing = _standing(workspace, settings, targets)
+    planned, tried = standing.planned_CL, standing.num_tried
+    image_size, num_images = standing.image_size, standing.num_images
     what = (
         f"{settings.name}: {settings.num_samples:,} samples in {len(targets.languages)} languages"
     )
@@ -65,7 +68,7 @@ def plan(
     _print_cells(console, targets, planned)
     _print_languages(console, targets, planned, all_languages)
     names = [settings.teacher.model, *(name.strip() for name in models.split(","))]
-    _print_prices(console, settings, targets, planned, image_size, drop_share, names)
+    _print_prices(console, settings, targets, standing, drop_share, names)
     width, height = image_size
     size = (
         f"{width:.0f} x {height:.0f} px on average" if num_images else "none yet, a size is assumed"
@@ -81,13 +84,30 @@ def register(app: typer.Typer) -> None:
     app.command()(plan)
 
 
-def _standing(
-    workspace: Path, settings: "BuildConfig", targets: "Targets"
-) -> "tuple[NDArray[np.int64], int, tuple[float, float], int]":
-    """What is missing, how many jobs were tried, mean image size and number of images."""
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How far a workspace is.
+
+    Args:
+        planned_CL: Jobs still missing.
+        to_judge_CL: Samples that a judge is to be asked about: those and what it has not seen.
+        num_tried: Jobs done.
+        image_size: Mean width and height in pixels; zeros without images.
+        num_images: Images in the store.
+    """
+
+    planned_CL: "NDArray[np.int64]"
+    to_judge_CL: "NDArray[np.int64]"
+    num_tried: int = 0
+    image_size: tuple[float, float] = (0.0, 0.0)
+    num_images: int = 0
+
+
+def _standing(workspace: Path, settings: "BuildConfig", targets: "Targets") -> _Standing:
     import numpy as np
 
     from builder.balance import read_counts
+    from builder.generate.ledger import JUDGED_BY, Ledger
     from builder.images.index import index_images
     from builder.images.store import ImageStore
     from builder.plan.round import jobs_to_plan
@@ -95,19 +115,23 @@ def _standing(
 
     nothing = np.zeros_like(targets.wanted_CL)
     if not (workspace / "workspace.json").exists():
-        return targets.wanted_CL, 0, (0.0, 0.0), 0
+        return _Standing(targets.wanted_CL, targets.wanted_CL)
     opened = open_workspace(workspace)
     size, num_images = (0.0, 0.0), 0
     if opened.images_dir.exists():
         with ImageStore(opened.images_dir) as store:
             index = index_images(store, settings.images.validation_share)
             size, num_images = (index.mean_width, index.mean_height), len(index)
-    accepted_CL = tried_CL = nothing
+    accepted_CL = tried_CL = unjudged_CL = nothing
     if opened.ledger_path.exists():
         accepted, tried = read_counts(opened.ledger_path)
         accepted_CL, tried_CL = targets.counts(accepted), targets.counts(tried)
+        with Ledger(opened.ledger_path) as ledger:
+            judge = settings.judge.model if settings.judge else None
+            unjudged_CL = nothing if ledger.meta(JUDGED_BY) == judge else accepted_CL
     planned_CL = jobs_to_plan(targets, accepted_CL, tried_CL, settings.tolerance)
-    return planned_CL, int(tried_CL.sum()), size, num_images
+    to_judge_CL = planned_CL + unjudged_CL
+    return _Standing(planned_CL, to_judge_CL, int(tried_CL.sum()), size, num_images)
 
 
 def _print_cells(console: "Console", targets: "Targets", planned: "NDArray[np.int64]") -> None:
@@ -159,8 +183,7 @@ def _print_prices(
     console: "Console",
     settings: "BuildConfig",
     targets: "Targets",
-    planned: "NDArray[np.int64]",
-    image_size: tuple[float, float],
+    standing: _Standing,
     drop_share: float,
     names: list[str],
 ) -> None:
@@ -187,14 +210,14 @@ def _print_prices(
     for name in dict.fromkeys(name for name in names if name):
         is_own = name == settings.teacher.model
         teacher = settings.teacher if is_own else TeacherConfig(model=name)
+        planned_CL, size = standing.planned_CL, standing.image_size
         found = estimate(
-            teacher, settings, targets, planned, image_size=image_size, drop_share=drop_share
+            teacher, settings, targets, planned_CL, image_size=size, drop_share=drop_share
         )
         add_row(f"[bold]{name}[/bold]" if is_own else name, found)
         if is_own and settings.judge is not None:
-            judged = estimate_judge(
-                settings.judge, settings, targets, planned, image_size=image_size
-            )
+            to_judge_CL = standing.to_judge_CL
+            judged = estimate_judge(settings.judge, settings, targets, to_judge_CL, image_size=size)
             add_row(f"[bold]judge: {settings.judge.model}[/bold]", judged)
             add_row("[bold]both[/bold]", found + judged)
     console.print(table)

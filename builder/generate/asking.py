@@ -229,6 +229,7 @@ class LiveAsker:
             request.prompt_hash,
             request.parameters,
             None,
+            request.model,
         )
         return request_id
 

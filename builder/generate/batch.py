@@ -174,6 +174,7 @@ class BatchAsker:
                 request.prompt_hash,
                 request.parameters,
                 part.key,
+                request.model,
             )
         abilities = write_abilities(self._courier.abilities)
         await self._writer.add("batch", part.key, self._role, len(part.requests), abilities)

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from builder.config import BuildConfig, ConfigError, load_config, save_config
-from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.ledger import JUDGED_BY, Ledger, LedgerError
 from builder.plan.order import PLAN_VERSION
 from builder.workspace import Workspace
 
@@ -62,6 +62,11 @@ def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -
     ledger.set_meta("targets", orjson.dumps(config.targets).decode())
     ledger.set_meta("checks", config.checks.model_dump_json())
     save_config(config, workspace.config_path)
+    judge = config.judge.model if config.judge else None
+    if not ledger.tried_counts() and judge is not None:
+        ledger.set_meta(JUDGED_BY, judge)
+    elif ledger.meta(JUDGED_BY) != judge:
+        ledger.drop_meta(JUDGED_BY)
 
 
 def _refuse_shared_key(config: BuildConfig) -> None:

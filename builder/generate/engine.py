@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,9 +26,11 @@ from builder.generate.writer import LedgerWriter
 from builder.plan.job import Job
 from builder.prompts import Prompt, correction, render_judge, render_prompt
 from schemas.errors import PolysceneError
-from schemas.sample import Draft, Evaluation
+from schemas.sample import Draft, Evaluation, Provenance
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Of an unreadable reply, this much is shown to the model when it is asked to write it again.
 MAX_QUOTED_CHARS = 8_000
@@ -120,8 +122,17 @@ class Engine:
 
         What went wrong for all of them is in `stopped_by` afterwards.
         """
+        await self._run_all(jobs, self._run_job)
 
-        running = {asyncio.create_task(self._work(jobs)) for _ in range(self._num_workers)}
+    async def judge(self, kept: Iterator[tuple[Job, Provenance]]) -> None:
+        """Asks the judge about samples that were kept before; a stop leaves some for the next run.
+
+        What went wrong for all of them is in `stopped_by` afterwards.
+        """
+        await self._run_all(kept, self._judge_kept)
+
+    async def _run_all(self, items: Iterator[T], do: Callable[[T], Awaitable[None]]) -> None:
+        running = {asyncio.create_task(self._work(items, do)) for _ in range(self._num_workers)}
         grace_s = GRACE_S
         try:
             while running:
@@ -139,13 +150,13 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _work(self, jobs: Iterator[Job]) -> None:
+    async def _work(self, items: Iterator[T], do: Callable[[T], Awaitable[None]]) -> None:
         try:
-            for job in jobs:
+            for item in items:
                 if self._stopping:
                     return
                 with suppress(Stopped, _Open):
-                    await self._run_job(job)
+                    await do(item)
         except PolysceneError as exc:
             self.stop(exc)
 
@@ -164,6 +175,14 @@ class Engine:
         else:
             self._writer.post("outcome", *row)
         self._note_end(job, row[7])
+
+    async def _judge_kept(self, kept: tuple[Job, Provenance]) -> None:
+        job, provenance = kept
+        assert self._judge is not None
+        judged, cost = await self._ask_judge(self._judge, job, provenance.revision)
+        if judged is not None:  # else its sample stays without one
+            row = self._outcomes.judged(provenance, judged, cost)
+            await self._writer.add("judged", row, job.id)
 
     def _note_end(self, job: Job, reason: str | None) -> None:
         useless = None

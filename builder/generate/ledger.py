@@ -8,9 +8,11 @@ from typing import Self
 import orjson
 
 from builder.generate.records import (
+    ADDED_COLUMNS,
     LEDGER_VERSION,
     SCHEMA,
     BatchRecord,
+    KeptRow,
     RoundRecord,
     SentRequest,
     Slot,
@@ -24,6 +26,10 @@ _HAS_REPLY = (
     "EXISTS (SELECT 1 FROM request JOIN reply ON reply.request_id = request.id "
     "WHERE request.job_id = outcome.job_id AND kind = 'sample')"
 )
+
+
+#: Name of the note that all samples kept were put before this judge.
+JUDGED_BY = "judged by"
 
 
 class LedgerError(PolysceneError):
@@ -53,6 +59,8 @@ class Ledger:
             if found == 0 and not self._has_tables():
                 self.db.executescript(f"{SCHEMA} PRAGMA user_version={LEDGER_VERSION};")
                 found = LEDGER_VERSION
+            if found == LEDGER_VERSION:
+                self._add_columns()
         except sqlite3.Error as exc:
             raise ledger_error(path, exc) from exc
         if found != LEDGER_VERSION:
@@ -73,6 +81,12 @@ class Ledger:
     def _has_tables(self) -> bool:
         return self.db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
 
+    def _add_columns(self) -> None:
+        for table, column, kind in ADDED_COLUMNS:
+            columns = [row[1] for row in self.db.execute(f"PRAGMA table_info({table})")]
+            if columns and column not in columns:
+                self.db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
     # --- what was kept and dropped ---
 
     def kept(self) -> Iterator[tuple[bytes, bytes]]:
@@ -86,6 +100,16 @@ class Ledger:
         yield from self.db.execute(
             "SELECT job_id, sample FROM outcome WHERE reason IS NULL ORDER BY round, idx"
         )
+
+    def kept_after(self, place: tuple[int, int], num: int) -> list[KeptRow]:
+        """The next kept samples in job order, after a (round, index)."""
+        rows = self.db.execute(
+            "SELECT job_id, round, idx, provenance FROM outcome "
+            "WHERE (round, idx) > (?, ?) AND reason IS NULL AND provenance IS NOT NULL "
+            "ORDER BY round, idx LIMIT ?",
+            (*place, num),
+        )
+        return [KeptRow(*row) for row in rows]
 
     def accepted_counts(self) -> dict[Slot, int]:
         """Number of kept samples of each (task type, modality, language)."""
@@ -168,7 +192,7 @@ class Ledger:
     def sent_requests(self, job_id: str, kind: str) -> list[SentRequest]:
         """Requests of a job that have a reply, in the order they were first written down."""
         rows = self.db.execute(
-            "SELECT request.id, key, prompt_hash, parameters, status FROM request "
+            "SELECT request.id, key, prompt_hash, parameters, status, model FROM request "
             "JOIN reply ON reply.request_id = request.id WHERE job_id = ? AND kind = ? "
             "ORDER BY request.id",
             (job_id, kind),
@@ -218,13 +242,15 @@ class Ledger:
         return [BatchRecord(*row) for row in rows]
 
     def has_leftovers(self) -> bool:
-        """Whether requests stand that a job without outcome might have sent."""
-        return (
-            self.db.execute(
-                "SELECT 1 FROM request WHERE NOT EXISTS "
-                "(SELECT 1 FROM outcome WHERE outcome.job_id = request.job_id) LIMIT 1"
-            ).fetchone()
-            is not None
+        """Whether requests stand that a job without outcome, or without judgement, has sent."""
+        without_outcome = (
+            "SELECT 1 FROM request WHERE NOT EXISTS "
+            "(SELECT 1 FROM outcome WHERE outcome.job_id = request.job_id) LIMIT 1"
+        )
+        is_judging = self.meta(JUDGED_BY) is None
+        to_judge = "SELECT 1 FROM request WHERE kind = 'judge' LIMIT 1"
+        return self.db.execute(without_outcome).fetchone() is not None or (
+            is_judging and self.db.execute(to_judge).fetchone() is not None
         )
 
     def last_request_id(self) -> int:

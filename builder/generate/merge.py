@@ -14,7 +14,7 @@ INSERT OR IGNORE INTO main.meta SELECT * FROM part.meta;
 INSERT OR IGNORE INTO main.round SELECT * FROM part.round;
 INSERT INTO main.request
     SELECT id + (SELECT coalesce(max(id), 0) FROM main.request), key, job_id, kind, prompt_hash,
-           parameters, num_sent, state, batch
+           parameters, num_sent, state, batch, model
     FROM part.request WHERE key NOT IN (SELECT key FROM main.request);
 INSERT OR IGNORE INTO main.reply
     SELECT joined.id, status, raw FROM part.reply

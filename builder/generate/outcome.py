@@ -160,6 +160,17 @@ class OutcomeMaker:
             images=tuple(self._images(job)),
         )
 
+    def judged(self, provenance: Provenance, judged: Judged, cost: Paid) -> bytes:
+        """Provenance as JSON after a judge was asked about a sample kept before."""
+        paid = Paid(cost_usd=provenance.cost_usd) + cost
+        update = {
+            "judge": judged.evaluation,
+            "judge_model": judged.model,
+            "cost_usd": paid.cost_usd,
+        }
+        changed = provenance.model_copy(update=update)
+        return changed.__pydantic_serializer__.to_json(changed)
+
     def _images(self, job: Job) -> list[ImageSource]:
         sources = []
         for role, sha256 in zip(job.cell.image_roles, job.images, strict=True):

@@ -42,11 +42,12 @@ class RecordedRequests(RequestFactory):
         return _as_sent(request, [entry for entry in sent if entry.id > after][:1])
 
     def judge(self, job: Job, prompt: Prompt) -> Request:
-        """Asks for a judgement; one passed earlier counts only for the very same texts."""
+        """Asks for a judgement; one passed earlier counts if it is this judge's, of these texts."""
         request = super().judge(job, prompt)
         sent = self._ledger.sent_requests(job.id, "judge")
         texts = _last_line(request.parameters)
-        return _as_sent(request, [e for e in sent if _last_line(e.parameters) == texts])
+        mine = [entry for entry in sent if entry.model in {None, self.teacher.model}]
+        return _as_sent(request, [entry for entry in mine if _last_line(entry.parameters) == texts])
 
 
 def _as_sent(request: Request, sent: list[SentRequest]) -> Request:

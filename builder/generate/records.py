@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS request (
     parameters TEXT NOT NULL,
     num_sent INTEGER NOT NULL DEFAULT 1,
     state TEXT NOT NULL DEFAULT 'in_flight',
-    batch TEXT
+    batch TEXT,
+    model TEXT
 );
 CREATE TABLE IF NOT EXISTS reply (
     request_id INTEGER PRIMARY KEY,
@@ -68,6 +69,9 @@ CREATE TABLE IF NOT EXISTS batch (
 ) WITHOUT ROWID;
 """
 
+#: Columns that came later; a ledger that lacks them gets them when it is opened.
+ADDED_COLUMNS = (("request", "model", "TEXT"),)
+
 #: (task type, modality combination, language).
 Slot = tuple[str, str, str]
 
@@ -84,14 +88,25 @@ class StoredReply:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptRow:
+    """A kept sample's place and provenance."""
+
+    job_id: str
+    round: int
+    index: int
+    provenance: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A request that has a reply; `status` is the reply's."""
+    """A request that has a reply; `status` is the reply's, `model` who was asked, where noted."""
 
     id: int
     key: str
     prompt_hash: str
     parameters: str
     status: int
+    model: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from builder.generate.budget import Budget
 from builder.generate.claim import REPARSING, refuse_other_plan, remember_config
 from builder.generate.cost import price_of
 from builder.generate.engine import Engine, Teacher
-from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.ledger import JUDGED_BY, Ledger, LedgerError
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.recheck import check_rows_on_record
 from builder.generate.recorded import RecordedRequests
@@ -78,6 +78,7 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
             rounds.finish()
         remember_config(ledger, config, workspace)
         ledger.drop_meta(REPARSING)
+        ledger.drop_meta(JUDGED_BY)  # a judgement of texts that came out otherwise is not kept
         num_all = sum(ledger.tried_counts().values())
         _say(console, num_all, num_answered, num_on_record)
         return summarise(config, ledger, has_price=price_of(config.teacher) is not None)

@@ -32,6 +32,7 @@ class Request:
 
     key: str
     kind: Kind
+    model: str
     job: Job
     prompt_hash: str
     system: str
@@ -115,6 +116,7 @@ class RequestFactory:
         return Request(
             key=digest.hexdigest(),
             kind=kind,
+            model=self.teacher.model,
             job=job,
             prompt_hash=prompt.hash,
             system=prompt.system,

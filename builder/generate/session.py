@@ -24,6 +24,7 @@ from builder.generate.client import Endpoint
 from builder.generate.cost import Price, price_of
 from builder.generate.engine import Engine, Teacher
 from builder.generate.judge import print_agreement
+from builder.generate.late_judging import judge_kept
 from builder.generate.ledger import Ledger
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.pace import Pace, Stopped
@@ -186,6 +187,9 @@ class _Run:
                 if not self.options.batch:
                     for courier in self.couriers:
                         await courier.recall()
+                if self.config.judge is not None:
+                    model = self.config.judge.model
+                    await judge_kept(self.ledger, self.engine, writer, model, self._say, settle)
                 await run_rounds(rounds, self.engine, writer, tally, settle)
         except Stopped:
             pass  # batches go on at the provider

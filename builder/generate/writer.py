@@ -23,8 +23,8 @@ _FULL_ROWS = 1_000
 
 _STATEMENTS = {
     "prompt": "INSERT OR IGNORE INTO prompt VALUES (?, ?)",
-    "request": "INSERT INTO request (id, key, job_id, kind, prompt_hash, parameters, batch) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "request": "INSERT INTO request (id, key, job_id, kind, prompt_hash, parameters, batch, model) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     "resent": "UPDATE request SET num_sent = num_sent + 1, state = 'in_flight' WHERE key = ?",
     "rebatched": "UPDATE request SET num_sent = num_sent + 1, state = 'in_flight', batch = ? "
     "WHERE key = ?",
@@ -32,6 +32,7 @@ _STATEMENTS = {
     "reply": "INSERT OR IGNORE INTO reply VALUES (?, ?, ?)",
     "usage": "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)",
     "outcome": "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "judged": "UPDATE outcome SET provenance = ? WHERE job_id = ?",
     "batch": "INSERT INTO batch (key, role, state, num_requests, abilities) "
     "VALUES (?, ?, 'open', ?, ?)",
     "unsent": "UPDATE request SET num_sent = num_sent - 1, state = 'failed' WHERE batch = ?",

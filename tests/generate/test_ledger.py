@@ -59,7 +59,9 @@ def test_a_reply_is_found_by_the_key_of_its_request(tmp_path: Path) -> None:
         with Ledger(tmp_path / "ledger.sqlite", create=True) as ledger:
             writer = LedgerWriter(ledger, lambda error: None)
             number = writer.take_request_id()
-            await writer.add("request", number, "key", "job", "sample", "prompt", "Seed: 1", None)
+            await writer.add(
+                "request", number, "key", "job", "sample", "prompt", "Seed: 1", None, "m"
+            )
             assert ledger.find_reply("key") is None
             assert ledger.find_request("key") == number
             await writer.add("reply", number, 200, b"\xff raw")
@@ -138,3 +140,26 @@ def _fill_up(path: Path) -> None:
         return False
 
     sys.exit(0 if asyncio.run(scenario()) else 2)
+
+
+def test_a_ledger_made_before_models_were_noted_opens_and_takes_them(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path, create=True) as ledger:
+        ledger.db.execute("ALTER TABLE request DROP COLUMN model")
+        ledger.db.execute(
+            "INSERT INTO request (id, key, job_id, kind, prompt_hash, parameters) "
+            "VALUES (1, 'old', 'job', 'sample', 'prompt', 'Seed: 1')"
+        )
+        ledger.db.execute("INSERT INTO reply VALUES (1, 200, x'00')")
+
+    async def scenario() -> None:
+        with Ledger(path) as ledger:
+            writer = LedgerWriter(ledger, lambda error: None)
+            row = (2, "new", "job", "sample", "prompt", "Seed: 1", None, "m")
+            await writer.add("request", *row)
+            await writer.add("reply", 2, 200, b"")
+            sent = ledger.sent_requests("job", "sample")
+            assert [(entry.key, entry.model) for entry in sent] == [("old", None), ("new", "m")]
+            await writer.close()
+
+    asyncio.run(scenario())
