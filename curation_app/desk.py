@@ -93,14 +93,17 @@ class ReviewDesk:
     def view(self, reviewer: str, filters: Filters, row: int | None) -> dict[str, Any]:
         """What the page shows: the card at a row, the counts, and what comes next."""
         self.progress.refresh()
-        matching = self._matching(reviewer, filters)
-        left = np.flatnonzero(matching)
+        rows = self._rows(filters)
+        left = np.flatnonzero(rows & self.progress.matching(filters.status, reviewer))
+        skipped = rows & self.progress.matching("skipped", reviewer)
         following = left[left > row][:2].tolist() if row is not None else []
         return {
             "card": None if row is None else self._card(row, reviewer),
             "reviewer": reviewer,
             "counts": _plain(self.progress.counts()),
             "num_matching": len(left),
+            "num_in_filter": int(np.count_nonzero(rows)),
+            "num_skipped": int(np.count_nonzero(skipped)),
             "upcoming": [url for next_row in following for url in self._image_urls(next_row)],
         }
 

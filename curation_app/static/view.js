@@ -58,6 +58,7 @@ export class View {
     this.slots.card.hidden = !isReadable;
     this.slots.empty.hidden = isReadable;
     this.root.toggleAttribute("data-empty", !isReadable);
+    this.root.toggleAttribute("data-none", card === null);
     if (isReadable) {
       this.showCard(card);
       this.showOwn(card);
@@ -92,7 +93,7 @@ export class View {
     const isDone = filters.status === "unreviewed" && view.num_in_filter > 0;
     this.slots["empty-title"].textContent = isDone ? "Nothing left to review here" : "No such samples";
     this.slots["empty-text"].textContent = isDone
-      ? "All " + number(view.num_in_filter) + " are decided or skipped. Choose another language, task or modality above."
+      ? doneWords(view)
       : "Choose another status, language, task or modality above.";
   }
 
@@ -222,6 +223,15 @@ export class View {
   useTheme(theme) {
     if (theme) document.body.classList.toggle("dark", theme === "dark");
   }
+}
+
+function doneWords({ num_in_filter: total, num_skipped: skipped, counts }) {
+  const decided = total - skipped;
+  const here = skipped
+    ? number(decided) + " decided, " + number(skipped) + " skipped by you: they wait under Skipped."
+    : (total === 1 ? "It is decided." : "All " + number(total) + " are decided.");
+  const elsewhere = counts.total - counts.reviewed - skipped;
+  return here + (elsewhere > 0 ? " " + plural(elsewhere, "sample") + " elsewhere: choose another language, task or modality above." : "");
 }
 
 /** Makes a text area as high as its text. */

@@ -238,6 +238,29 @@ def test_skip_undo_and_next(page, app: RunningApp) -> None:
     assert events_of(app, first)[-1].note == "look again"
 
 
+def test_the_end_of_the_queue_says_what_is_done_and_what_is_left(page, app: RunningApp) -> None:
+    show(page, app, "?language=fr")
+    said = page.locator("[data-slot=empty-text]")
+    page.keyboard.press("s")
+    wait_saved(page, "Saved · skipped")
+    assert page.locator("[data-slot=empty-title]").text_content() == "Nothing left to review here"
+    assert said.text_content().startswith("0 decided, 1 skipped by you: they wait under Skipped. ")
+    assert "samples elsewhere: choose another language" in said.text_content()
+    for act in ("previous", "next", "accept", "skip"):
+        assert not page.locator(f"[data-for=reading] [data-act={act}]").is_visible()
+    page.locator("[data-act=help]").click()
+    page.locator("[data-dialog=help] [data-act=close]").click()
+    page.reload()
+    ready(page)
+    page.keyboard.press("u")
+    wait_saved(page, "Saved · taken back")
+    page.keyboard.press("a")
+    wait_saved(page, "Saved · accepted")
+    assert said.text_content().startswith("It is decided. ")
+    show(page, app, "?language=fr&status=rejected")
+    assert page.locator("[data-slot=empty-title]").text_content() == "No such samples"
+
+
 def test_keys_pressed_faster_than_the_server_answers_judge_nothing_unseen(page, app) -> None:
     show(page, app, "?language=ar")
     seen = shown_id(page)

@@ -55,6 +55,21 @@ def test_a_decided_row_is_not_shown_again(desk: ReviewDesk) -> None:
     assert desk.find("reviewer-1", Filters(language="ar", status="edited")) is None
 
 
+def test_a_view_counts_what_the_filter_holds_and_what_its_reader_skipped(desk: ReviewDesk) -> None:
+    hebrew = Filters(language="he")
+    rows = np.flatnonzero(desk.dataset.matching(language="he")).tolist()
+    for row in rows[:2]:
+        desk.decide("reviewer-1", decision(desk, row, kind="skip"))
+    for row in rows[2:]:
+        desk.decide("reviewer-2", decision(desk, row))
+    view = desk.view("reviewer-1", hebrew, desk.find("reviewer-1", hebrew))
+    assert view["card"] is None
+    names = ("num_matching", "num_in_filter", "num_skipped")
+    assert [view[name] for name in names] == [0, len(rows), 2]
+    view = desk.view("reviewer-2", hebrew, None)
+    assert [view[name] for name in names] == [2, len(rows), 0]
+
+
 def test_the_card_holds_no_machine_scores_before_the_verdict(desk: ReviewDesk) -> None:
     before = desk.view("reviewer-1", ALL, 0)["card"]
     assert before["scores"] is None and "relevance" not in str(before)
