@@ -162,6 +162,8 @@ def _given_twice(text: str) -> Unreadable | None:
 
 def _what_is_wrong(exc: ValidationError) -> Unreadable:
     errors = exc.errors(include_url=False, include_input=False)
+    if errors[0]["type"] == "string_unicode":  # half a pair as it stands, not escaped
+        return Unreadable("lone_surrogate", _HALF_A_PAIR)
     if errors[0]["type"] == "json_invalid":
         if "surrogate" in errors[0]["msg"] or _ESCAPED_SURROGATE.search(errors[0]["msg"]):
             return Unreadable("lone_surrogate", _HALF_A_PAIR)

@@ -55,7 +55,7 @@ def test_results_with_half_a_surrogate_pair_are_stored_and_judged_like_any_other
     workspace = new_workspace()
     summary = build(workspace, make_config(40, batch=BATCH, max_rounds=1), batch=True)
     assert summary.spent.num_replies == server.num_requests
-    assert summary.num_jobs == 40
+    assert (summary.num_kept, summary.dropped) == (40, {})
     with Ledger(workspace.ledger_path) as ledger:
         raw = [row[0] for row in ledger.db.execute("SELECT raw FROM reply")]
     assert 10 < sum(b"\\ud83d " in line for line in raw) < 40

@@ -27,6 +27,14 @@ def read(content: str, finish_reason: str | None = "stop") -> Read | Unreadable:
     return read_reply(CELL, completion(content, finish_reason))
 
 
+@pytest.mark.parametrize("place", [0, 1, 200, -1])
+def test_half_a_surrogate_pair_as_it_stands_is_named(place: int) -> None:
+    found = read(TEXT[:place] + "\ud83d" + TEXT[place:])
+    assert isinstance(found, Unreadable)
+    assert found.reason == "lone_surrogate"
+    assert found.error is not None
+
+
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_a_valid_reply_of_every_cell_is_read_without_repair(cell: Cell) -> None:
     asked = Asked(
