@@ -27,7 +27,7 @@ def read(content: str, finish_reason: str | None = "stop") -> Read | Unreadable:
     return read_reply(CELL, completion(content, finish_reason))
 
 
-@pytest.mark.parametrize("place", [0, 1, 200, -1])
+@pytest.mark.parametrize("place", [1, 200, -1])
 def test_half_a_surrogate_pair_as_it_stands_is_named(place: int) -> None:
     found = read(TEXT[:place] + "\ud83d" + TEXT[place:])
     assert isinstance(found, Unreadable)
