@@ -23,17 +23,19 @@ class Budget:
         max_requests: None for no bound.
         max_usd: None for no bound.
         num_requests: Sent so far, repeats counted.
-        cost_usd: Spent so far, estimates for replies without `usage` included.
+        cost_usd: Spent so far, estimates included.
+        num_estimated: Replies without `usage`.
+        estimated_usd: What was taken for them.
     """
 
     max_requests: int | None = None
     max_usd: float | None = None
     num_requests: int = 0
     cost_usd: float = 0.0
+    num_estimated: int = 0
+    estimated_usd: float = 0.0
     #: Calls that brought no answer but may have been billed; known to this run alone.
     unanswered_usd: float = field(default=0.0, init=False)
-    num_estimated: int = field(default=0, init=False)
-    estimated_usd: float = field(default=0.0, init=False)
     _reserved: dict[str, float] = field(default_factory=dict, init=False)
     _reserved_usd: float = field(default=0.0, init=False)
     _factor: float = field(default=1.0, init=False)

@@ -31,6 +31,9 @@ _HAS_REPLY = (
 #: Name of the note that all samples kept were put before this judge.
 JUDGED_BY = "judged by"
 
+#: Of a row of `usage`: the endpoint counted no tokens, so its cost was estimated.
+_ESTIMATED = "WHERE prompt_tokens = 0 AND completion_tokens = 0 AND cost_usd > 0"
+
 
 class LedgerError(PolysceneError):
     """The ledger is missing, damaged, of another version, or cannot be written."""
@@ -261,7 +264,9 @@ class Ledger:
         sent = self.db.execute("SELECT coalesce(sum(num_sent), 0) FROM request").fetchone()[0]
         row = self.db.execute(
             "SELECT (SELECT count(*) FROM reply), coalesce(sum(prompt_tokens), 0), "
-            "coalesce(sum(completion_tokens), 0), coalesce(sum(cost_usd), 0.0) FROM usage"
+            "coalesce(sum(completion_tokens), 0), coalesce(sum(cost_usd), 0.0), "
+            f"count(*) FILTER ({_ESTIMATED}), "
+            f"coalesce(sum(cost_usd) FILTER ({_ESTIMATED}), 0.0) FROM usage"
         ).fetchone()
         return Spent(sent, *row)
 

@@ -145,10 +145,15 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What the workspace has paid so far."""
+    """What the workspace has paid so far.
+
+    `estimated_usd` of it is for `num_estimated` replies that came without `usage`.
+    """
 
     num_requests: int
     num_replies: int
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float
+    num_estimated: int
+    estimated_usd: float

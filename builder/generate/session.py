@@ -160,6 +160,8 @@ class _Run:
             self.options.max_usd,
             spent.num_requests,
             spent.cost_usd,
+            spent.num_estimated,
+            spent.estimated_usd,
         )
         tally = Tally()
         writer = LedgerWriter(self.ledger, self._stop, self.options.free_bytes)

@@ -66,6 +66,11 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(table)
     spent = summary.spent
     cost = f"${spent.cost_usd:.4f}" if summary.has_price else "price unknown"
+    if spent.num_estimated:
+        cost += (
+            f" (${spent.estimated_usd:.4f} of it estimated, for {spent.num_estimated} replies "
+            "without `usage`)"
+        )
     _say(
         console,
         f"requests: {spent.num_requests} sent, {spent.num_replies} replies, "

@@ -1,13 +1,16 @@
 """`--max-usd` is a hard stop: what is spent and what is under way stay inside it together."""
 
+import io
 from collections.abc import Callable
 
 import pytest
+from rich.console import Console
 
 from builder.config import TeacherConfig
 from builder.generate.bound import max_reply_tokens, text_tokens
 from builder.generate.budget import Budget, BudgetReached
 from builder.generate.ledger import Ledger
+from builder.generate.session import BuildOptions, run_build
 from builder.workspace import Workspace
 from schemas.errors import PolysceneError
 from tests.generate.conftest import build, kept_rows, make_config
@@ -104,12 +107,20 @@ def test_replies_without_usage_count_as_the_most_they_can_have_cost(
 ) -> None:
     server, workspace = serve(Faults(counts_tokens=False)), new_workspace()
     bound = 12 * A_SAMPLE_USD
-    said = r"of it estimated, for \d+ replies without `usage`"
-    with pytest.raises(BudgetReached, match=said):
+    reason = r"of it estimated, for \d+ replies without `usage`"
+    with pytest.raises(BudgetReached, match=reason):
         build(workspace, make_config(200), max_usd=bound)
     assert 0 < server.num_requests * A_SAMPLE_USD <= bound
     with Ledger(workspace.ledger_path) as ledger:
-        assert server.num_requests * A_SAMPLE_USD < ledger.spent().cost_usd <= bound
+        spent = ledger.spent()
+    assert server.num_requests * A_SAMPLE_USD < spent.cost_usd <= bound
+    assert spent.num_estimated == server.num_requests
+    assert spent.estimated_usd == pytest.approx(spent.cost_usd)
+    server.faults.counts_tokens = True
+    console = Console(file=(said := io.StringIO()), width=300)
+    run_build(workspace, make_config(200), BuildOptions(), console)
+    estimated = f"${spent.cost_usd:.4f} of it estimated, for {spent.num_estimated} replies"
+    assert estimated in said.getvalue()
 
 
 def test_teacher_and_judge_are_set_aside_for_at_their_own_prices(
