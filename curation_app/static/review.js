@@ -77,6 +77,7 @@ class ReviewPage {
     this.remember();
     this.shownAt = performance.now();
     this.hiddenMs = 0;
+    if (document.hidden) this.hiddenAt = this.shownAt;
   }
 
   /** Keeps sample and filters in the address, so that a reload or a link comes back here. */

@@ -273,6 +273,37 @@ def test_keys_pressed_faster_than_the_server_answers_judge_nothing_unseen(page, 
     assert [event.sample_id for event in app.events()[before:]] == [seen]
 
 
+def test_a_card_that_comes_while_the_window_is_hidden_is_timed_from_when_it_is_seen(
+    page, app: RunningApp
+) -> None:
+    page.add_init_script(
+        """Object.defineProperty(document, "hidden", {get: () => window.isAway ?? false});
+        window.turn = (away) => {
+          window.isAway = away; document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    show(page, app, "?language=ar")
+    seen_late = page.evaluate(
+        """async () => {
+          const before = new URL(location.href).searchParams.get("sample");
+          window.turn(true);
+          await new Promise((done) => setTimeout(done, 1500));
+          document.dispatchEvent(
+            new KeyboardEvent("keydown", {key: "s", code: "KeyS", bubbles: true, composed: true}));
+          const next = () => new URL(location.href).searchParams.get("sample");
+          while (next() === before) await new Promise((done) => setTimeout(done, 20));
+          window.turn(false);
+          return next();
+        }"""
+    )
+    page.keyboard.press("f")
+    page.locator("[data-slot=note]").fill("seen late")
+    page.keyboard.press("Enter")
+    wait_saved(page, "Saved · flagged")
+    event = events_of(app, seen_late)[-1]
+    assert event.note == "seen late" and 0 <= event.ms_active < 1500
+
+
 def test_hostile_texts_are_inert_and_unseen_characters_are_shown(page, app: RunningApp) -> None:
     show(page, app, "?language=fr&status=all")
     title = page.title()
