@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.config import load_config, save_config
-from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.ledger import JUDGED_BY, Ledger, LedgerError
 from builder.workspace import Workspace, open_workspace
 
 _COPY = """
@@ -43,6 +43,7 @@ def run_merge(parts: Sequence[Path], into: Path) -> int:
     """
     target = open_workspace(into, create=True)
     with target.locked(), Ledger(target.ledger_path, create=True) as ledger:
+        judges = {ledger.meta(JUDGED_BY)} if ledger.rounds() else set()
         for path in parts:
             part = open_workspace(path)
             with part.locked():
@@ -51,6 +52,10 @@ def run_merge(parts: Sequence[Path], into: Path) -> int:
                 if not target.config_path.exists():
                     save_config(load_config(part.config_path), target.config_path)
                 _copy_rows(ledger, part)
+                with Ledger(part.ledger_path) as other:
+                    judges.add(other.meta(JUDGED_BY))
+        if len(judges) > 1:
+            ledger.drop_meta(JUDGED_BY)  # the next build asks the judge about the rest
         return sum(ledger.tried_counts().values())
 
 

@@ -12,8 +12,9 @@ from builder.cli import make_app
 from builder.config import BuildConfig, save_config
 from builder.generate.budget import BudgetReached
 from builder.generate.ledger import Ledger
+from builder.generate.merge import run_merge
 from builder.generate.reparse import run_reparse
-from builder.workspace import Workspace
+from builder.workspace import Workspace, open_workspace
 from schemas.sample import Provenance
 from tests.generate.batch_server import BatchServer
 from tests.generate.conftest import build, kept_rows, make_config
@@ -148,6 +149,22 @@ def test_another_judge_takes_over_and_reparse_tells_their_replies_apart(
     build(workspace, judged_by("third", 20))
     assert judgements(workspace) == {("third", 5)}
     assert server.num_judged == 40
+
+
+def test_merged_shards_of_which_one_was_judged_are_judged_whole(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server = judge_server(serve)
+    parts = [new_workspace(f"part{number}") for number in range(3)]
+    for number, config in enumerate((judged_by("second", 200), make_config(200))):
+        build(parts[number], config, shard=(number, 3))
+    build(parts[2], judged_by("second", 200), shard=(2, 3))
+    into = parts[0].root.parent / "joined"
+    run_merge([part.root for part in parts], into)
+    joined = open_workspace(into)
+    build(joined, judged_by("second", 200))
+    assert judgements(joined) == {("second", 2)}
+    assert server.num_judged >= 200
 
 
 def test_plan_prices_the_judging_of_what_was_kept_before(
