@@ -37,8 +37,14 @@ class _Open(_Message):
     step: Literal["here", "next", "previous"] = "next"
 
 
-class _Decide(_Message):
+class _Act(_Message):
+    """Something to be stored; `reviewer` is who the page says is reviewing."""
+
     event_id: EventId
+    reviewer: str
+
+
+class _Decide(_Act):
     sample_id: str
     content_hash: str
     kind: Literal["verdict", "edit", "skip", "flag"]
@@ -50,8 +56,17 @@ class _Decide(_Message):
     seen: str
 
 
-class _Undo(_Message):
-    event_id: EventId
+class _Undo(_Act):
+    pass
+
+
+class AnotherReviewer(PolysceneError):
+    """The page was opened by somebody else than the browser now names."""
+
+    def __init__(self, reviewer: str) -> None:
+        super().__init__(
+            f"{reviewer} is reviewing in this browser now. Nothing was stored; look at it again."
+        )
 
 
 def build(desk: ReviewDesk, default_reviewer: str | None) -> gr.Blocks:
@@ -82,7 +97,7 @@ def _server_functions(desk: ReviewDesk, default_reviewer: str | None) -> list[Ca
             return {"needs_reviewer": True, "overview": desk.overview()}
         try:
             return reply(reviewer)
-        except AlreadyDecided as exc:
+        except (AlreadyDecided, AnotherReviewer) as exc:
             return {"error": str(exc), "is_conflict": True}
         except EditError as exc:
             return {"error": str(exc), "field": exc.field, "what": exc.what}
@@ -108,6 +123,7 @@ def _server_functions(desk: ReviewDesk, default_reviewer: str | None) -> list[Ca
     def decide(message: dict, request: gr.Request) -> dict:
         def reply(reviewer: str) -> dict[str, Any]:
             asked = _Decide.model_validate(message)
+            _same_reviewer(asked, reviewer)
             stored = desk.decide(reviewer, _decision(desk, asked), seen=asked.seen)
             saved = {**event_summary(stored), "scores": desk.scores(stored)}
             stays = asked.kind == "flag"
@@ -123,6 +139,7 @@ def _server_functions(desk: ReviewDesk, default_reviewer: str | None) -> list[Ca
     def undo(message: dict, request: gr.Request) -> dict:
         def reply(reviewer: str) -> dict[str, Any]:
             asked = _Undo.model_validate(message)
+            _same_reviewer(asked, reviewer)
             stored = desk.undo(reviewer, asked.event_id)
             if stored is None:
                 return {"error": "Nothing of yours is left to undo in this version."}
@@ -132,6 +149,11 @@ def _server_functions(desk: ReviewDesk, default_reviewer: str | None) -> list[Ca
         return answer(request, reply)
 
     return [open_card, decide, undo]
+
+
+def _same_reviewer(asked: _Act, reviewer: str) -> None:
+    if asked.reviewer != reviewer:
+        raise AnotherReviewer(reviewer)
 
 
 def _decision(desk: ReviewDesk, asked: _Decide) -> Decision:

@@ -13,12 +13,14 @@ export class Outbox {
     this.server = server;
     this.onUnsaved = onUnsaved;
     this.drawer = null;
+    this.reviewer = null;
     this.isBusy = false;
     this.wake = null;
   }
 
   /** Names the drawer of unsent acts: by version and reviewer. */
   open(version, reviewer) {
+    this.reviewer = reviewer;
     this.drawer = "polyscene.unsent." + version + "." + reviewer + ".";
   }
 
@@ -27,7 +29,8 @@ export class Outbox {
     try {
       return Object.keys(localStorage)
         .filter((key) => key.startsWith(this.drawer))
-        .map((key) => JSON.parse(localStorage.getItem(key)));
+        .map((key) => JSON.parse(localStorage.getItem(key)))
+        .filter(({ message }) => message.reviewer === this.reviewer); // "a." begins "a.b." as well
     } catch {
       return [];
     }

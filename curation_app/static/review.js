@@ -112,7 +112,7 @@ class ReviewPage {
       return;
     }
     if (answer.error) {
-      if (answer.is_conflict) await this.open({ sample_id: message.sample_id, step: "here" });
+      if (answer.is_conflict) await this.open({ sample_id: message.sample_id ?? this.card?.id, step: "here" });
       this.setMode(this.view.areas().length ? "editing" : "reading");
       this.view.say(this.view.blame(answer) ?? answer.error, "bad");
       return;
@@ -123,16 +123,19 @@ class ReviewPage {
   }
 
   decide(kind, rest = {}) {
-    return this.act("decide", {
-      event_id: newId(),
+    return this.send("decide", {
       sample_id: this.card.id,
       content_hash: this.card.content_hash,
       kind,
       seen: this.card.seen,
       ms_active: Math.round(performance.now() - this.shownAt - this.hiddenMs),
-      filters: this.filters,
       ...rest,
     });
+  }
+
+  /** Makes an act of the reviewer this page names, whoever the browser's cookie names by then. */
+  send(act, rest) {
+    return this.act(act, { event_id: newId(), reviewer: this.reviewer, filters: this.filters, ...rest });
   }
 
   onUnsaved(isUnsaved) {
@@ -153,7 +156,7 @@ class ReviewPage {
     if (act === "confirm") return this.confirmWhy();
     if (this.outbox.isBusy || this.mode === "sending" || this.mode === "unsaved") return this.view.nudge();
     if (act === "name") return this.askName();
-    if (act === "undo" && this.mode === "reading") return this.act("undo", { event_id: newId(), filters: this.filters });
+    if (act === "undo" && this.mode === "reading") return this.send("undo", {});
     if (this.mode === "editing") return act === "save" ? this.saveEdit() : act === "cancel" ? this.cancelEdit() : undefined;
     if (this.mode !== "reading" || !this.card) return undefined;
     if (act === "next" || act === "previous") {

@@ -351,6 +351,58 @@ def test_two_windows_cannot_overwrite_each_other(
     assert [event.verdict for event in events_of(app, sample)] == ["accept"]
 
 
+def test_a_verdict_is_never_stored_under_another_name_than_the_page_shows(
+    context, page, app: RunningApp
+) -> None:
+    show(page, app, "?language=he&status=all")
+    sample, before = shown_id(page), len(app.events())
+    other = context.new_page()
+    show(other, app)
+    other.locator("[data-act=name]").click()
+    other.locator("[data-slot=name]").fill("reviewer-2")
+    other.keyboard.press("Enter")
+    other.wait_for_function(
+        "document.querySelector('[data-slot=reviewer]').textContent === 'reviewer-2'"
+    )
+    for key in ("a", "u"):
+        assert page.locator("[data-slot=reviewer]").text_content() == "reviewer-1"
+        page.keyboard.press(key)
+        page.wait_for_selector("text=reviewer-2 is reviewing in this browser now")
+        ready(page)
+        assert len(app.events()) == before and shown_id(page) == sample
+        assert page.locator("[data-slot=reviewer]").text_content() == "reviewer-2"
+        context.add_cookies([{"name": REVIEWER_COOKIE, "value": "reviewer-1", "url": app.url}])
+        page.reload()
+        ready(page)
+        context.add_cookies([{"name": REVIEWER_COOKIE, "value": "reviewer-2", "url": app.url}])
+    page.reload()
+    ready(page)
+    page.keyboard.press("s")
+    wait_saved(page, "Saved · skipped")
+    assert events_of(app, sample)[-1].reviewer == "reviewer-2"
+
+
+def test_unsent_acts_are_those_of_the_reviewer_alone(context, page, app: RunningApp) -> None:
+    """The drawer of `reviewer-1` begins the name of another reviewer's."""
+    context.add_cookies([{"name": REVIEWER_COOKIE, "value": "reviewer-1.b", "url": app.url}])
+    show(page, app, "?language=hi")
+    app.kill()
+    page.keyboard.press("s")
+    page.wait_for_selector("text=Not saved")
+    context.add_cookies([{"name": REVIEWER_COOKIE, "value": "reviewer-1", "url": app.url}])
+    app.start()
+    other = context.new_page()
+    before = len(app.events())
+    page.close()
+    show(other, app)
+    other.wait_for_timeout(500)
+    assert len(app.events()) == before
+    context.add_cookies([{"name": REVIEWER_COOKIE, "value": "reviewer-1.b", "url": app.url}])
+    other.reload()
+    other.wait_for_selector("text=Saved · skipped")
+    assert [event.reviewer for event in app.events()[before:]] == ["reviewer-1.b"]
+
+
 def test_a_verdict_the_server_did_not_take_is_said_unsaved_and_saved_once(
     context, page, app: RunningApp
 ) -> None:
