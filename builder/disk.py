@@ -11,3 +11,16 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def seal(directory: Path) -> None:
+    """Makes every file below read-only, and waits until all of it is on the disk.
+
+    Files come before the folders that name them.
+    """
+    for folder, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            path = Path(folder) / name
+            path.chmod(0o444)
+            sync(path)
+        sync(Path(folder))

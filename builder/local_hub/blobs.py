@@ -1,7 +1,6 @@
 """File contents on disk, by SHA-256: whole and verified, or absent."""
 
 import hashlib
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from builder.disk import sync
 from builder.local_hub.errors import bad_request
 from builder.local_hub.names import is_sha256
 
@@ -113,9 +113,9 @@ class BlobStore:
             return
         target = self.path(sha256)
         target.parent.mkdir(exist_ok=True)
-        _sync(received.path)
+        sync(received.path)
         received.path.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
 
     def aside_path(self, name: str) -> Path:
         """Where something lies that is to become part of a content, also after a restart."""
@@ -123,9 +123,9 @@ class BlobStore:
 
     def set_aside(self, received: Received, path: Path) -> None:
         """Keep a received file at `aside_path`, safe before this returns."""
-        _sync(received.path)
+        sync(received.path)
         received.path.replace(path)
-        _sync(self._aside)
+        sync(self._aside)
 
     def add(self, content: bytes) -> str:
         """Store a content held in memory and return its SHA-256."""
@@ -157,11 +157,3 @@ def lfs_pointer(sha256: str, size: int) -> bytes:
     return (
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

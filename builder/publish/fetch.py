@@ -5,7 +5,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from builder.disk import sync
+from builder.disk import seal, sync
 from builder.publish.errors import PublishError
 from builder.publish.progress import ByteCount, Progress, silent
 from builder.publish.repo import DatasetRepo
@@ -75,16 +75,6 @@ def fetch_version(
             "Fetch it into a new workspace."
         )
     return target, _verify(target, manifest, progress)
-
-
-def seal(directory: Path) -> None:
-    """Makes the files of a release read-only, and waits until all of it is on the disk."""
-    for folder, _, names in os.walk(directory, topdown=False):
-        for name in names:
-            path = Path(folder) / name
-            path.chmod(0o444)
-            sync(path)
-        sync(Path(folder))
 
 
 def _verify(directory: Path, expected: ReleaseManifest, progress: Progress) -> ReleaseManifest:

@@ -1,6 +1,5 @@
 """Makes a release: rows to shards, then everything that describes them, then one rename."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import orjson
 import yaml
 
 from builder.config import BuildConfig
-from builder.disk import sync
+from builder.disk import seal, sync
 from builder.plan.shares import targets_of
 from builder.release.card import CITATION, card
 from builder.release.changelog import changelog_lines, changelog_text
@@ -84,7 +83,7 @@ def release(
                 )
             return Release(target, manifest, False, num_reused)
         progress("writing to disk", 0, 0)
-        _sync_tree(staging)
+        seal(staging)
         staging.rename(target)
         sync(releases_dir)
     return Release(target, manifest, True, num_reused)
@@ -284,13 +283,3 @@ def _file_entries(directory: Path, shards: list[ShardEntry]) -> list[FileEntry]:
 
 def _json(content: dict[str, Any]) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
-
-
-def _sync_tree(directory: Path) -> None:
-    """Makes everything below reach the disk, files before the folders that name them."""
-    for folder, _, names in os.walk(directory, topdown=False):
-        for name in names:
-            path = Path(folder) / name
-            sync(path)
-            path.chmod(0o444)
-        sync(Path(folder))

@@ -172,7 +172,7 @@ def test_full_disk_is_said_and_changes_nothing(
         repo = owner.create("full")
         head = owner.head(repo)
         with monkeypatch.context() as patch:
-            patch.setattr("builder.local_hub.blobs._sync", full)
+            patch.setattr("builder.local_hub.blobs.sync", full)
             answer = owner.commit(repo, put("a.txt", b"1"))
             assert answer.status_code == 507
             assert "disk is full" in answer.json()["error"]
