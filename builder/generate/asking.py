@@ -153,7 +153,11 @@ class LiveAsker:
         if error.kind in _ANSWERS and works:
             return True
         tries = trial.num_failures + trial.num_pushbacks // _PUSHBACKS_AN_ATTEMPT
-        return tries >= self._max_attempts and (works or self._only_few_fail(error))
+        if tries < self._max_attempts:
+            return False
+        # What was answered before an outage began says nothing of the tries that fell into it.
+        works_still = self._pace.last_answer_at >= trial.failed_before_at
+        return works_still or self._only_few_fail(error)
 
     def _only_few_fail(self, error: SendError) -> bool:
         """Whether an endpoint that has worked answers a few requests with errors.
@@ -181,7 +185,7 @@ class LiveAsker:
                     if lower is not None:
                         trial.abilities = lower
                         return _Sent(request_id)
-                self._num_failing += trial.fail(error, sent_at)
+                self._num_failing += trial.fail(error, sent_at, self._pace.now())
                 self._judge_failure(request, trial, error, sent_at)
                 return _Sent(request_id, error=error)
             self._pace.answered()
@@ -302,6 +306,8 @@ class _Trial:
 
     abilities: Abilities = field(default_factory=Abilities)
     first_sent_at: float = 0.0
+    last_failed_at: float = 0.0
+    failed_before_at: float = 0.0
     num_failures: int = 0
     num_pushbacks: int = 0
 
@@ -313,11 +319,12 @@ class _Trial:
     def has_failed(self) -> bool:
         return self.num_sent > 0
 
-    def fail(self, error: SendError, sent_at: float) -> bool:
+    def fail(self, error: SendError, sent_at: float, now: float) -> bool:
         """Counts a failure; returns whether it was the first."""
         is_first = not self.has_failed
         if is_first:
-            self.first_sent_at = sent_at
+            self.first_sent_at = self.last_failed_at = sent_at
+        self.failed_before_at, self.last_failed_at = self.last_failed_at, now
         if error.kind == "pushback":
             self.num_pushbacks += 1
         else:

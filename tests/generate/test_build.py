@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -218,6 +219,28 @@ def test_an_endpoint_that_only_fails_is_given_up_with_nothing_dropped(
     workspace = new_workspace()
     with pytest.raises(EndpointError, match=r"nothing but failures.*Run the same command again"):
         build(workspace, make_config(60))
+    with Ledger(workspace.ledger_path) as ledger:
+        assert ledger.drop_counts() == {}
+
+
+def test_an_outage_costs_no_job_however_often_it_was_asked_for_meanwhile(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve(Faults(latency_s=0.05)), new_workspace()
+
+    def outage() -> None:
+        _wait_for(lambda: server.statuses[200] >= 20)
+        server.faults.always = "reset"
+        time.sleep(3.0)
+        server.faults.always = None
+
+    thread = threading.Thread(target=outage)
+    thread.start()
+    pace = {"max_in_flight": 8, "max_attempts": 2, "breaker_window_s": 20}
+    summary = build(workspace, make_config(60, pace=pace))
+    thread.join()
+    assert server.num_requests > 60 + 2 * 8  # each was tried as often as a flawed one would be
+    assert summary.num_kept == summary.num_jobs == 60
     with Ledger(workspace.ledger_path) as ledger:
         assert ledger.drop_counts() == {}
 
