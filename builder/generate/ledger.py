@@ -59,8 +59,10 @@ class Ledger:
             self.db.execute("PRAGMA synchronous=FULL")
             self.db.execute("PRAGMA busy_timeout=10000")
             found = self.db.execute("PRAGMA user_version").fetchone()[0]
-            if found == 0 and not self._has_tables():
-                self.db.executescript(f"{SCHEMA} PRAGMA user_version={LEDGER_VERSION};")
+            if found == 0 and self._is_unfinished():
+                self.db.executescript(
+                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={LEDGER_VERSION}; COMMIT;"
+                )
                 found = LEDGER_VERSION
             if found == LEDGER_VERSION:
                 self._add_columns()
@@ -81,8 +83,10 @@ class Ledger:
     def close(self) -> None:
         self.db.close()
 
-    def _has_tables(self) -> bool:
-        return self.db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+    def _is_unfinished(self) -> bool:
+        """Whether the file holds nothing but tables of a ledger: new, or killed while it was."""
+        names = {row[0] for row in self.db.execute("SELECT name FROM sqlite_master")}
+        return all(name in SCHEMA or name.startswith("sqlite_") for name in names)
 
     def _add_columns(self) -> None:
         for table, column, kind in ADDED_COLUMNS:

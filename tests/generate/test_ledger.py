@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.records import SCHEMA
 from builder.generate.writer import LedgerWriter
 from tests.generate.processes import start_process
 
@@ -86,6 +87,30 @@ def test_another_version_is_refused_in_words(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(LedgerError, match=r"ledger version 9.*Use the release"):
         Ledger(path)
+
+
+@pytest.mark.parametrize("num_statements", range(1, 10))
+def test_a_ledger_whose_making_was_cut_off_is_made_whole(
+    tmp_path: Path, num_statements: int
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as database:
+        for statement in SCHEMA.split(";")[:num_statements]:
+            database.execute(statement)
+    database.close()
+    with Ledger(path, create=True) as ledger:
+        assert ledger.spent().num_requests == 0
+        assert ledger.rounds() == ledger.open_batches("teacher") == []
+    Ledger(path).close()
+
+
+def test_a_database_of_another_program_is_not_taken_for_a_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE songs (title TEXT)")
+    database.close()
+    with pytest.raises(LedgerError, match="ledger version 0"):
+        Ledger(path, create=True)
 
 
 def test_a_file_that_is_no_ledger_is_refused_in_words(tmp_path: Path) -> None:
