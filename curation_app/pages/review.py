@@ -112,10 +112,11 @@ def _server_functions(desk: ReviewDesk, default_reviewer: str | None) -> list[Ca
         def reply(reviewer: str) -> dict[str, Any]:
             asked = _Open.model_validate(message)
             row = desk.dataset.row_of(asked.sample_id) if asked.sample_id else None
+            is_absent = bool(asked.sample_id) and row is None
             if row is None or asked.step != "here":
                 step = "previous" if asked.step == "previous" else "next"
                 row = desk.find(reviewer, asked.filters, sample_id=asked.sample_id, step=step)
-            static = {"overview": desk.overview(), "reasons": _reasons()}
+            static = {"overview": desk.overview(), "reasons": _reasons(), "is_absent": is_absent}
             return {**static, **desk.view(reviewer, asked.filters, row)}
 
         return answer(request, reply)

@@ -27,7 +27,8 @@ class ReviewPage {
     this.view.useTheme(localStorage.getItem("polyscene.theme"));
     this.listen();
     const asked = new URLSearchParams(location.search);
-    for (const name of [...FILTERS, "status"]) if (asked.get(name)) this.filters[name] = asked.get(name);
+    for (const name of FILTERS) if (asked.get(name)) this.filters[name] = asked.get(name);
+    if (this.view.hasStatus(asked.get("status"))) this.filters.status = asked.get("status");
     await this.open({ sample_id: asked.get("sample"), step: "here" });
   }
 
@@ -54,9 +55,10 @@ class ReviewPage {
       this.view.showOverview(answer.overview, this.filters);
     }
     if (answer.needs_reviewer) {
-      this.askName();
+      this.askName(this.nameGiven);
       return;
     }
+    this.nameGiven = "";
     if (answer.reasons) this.view.showReasons(answer.reasons);
     if (answer.error) {
       this.view.say(answer.error, "bad");
@@ -66,10 +68,12 @@ class ReviewPage {
     this.outbox.open(this.version, answer.reviewer);
     const left = this.outbox.left();
     this.show(answer);
+    if (answer.is_absent) this.view.say("The sample asked for is not in this version; here is another.", "bad");
     for (const { act, message } of left) await this.act(act, message);
   }
 
   show(answer) {
+    if (answer.card?.id !== this.card?.id) this.putAside = null;
     this.card = answer.card;
     this.reviewer = answer.reviewer;
     this.view.show(answer, this.filters);
@@ -204,9 +208,11 @@ class ReviewPage {
     } catch {
       draft = null;
     }
+    if (this.putAside?.id === this.card.id) draft ??= this.putAside.texts;
     editCard(this.view.slots.card, this.card, draft);
+    this.editBegan = JSON.stringify(editedTexts(this.view.slots.card));
     this.setMode("editing");
-    this.view.say(draft ? "Your unsaved draft is back." : "", "calm");
+    this.view.say(draft ? "Your unsaved text is back. Esc drops it." : "", "calm");
     const areas = this.view.areas();
     for (const area of areas) fit(area);
     (areas[1] ?? areas[0]).focus();
@@ -216,11 +222,15 @@ class ReviewPage {
     return this.decide("edit", { verdict: "accept", texts: editedTexts(this.view.slots.card) });
   }
 
+  /** Leaves the edit; what was written is put aside until another card comes, for Esc is soon pressed. */
   cancelEdit() {
+    const texts = editedTexts(this.view.slots.card);
+    const isChanged = JSON.stringify(texts) !== this.editBegan;
+    this.putAside = isChanged ? { id: this.card.id, texts } : null;
     keep(this.draftKey(this.card.id), null);
     this.view.showCard(this.card);
     this.setMode("reading");
-    this.view.say("", "calm");
+    this.view.say(isChanged ? "Not saved. E brings your text back." : "", "calm");
   }
 
   draftKey(sampleId) {
@@ -238,16 +248,22 @@ class ReviewPage {
     keep("polyscene.theme", theme);
   }
 
-  askName() {
+  /** Asks who is reviewing; a name that was given and not taken is said to be none. */
+  askName(refused = "") {
     this.setMode("reading");
-    this.view.slots.name.value = this.reviewer ?? "";
+    this.view.slots.name.value = refused || (this.reviewer ?? "");
+    this.view.slots["who-hint"].textContent = refused ? "Give 1 to 80 letters that can be seen." : "";
     this.view.dialogs.who.showModal();
     this.view.slots.name.focus();
   }
 
   setName() {
     const name = this.view.slots.name.value.trim().replace(/\s+/g, " ");
-    if (!name) return;
+    if (!name) {
+      this.view.slots["who-hint"].textContent = "Give a name.";
+      return;
+    }
+    this.nameGiven = name;
     document.cookie = COOKIE + "=" + encodeURIComponent(name) + "; path=/; max-age=31536000; samesite=strict";
     this.view.dialogs.who.close();
     this.open({ sample_id: this.card?.id ?? new URLSearchParams(location.search).get("sample"), step: "here" });
@@ -282,6 +298,8 @@ class ReviewPage {
     if (tab) return this.setFilter("status", tab.dataset.status);
     const button = event.target.closest("[data-act]");
     if (!button) return undefined;
+    // Or the space bar, meant to scroll, would press it again on a card that nobody has read.
+    if (event.detail > 0) button.blur();
     if (button.dataset.act === "zoom") return this.view.zoom(button.querySelector("img"));
     return this.run(button.dataset.act);
   }

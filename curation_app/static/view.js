@@ -116,6 +116,10 @@ export class View {
     this.markStatus(filters.status);
   }
 
+  hasStatus(status) {
+    return Array.from(this.root.querySelectorAll("[data-status]")).some((tab) => tab.dataset.status === status);
+  }
+
   markStatus(status) {
     for (const tab of this.root.querySelectorAll("[data-status]")) {
       tab.setAttribute("aria-pressed", tab.dataset.status === status);

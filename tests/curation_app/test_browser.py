@@ -202,6 +202,7 @@ def test_an_edit_that_changes_nothing_or_cannot_be_published_is_refused(page, ap
     ):
         before = area.input_value()
         area.evaluate("(area, text) => { area.value = text }", text)
+        page.evaluate("document.querySelector('.ps-status-text').textContent = ''")
         page.keyboard.press("Control+Enter")
         page.wait_for_selector(f"text={objection}")
         assert area.evaluate("area => area === document.activeElement")
@@ -447,6 +448,59 @@ def test_the_page_asks_for_a_name_once(context, page, app: RunningApp) -> None:
     ready(page)
     assert page.locator("[data-slot=reviewer]").text_content() == "مراجع"
     assert app.events()[-1].reviewer == "مراجع"
+
+
+def test_a_name_that_is_none_is_said_to_be(context, page, app: RunningApp) -> None:
+    context.clear_cookies()
+    page.goto(app.url)
+    name, hint = page.locator("[data-slot=name]"), page.locator("[data-slot=who-hint]")
+    name.wait_for()
+    page.keyboard.press("Enter")
+    assert hint.text_content() == "Give a name."
+    name.fill("\u202eeman")
+    name.press("Enter")
+    page.wait_for_selector("text=Give 1 to 80 letters that can be seen.")
+    name.fill("reviewer-1")
+    name.press("Enter")
+    page.wait_for_selector("[data-slot=card]:not([hidden])")
+
+
+def test_an_address_that_names_what_is_not_there_opens_something_that_is(page, app) -> None:
+    show(page, app, f"?sample={'f' * 24}&status=weird&language=ar")
+    assert "not in this version; here is another" in page.locator(".ps-status-text").text_content()
+    assert page.locator("[data-slot=card]").is_visible()
+    assert page.locator("[aria-pressed=true]").text_content() == "To review"
+    assert "status" not in page.url and "f" * 24 not in page.url
+
+
+def test_the_space_bar_does_not_press_again_what_was_clicked(page, app: RunningApp) -> None:
+    show(page, app, "?language=hi")
+    before = len(app.events())
+    page.locator("[data-for=reading] [data-act=skip]").click()
+    wait_saved(page, "Saved · skipped")
+    page.keyboard.press("Space")
+    page.wait_for_timeout(300)
+    assert len(app.events()) == before + 1
+    page.locator("[data-for=reading] [data-act=undo]").focus()
+    page.keyboard.press("Space")  # who moves by keyboard keeps the place
+    wait_saved(page, "Saved · taken back")
+    assert page.locator("[data-act=undo]").evaluate("it => it === document.activeElement")
+
+
+def test_escape_loses_no_text(page, app: RunningApp) -> None:
+    show(page, app, "?language=hi&modality=IT->IT&status=all")
+    area = page.locator('[data-edits="query_text"]')
+    page.keyboard.press("e")
+    published = area.input_value()
+    area.fill("लंबा नया पाठ")
+    page.keyboard.press("Escape")
+    assert "E brings your text back" in page.locator(".ps-status-text").text_content()
+    page.keyboard.press("e")
+    assert area.input_value() == "लंबा नया पाठ"
+    page.keyboard.press("Escape")
+    page.keyboard.press("e")
+    assert area.input_value() == published
+    page.keyboard.press("Escape")
 
 
 def test_the_theme_follows_the_choice(page, app: RunningApp) -> None:
