@@ -3,7 +3,7 @@
 import { editCard, editedTexts } from "./card.js";
 import { actOf, digitOf } from "./keys.js";
 import { Outbox, ask, keep } from "./outbox.js";
-import { FILTERS, View, fit } from "./view.js";
+import { FILTERS, View, enter, fit } from "./view.js";
 
 const COOKIE = "polyscene_reviewer";
 
@@ -215,7 +215,7 @@ class ReviewPage {
     this.view.say(draft ? "Your unsaved text is back. Esc drops it." : "", "calm");
     const areas = this.view.areas();
     for (const area of areas) fit(area);
-    (areas[1] ?? areas[0]).focus();
+    enter(areas[1] ?? areas[0]);
   }
 
   saveEdit() {

@@ -4,6 +4,7 @@ import { element, modalityWords, showCard, taskWords } from "./card.js";
 
 const DONE = { accept: "accepted", reject: "rejected", edit: "edited and accepted", skip: "skipped", flag: "flagged", undo: "taken back" };
 const FILTER_LISTS = { language: "languages", task_type: "task_types", modality: "modalities" };
+const FILTER_NAMES = { language: "language", task_type: "task", modality: "modality" };
 const FILTER_WORDS = { task_type: taskWords, modality: modalityWords };
 
 export const FILTERS = Object.keys(FILTER_LISTS);
@@ -30,7 +31,7 @@ export class View {
 
   saySaved(event) {
     const kind = event.kind === "verdict" ? event.verdict : event.kind;
-    const time = new Date(event.ts).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const time = new Date(event.ts).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     this.say("Saved · " + DONE[kind] + " · " + time, kind === "reject" ? "reject" : "good");
     if (event.scores) this.showScores(event.scores);
   }
@@ -102,7 +103,7 @@ export class View {
     document.title = "Review · " + overview.name + " " + overview.version;
     for (const filter of FILTERS) {
       const select = this.root.querySelector("[data-filter=" + filter + "]");
-      const any = element("option", "", "Any");
+      const any = element("option", "", "Any " + FILTER_NAMES[filter]);
       any.value = "";
       const options = overview[FILTER_LISTS[filter]].map((option) => {
         const label = FILTER_WORDS[filter]?.(option.value) ?? option.label;
@@ -206,7 +207,7 @@ export class View {
     const area = field ? this.slots.card.querySelector('[data-edits="' + CSS.escape(field) + '"]') : null;
     if (!area) return null;
     area.setAttribute("aria-invalid", "true");
-    area.focus();
+    enter(area);
     return area.getAttribute("aria-label") + " " + what;
   }
 
@@ -242,6 +243,12 @@ function doneWords({ num_in_filter: total, num_skipped: skipped, counts }) {
 export function fit(area) {
   area.style.height = "auto";
   area.style.height = area.scrollHeight + 2 + "px";
+}
+
+/** Puts the cursor into a text area, clear of the action bar that covers the page's foot. */
+export function enter(area) {
+  area.focus();
+  area.scrollIntoView({ block: "nearest" });
 }
 
 function byName(elements, key) {

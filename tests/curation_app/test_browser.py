@@ -503,6 +503,31 @@ def test_escape_loses_no_text(page, app: RunningApp) -> None:
     page.keyboard.press("Escape")
 
 
+def test_on_a_phone_everything_is_in_reach_and_the_bar_leaves_room(page, app) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    show(page, app, "?language=he&modality=IT->IT&status=all")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    bar = page.locator(".ps-actions").bounding_box()
+    assert bar["height"] < 125 and bar["y"] + bar["height"] == 844
+    acts = ("previous", "undo", "skip", "flag", "next", "reject", "edit", "accept")
+    boxes = {
+        act: page.locator(f"[data-for=reading] [data-act={act}]").bounding_box() for act in acts
+    }
+    assert len({round(boxes[act]["y"]) for act in acts[:5]}) == 1
+    assert len({round(boxes[act]["y"]) for act in acts[5:]}) == 1
+    for box in boxes.values():
+        assert box["height"] >= 42 and box["width"] >= 42
+    filters = [select.bounding_box() for select in page.locator("[data-filter]").all()]
+    assert len({box["y"] for box in filters}) == 1
+    page.locator("[data-for=reading] [data-act=edit]").click()
+    area = page.locator('[data-edits="query_text"]')
+    assert area.evaluate("area => area === document.activeElement")
+    bottom = area.evaluate("area => area.getBoundingClientRect().bottom")
+    assert bottom < page.locator(".ps-actions").bounding_box()["y"]
+    page.locator("[data-act=cancel]").click()
+    assert page.locator("select[data-filter=task_type] option").first.text_content() == "Any task"
+
+
 def test_the_theme_follows_the_choice(page, app: RunningApp) -> None:
     show(page, app)
     paper = "getComputedStyle(document.body).backgroundColor"
