@@ -8,6 +8,9 @@ const ROLES = {
   negative: ["Hard negative", "should not match"],
 };
 const TASKS = { classification: "Classification", vqa: "VQA", retrieval: "Retrieval" };
+const AGAIN_MS = 1000;
+/** Times an image may fail to load although the server has it. */
+const MAX_REFUSED = 3;
 const PARTS = { I: "image", T: "text", IT: "image + text" };
 
 export function element(tag, className, text) {
@@ -139,22 +142,35 @@ function picture(side, name) {
   const image = element("img");
   image.alt = name;
   image.decoding = "async";
-  image.addEventListener("load", () => {
-    // Small drawings are shown at up to twice their size: larger, they only blur.
-    image.style.maxWidth = image.style.maxHeight = 2 * Math.max(image.naturalWidth, image.naturalHeight) + "px";
-    frame.classList.add("ps-ready");
-  });
-  image.addEventListener("error", () => broken(frame, image.src));
+  image.addEventListener("load", () => showLoaded(frame, image));
+  image.addEventListener("error", () => explain(frame, image));
   image.src = new URL(side.image, document.baseURI).href;
   frame.append(image);
   return frame;
 }
 
-async function broken(frame, address) {
+/** Why an image does not load: the server says it is broken, or it was the server that was away. */
+async function explain(frame, image, numRefused = 0) {
+  const reply = await fetch(image.src).catch(() => null);
+  const isRefused = reply !== null && reply.status < 500 && (!reply.ok || numRefused >= MAX_REFUSED);
+  if (isRefused) return showBroken(frame, reply.ok ? "This image cannot be shown." : await reply.text());
+  await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+  if (!frame.isConnected) return undefined;
+  const again = image.cloneNode();
+  again.addEventListener("load", () => showLoaded(frame, again));
+  again.addEventListener("error", () => explain(frame, again, numRefused + (reply?.ok ? 1 : 0)));
+  image.replaceWith(again);
+  return undefined;
+}
+
+function showLoaded(frame, image) {
+  // Small drawings are shown at up to twice their size: larger, they only blur.
+  image.style.maxWidth = image.style.maxHeight = 2 * Math.max(image.naturalWidth, image.naturalHeight) + "px";
+  frame.classList.add("ps-ready");
+}
+
+function showBroken(frame, why) {
   frame.classList.add("ps-broken");
   frame.disabled = true;
-  const says = element("span", "ps-broken-text", "This image cannot be shown.");
-  frame.replaceChildren(element("span", "ps-broken-mark"), says);
-  const reply = await fetch(address).catch(() => null);
-  if (reply && !reply.ok) says.textContent = await reply.text();
+  frame.replaceChildren(element("span", "ps-broken-mark"), element("span", "ps-broken-text", why));
 }

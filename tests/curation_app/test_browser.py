@@ -336,6 +336,15 @@ def test_a_broken_image_is_a_placeholder_and_cannot_be_accepted(page, app: Runni
     page.keyboard.press("Escape")
 
 
+def test_an_image_is_not_broken_because_the_network_was(page, app: RunningApp) -> None:
+    page.route("**/thumbnails/**", lambda route: route.abort())
+    show(page, app, "?language=he&modality=I->I&status=all")
+    page.wait_for_timeout(1500)  # tried again in vain
+    assert page.locator(".ps-broken, .ps-ready").count() == 0
+    page.unroute("**/thumbnails/**")
+    page.wait_for_function("document.querySelectorAll('.ps-picture.ps-ready').length === 3")
+
+
 def test_two_windows_cannot_overwrite_each_other(
     context, app: RunningApp, dataset: VersionDataset
 ) -> None:
