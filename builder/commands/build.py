@@ -39,9 +39,10 @@ def build(
 ) -> None:
     """Ask a multimodal LLM for samples until the wanted shares are met.
 
-    The endpoint comes from the configuration or OPENAI_BASE_URL, the key from
-    OPENAI_API_KEY. Every paid reply is on disk before it is read: stop the build at
-    any moment, run the same command again, and it goes on where it was.
+    The endpoint comes from the configuration or OPENAI_BASE_URL, the key from the
+    variable that `api_key_env` names there, OPENAI_API_KEY by default. Every paid reply
+    is on disk before it is read: stop the build at any moment, run the same command
+    again, and it goes on where it was.
     """
     from rich.console import Console
 
