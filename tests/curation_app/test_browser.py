@@ -399,11 +399,11 @@ def test_unsent_acts_are_those_of_the_reviewer_alone(context, page, app: Running
     app.kill()
     page.keyboard.press("s")
     page.wait_for_selector("text=Not saved")
+    page.close()  # or it would try again itself
     context.add_cookies([{"name": REVIEWER_COOKIE, "value": "reviewer-1", "url": app.url}])
     app.start()
     other = context.new_page()
     before = len(app.events())
-    page.close()
     show(other, app)
     other.wait_for_timeout(500)
     assert len(app.events()) == before
