@@ -14,6 +14,7 @@ from PIL import Image
 from builder.images.descriptor import DescriptorEmbedder
 from builder.images.fingerprint import on_white
 from schemas.errors import PolysceneError
+from schemas.extras import install_extra
 
 
 class EmbedderError(PolysceneError):
@@ -59,8 +60,8 @@ class VisionModelEmbedder:
             from transformers import AutoImageProcessor, AutoModel
         except ImportError as exc:
             raise EmbedderError(
-                f"embedder {name!r} needs torch and transformers ({exc}). Install them with "
-                '`pip install "polyscene[embed]"`, or use `embedder: descriptor`.'
+                f"embedder {name!r} needs torch and transformers ({exc}). "
+                f"{install_extra('embed')}; or use `embedder: descriptor`."
             ) from exc
         self._torch = torch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
