@@ -172,7 +172,7 @@ class LiveAsker:
     ) -> "_Sent":
         sent_at = await self._pace.enter(urgent=urgent)
         try:
-            await self._reserve(request)
+            await self._reserve(request, urgent)
             asked_with = request.asked_with(self._found.now.lowered_to(trial.abilities))
             body = self._factory.body(request, asked_with)
             request_id = await self._note(request, request_id)
@@ -194,19 +194,29 @@ class LiveAsker:
         finally:
             self._pace.leave()
 
-    async def _reserve(self, request: Request) -> None:
+    async def _reserve(self, request: Request, urgent: bool) -> None:
         """Sets the most a request can cost aside, waiting for calls under way to leave room.
+
+        What a job needs to be finished goes before new jobs, or a dear judge would wait until
+        cheap samples have used all room up.
 
         Raises:
             Stopped: There is no room, or the run is draining.
         """
         most_usd = self._bound.usd(request) if self._bound is not None else 0.0
-        while not self._budget.reserve(request.key, most_usd):
-            if not self._budget.may_free_up:
-                reached = self._budget.reached(most_usd)
-                self._stop(reached)
-                raise Stopped from reached
-            await self._wait(_ROOM_LOOK_S)
+        self._budget.num_urgent += urgent
+        try:
+            while True:
+                gives_way = self._budget.num_urgent > 0 and not urgent
+                if not gives_way and self._budget.reserve(request.key, most_usd):
+                    return
+                if not gives_way and not self._budget.may_free_up:
+                    reached = self._budget.reached(most_usd)
+                    self._stop(reached)
+                    raise Stopped from reached
+                await self._wait(_ROOM_LOOK_S)
+        finally:
+            self._budget.num_urgent -= urgent
 
     def _give_back(self, request: Request, error: SendError) -> None:
         """Errors are not billed; a call that was cut off after it was sent may be."""

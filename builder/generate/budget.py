@@ -34,6 +34,8 @@ class Budget:
     cost_usd: float = 0.0
     num_estimated: int = 0
     estimated_usd: float = 0.0
+    #: Calls of jobs under way that wait for room.
+    num_urgent: int = field(default=0, init=False)
     #: Calls that brought no answer but may have been billed; known to this run alone.
     unanswered_usd: float = field(default=0.0, init=False)
     _reserved: dict[str, float] = field(default_factory=dict, init=False)
