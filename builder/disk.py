@@ -1,6 +1,9 @@
-"""Making what was written reach the disk."""
+"""Files that are safe: on the disk, sealed, or held by one process alone."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -24,3 +27,19 @@ def seal(directory: Path) -> None:
             path.chmod(0o444)
             sync(path)
         sync(Path(folder))
+
+
+@contextmanager
+def held(path: Path, taken: Exception) -> Iterator[None]:
+    """Holds a file's lock, which the system gives back even after kill -9.
+
+    Args:
+        path: The file; made when missing, never changed.
+        taken: Raised when another process holds it.
+    """
+    with path.open("ab") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise taken from exc
+        yield

@@ -1,6 +1,5 @@
 """The workspace: one directory that holds a build's images, ledger, reviews and releases."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from builder.disk import held
 from schemas.errors import PolysceneError
 
 #: Raised by one whenever files of a workspace change shape.
@@ -64,13 +64,10 @@ class Workspace:
         Raises:
             WorkspaceError: Another process is writing.
         """
-        with (self.root / ".lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as exc:
-                raise WorkspaceError(
-                    f"{self.root}: another process is writing here. Wait for it, or stop it."
-                ) from exc
+        taken = WorkspaceError(
+            f"{self.root}: another process is writing here. Wait for it, or stop it."
+        )
+        with held(self.root / ".lock", taken):
             yield
 
 

@@ -1,6 +1,5 @@
 """The directory a demo runs in: whether it is one, which recipe it was begun with, what may go."""
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import orjson
 
 from builder.config import BuildConfig, load_config, save_config
 from builder.demo.setting import DemoError
-from builder.disk import sync
+from builder.disk import held, sync
 
 #: Marks a directory as a demo's; written before anything else is.
 MARKER = "demo.json"
@@ -54,13 +53,10 @@ class DemoPlace:
         Raises:
             DemoError: Another demo runs here.
         """
-        with (self.root / MARKER).open("rb") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as exc:
-                raise DemoError(
-                    f"{self.root}: another demo runs here. Wait for it, or name another --root."
-                ) from exc
+        taken = DemoError(
+            f"{self.root}: another demo runs here. Wait for it, or name another --root."
+        )
+        with held(self.root / MARKER, taken):
             yield
 
     def clear(self) -> None:

@@ -5,13 +5,14 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from builder.disk import held
 from builder.local_hub.app import create_app
 from builder.local_hub.auth import (
     MIN_TOKEN_CHARS,
@@ -63,7 +64,10 @@ def serve(
     except OSError as error:
         raise HubStartError(f"{root}: {error.strerror}: choose another --root") from error
     # The address first: a token that is shown only once is not shown in vain.
-    with _only_server(root), listen(host, port) as listener:
+    taken = HubStartError(
+        f"{root} is served by another process: stop that Hub, or choose another --root"
+    )
+    with held(root / LOCK_FILE, taken), listen(host, port) as listener:
         app = create_app(root, _default_accounts(root) if accounts is None else accounts)
         with suppress(KeyboardInterrupt):
             make_server(app, listener, ready or _print_address).run(sockets=[listener])
@@ -167,18 +171,3 @@ def _print_address(address: str) -> None:
     print(f"Hub ready: {address} (a Hub for one machine, not for production)")
     print(f"    export HF_ENDPOINT={address}")
     sys.stdout.flush()
-
-
-@contextmanager
-def _only_server(root: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system gives back even after kill -9."""
-    import fcntl  # only where it is needed: there is none on Windows
-
-    with (root / LOCK_FILE).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HubStartError(
-                f"{root} is served by another process: stop that Hub, or choose another --root"
-            ) from error
-        yield

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,20 +16,9 @@ from builder.release import Version, open_inputs, release
 from builder.release.licences import Terms
 from builder.release.metadata import card_head, size_category
 from builder.workspace import Workspace
-from tests.release.small_workspace import kept_samples, small_workspace
+from tests.release.small_workspace import kept_samples
 
 HOSTILE = "end\n```\n````\n<script>alert(1)</script> | ![x](http://x) \u202eabc\u202c"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return small_workspace(tmp_path_factory.mktemp("card") / "ws", num_rows=240)
-
-
-@pytest.fixture
-def copy(made: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(made.root, tmp_path / "ws")
-    return Workspace(tmp_path / "ws")
 
 
 def card(workspace: Workspace) -> tuple[dict[str, Any], list[Token]]:

@@ -1,7 +1,6 @@
 """What reviewers wrote goes through the row checks, too: bad edits stay out, and say why."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +24,9 @@ from tests.release.small_workspace import (
     made_row,
     review,
     save_reviews,
-    small_workspace,
 )
 
 ENGLISH = "The old fisherman mends his nets beside the harbour wall every morning."
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return small_workspace(tmp_path_factory.mktemp("edits") / "ws", num_rows=240)
-
-
-@pytest.fixture
-def copy(workspace: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(workspace.root, tmp_path / "ws")
-    return Workspace(tmp_path / "ws")
 
 
 def row_of(workspace: Workspace, config: str, language: str) -> Sample:

@@ -60,12 +60,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-@pytest.fixture
-def copy(workspace: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(workspace.root, tmp_path / "ws")
-    return Workspace(tmp_path / "ws")
-
-
 def test_every_kept_row_is_published_as_it_was(workspace: Workspace) -> None:
     rows = published(workspace.releases_dir / "0.1.0")
     assert rows == {sample.id: sample for sample in kept_samples(workspace)}
