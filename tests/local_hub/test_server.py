@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from builder.local_hub import HubStartError, create_app, serve
-from builder.local_hub.server import is_loopback
+from builder.local_hub.server import is_loopback, listen
 from tests.hub_server import RunningHub
 from tests.local_hub.conftest import PART_BYTES, Caller
 
@@ -194,3 +195,12 @@ def test_refusal_reaches_a_client_that_is_still_sending(reader: Caller, owner: C
     repo = owner.create("refusing")
     answer = reader.post(f"/api/datasets/{repo}/commit/main", content=b"x" * 20_000_000)
     assert answer.status_code == 403
+
+
+def test_connections_send_each_answer_at_once() -> None:
+    """Not after 40 ms, when the other side acknowledges the first piece."""
+    with listen("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()[:2]):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
