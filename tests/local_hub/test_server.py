@@ -199,8 +199,10 @@ def test_refusal_reaches_a_client_that_is_still_sending(reader: Caller, owner: C
 
 def test_connections_send_each_answer_at_once() -> None:
     """Not after 40 ms, when the other side acknowledges the first piece."""
-    with listen("127.0.0.1", 0) as listener:
-        with socket.create_connection(listener.getsockname()[:2]):
-            accepted, _ = listener.accept()
-            with accepted:
-                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    with (
+        listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()[:2]),
+    ):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
