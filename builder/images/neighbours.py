@@ -52,7 +52,7 @@ class Neighbours:
             part = slice(start, start + 8192)
             pair = self.vectors_ND[first[part]].astype(np.float32)
             pair *= self.vectors_ND[second[part]]
-            result[part] = pair.sum(axis=1) > self.greatest * QUANTUM**2
+            result[part] = pair.sum(axis=1) > _scaled(self.greatest)
         return result
 
 
@@ -173,7 +173,7 @@ def most_alike(
     Returns:
         Shape (R, num): the most alike first, ties by position, -1 where there are fewer.
     """
-    least, greatest = (np.float32(bound * QUANTUM**2) for bound in window)
+    least, greatest = map(_scaled, window)
     num_rows, num_columns = similar_RN.shape
     result = np.full((num_rows, num), -1, dtype=np.int32)
     width = num_columns // _STRIP
@@ -200,6 +200,16 @@ def most_alike(
     kept = rank < num
     result[rows[kept], rank[kept]] = names_N[columns[kept]]
     return result
+
+
+def _scaled(bound: float) -> np.float32:
+    """A similarity as vectors times `QUANTUM` give it; 1 and -1 bound nothing.
+
+    Rounding takes products of like vectors a little beyond.
+    """
+    if abs(bound) >= 1.0:
+        bound = np.copysign(1.5, bound)
+    return np.float32(bound * QUANTUM**2)
 
 
 def _read(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:

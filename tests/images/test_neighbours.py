@@ -161,6 +161,19 @@ def test_near_duplicates_are_told(store, noise):
     assert (told == (seed_of[first] == seed_of[second])).all()
 
 
+def test_a_window_up_to_one_leaves_none_out_whatever_rounding_does():
+    vectors = np.repeat(random_vectors(400), 2, axis=0)
+    beyond = (vectors.astype(np.int64) ** 2).sum(axis=1) > QUANTUM**2
+    assert 0 < beyond.sum() < 800
+    index = make_index(list(range(800)))
+    twin = np.arange(800) ^ 1
+    assert (find_neighbours(vectors, index, (-1, 1), 1)[:, 0] == twin).all()
+    found = neighbours_module.Neighbours(twin[:, None], twin[:, None], vectors, 1.0)
+    assert not found.are_near_duplicates(np.arange(800), twin).any()
+    near = find_neighbours(vectors, index, (-1, 0.97), 1)[:, 0]
+    assert not (near == twin).any()
+
+
 def test_split_is_by_group_and_only_grows():
     groups = [f"group {number}" for number in range(4000)]
     small = {group for group in groups if split_of(group, 0.1) == "validation"}
@@ -182,13 +195,14 @@ def test_index_digest_changes_with_the_images(store, noise):
 @pytest.fixture(scope="module")
 def tiny_vision_model(tmp_path_factory):
     """A two-layer vision transformer with random weights, saved as a user would have it."""
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     directory = tmp_path_factory.mktemp("tiny-vit")
     config = transformers.ViTConfig(
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
         image_size=32, patch_size=8,
     )  # fmt: skip
+    torch.manual_seed(0)
     transformers.ViTModel(config).save_pretrained(directory)
     size = {"height": 32, "width": 32}
     transformers.ViTImageProcessor(size=size).save_pretrained(directory)
