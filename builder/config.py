@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import PolysceneError
+from schemas.pictures import MAX_PICTURE_PIXELS
 from schemas.vocabulary import LANGUAGES, TASK_TYPES, Modality, TaskType
 
 Share = Annotated[float, Field(ge=0)]
@@ -96,7 +97,7 @@ class ImagesConfig(_Section):
     num_neighbours: Annotated[int, Field(gt=1)] = 24
     max_side_px: Annotated[int, Field(ge=32)] = 1_024
     min_side_px: Annotated[int, Field(ge=1)] = 32
-    max_image_pixels: Annotated[int, Field(gt=0)] = 64_000_000
+    max_image_pixels: Annotated[int, Field(gt=0, le=MAX_PICTURE_PIXELS)] = MAX_PICTURE_PIXELS
     max_image_bytes: Annotated[int, Field(gt=0)] = 50_000_000
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
 

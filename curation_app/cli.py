@@ -22,8 +22,9 @@ DatasetOption = Annotated[
     typer.Option(
         "--dataset",
         "-d",
-        metavar="PATH|REPO_ID@VERSION",
-        help="A release directory, or a version on the Hub: demo/pictograms@0.1.0.",
+        metavar="DIR|OWNER/NAME[@X.Y.Z]",
+        help="A release directory, or a version on the Hub: demo/pictograms@0.1.0; "
+        "without a number, the newest.",
     ),
 ]
 StoreOption = Annotated[

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation_app.snapshot import release_directory
 from schemas.errors import PolysceneError
 from schemas.features import SAMPLE_SCHEMA
-from schemas.manifest import ReleaseManifest, ShardEntry, read_manifest
+from schemas.manifest import ReleaseManifest, ShardEntry
 from schemas.sample import Sample
 from schemas.shards import ImageFile, parse_record
+from schemas.versions import open_version
 from schemas.vocabulary import CONFIG_OF_TASK
 
 _KEYS = ("language", "task_type", "modality")
@@ -197,15 +197,17 @@ class VersionDataset:
 
 
 def open_dataset(dataset: str) -> VersionDataset:
-    """Opens a release directory or `REPO_ID@VERSION`.
+    """Opens a version by name, as `schemas.versions.open_version` takes it.
+
+    Only the rows to be reviewed are fetched from a Hub.
 
     Raises:
-        SnapshotError: There is no such release or version.
+        VersionError: There is no such version, or its files are not whole.
         ManifestError: Its manifest cannot be read.
         DatasetError: Its shards are not as the manifest says.
     """
-    directory = release_directory(dataset)
-    return VersionDataset(directory, read_manifest(directory))
+    version = open_version(dataset, configs=CONFIG_OF_TASK.values())
+    return VersionDataset(version.directory, version.manifest)
 
 
 def _with_empty_images(record: dict[str, Any]) -> dict[str, Any]:

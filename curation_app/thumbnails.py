@@ -5,14 +5,11 @@ import io
 from collections import OrderedDict
 from threading import Lock
 
-from PIL import Image, ImageOps
-
 from curation_app.dataset import Row
 from schemas.errors import PolysceneError
+from schemas.pictures import PictureError, read_picture
 
 MAX_SIDE_PX = 1_280
-MAX_IMAGE_PIXELS = 64_000_000
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 class ImageProblem(PolysceneError):
@@ -78,24 +75,15 @@ def make_thumbnail(data: bytes) -> bytes:
     """A WebP of at most `MAX_SIDE_PX` a side, upright, first frame, transparency kept.
 
     Raises:
-        ImageProblem: Not an image, damaged, or larger than `MAX_IMAGE_PIXELS`.
+        ImageProblem: Not an image, damaged, or larger than `MAX_PICTURE_PIXELS`.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_IMAGE_PIXELS:
-                raise ImageProblem(f"Too large to show: {width} × {height} pixels.")
-            image.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX))
-            upright = ImageOps.exif_transpose(image)
-            has_alpha = "A" in upright.getbands() or "transparency" in upright.info
-            shown = upright.convert("RGBA" if has_alpha else "RGB")
-            shown.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
-            buffer = io.BytesIO()
-            shown.save(buffer, "WEBP", quality=90, method=2)
-            return buffer.getvalue()
-    except ImageProblem:
-        raise
-    except Image.DecompressionBombError as exc:
-        raise ImageProblem("Too large to show.") from exc
-    except Exception as exc:  # decoders raise whatever they like on hostile bytes
+        shown = read_picture(data, max_side_px=MAX_SIDE_PX, keep_transparency=True)
+    except PictureError as exc:
+        if exc.size is not None:
+            width, height = exc.size
+            raise ImageProblem(f"Too large to show: {width} × {height} pixels.") from exc
         raise ImageProblem("Cannot be read: damaged, or not an image.") from exc
+    buffer = io.BytesIO()
+    shown.save(buffer, "WEBP", quality=90, method=2)
+    return buffer.getvalue()

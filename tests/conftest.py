@@ -1,6 +1,17 @@
-"""What every run of the tests says at its end."""
+"""What every run of the tests has for itself, and what it says at its end."""
+
+import os
+import shutil
+import tempfile
 
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker unpacks the code of exported models in a place of its own."""
+    place = tempfile.mkdtemp(prefix="polyscene-modules-")
+    os.environ["HF_MODULES_CACHE"] = place  # read when transformers is imported
+    config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,41 +1,56 @@
-"""Commands: train, evaluate, compare, cache."""
+"""Commands: train, evaluate, compare, weak-spots, push, cache."""
 
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal
 
 import typer
-from pydantic import BaseModel, ValidationError
 
 from schemas.command_line import run
 from schemas.extras import require
-from trainer.config import CompareConfig, DatasetConfig, EncoderChoice, EvaluateConfig, TrainConfig
+from schemas.versions import open_version
+from schemas.vocabulary import CONFIG_OF_TASK
+from trainer.commands.settings import make_config, split_list
+from trainer.compare.config import CompareConfig, parse_sizes
+from trainer.config import Batching, EvaluateConfig, Pooling, TrainConfig, Tune
 from trainer.errors import SettingError
 
-_Kind = TypeVar("_Kind", bound=BaseModel)
-
 app = typer.Typer(
-    help="Trains embedding models on published rows and measures them.",
+    help="Trains embedding models on published rows, measures and compares them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Dataset = Annotated[str, typer.Option(help="Release directory, or repository as owner/name.")]
-Revision = Annotated[str | None, typer.Option(help="Version, such as v0.2.0.")]
-Output = Annotated[Path, typer.Option(help="Directory to write to.")]
-Languages = Annotated[str, typer.Option(help='Codes such as "en,fr", or "all".')]
-Encoder = Annotated[
-    EncoderChoice,
-    typer.Option(help="pretrained towers, ngram (from scratch), or auto: pretrained if installed."),
+EqualChoice = Literal["steps", "pairs"]
+MeasureChoice = Literal["concepts", "cells"]
+
+_LOG = logging.getLogger(__name__)
+
+_OLDER_MODEL_NAMES = {"pretrained": "compact"}
+
+Dataset = Annotated[
+    str | None,
+    typer.Option(help="OWNER/NAME@X.Y.Z on the Hub, a release directory, or DIR@X.Y.Z."),
 ]
-Steps = Annotated[int | None, typer.Option(help="Training steps.")]
-BatchSize = Annotated[int | None, typer.Option(help="Pairs in a batch.")]
-Temperature = Annotated[float | None, typer.Option(help="Divides the similarities in InfoNCE.")]
-LearningRate = Annotated[float | None, typer.Option(help="Highest learning rate.")]
-NumCandidates = Annotated[int, typer.Option(help="Held-out concepts to choose among.")]
+Revision = Annotated[
+    str | None, typer.Option(help="Older spelling of what follows @.", hidden=True)
+]
+Output = Annotated[Path, typer.Option(help="Directory to write to.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "--encoder",
+        help="compact (multilingual E5-small beside EfficientNet-lite0, from packages), ngram "
+        "(from scratch), a directory or Hub name of any vision-language or CLIP-like model, or "
+        "TEXT+IMAGE for two towers. Default: compact, or ngram where its packages are missing.",
+        show_default=False,
+    ),
+]
+NumCandidates = Annotated[int | None, typer.Option(help="Held-out concepts to choose among [300].")]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
@@ -43,94 +58,349 @@ CacheDir = Annotated[
         "[default: polyscene/features in the user's cache]."
     ),
 ]
+Languages = Annotated[str | None, typer.Option(help='Codes such as "en,fr". Default: all.')]
 
 
 @app.command()
 def train(
-    dataset: Dataset,
     output: Output,
+    dataset: Dataset = None,
     revision: Revision = None,
-    languages: Languages = "all",
-    seed: Annotated[int, typer.Option(help="Same seed, same weights.")] = 0,
-    steps: Steps = None,
-    batch_size: BatchSize = None,
-    temperature: Temperature = None,
-    learning_rate: LearningRate = None,
-    encoder: Encoder = "auto",
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with settings; options given here win.")
+    ] = None,
+    model: Model = None,
+    model_revision: Annotated[str | None, typer.Option(help="Of a model on the Hub.")] = None,
+    tune: Annotated[
+        Tune | None, typer.Option(help="heads over frozen towers, lora, or full: every weight.")
+    ] = None,
+    languages: Languages = None,
+    cells: Annotated[
+        str | None, typer.Option(help='Such as "vqa,T->I,retrieval I->I". Default: all.')
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Instead of --steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch, of all ranks.")] = None,
+    batching: Annotated[
+        Batching | None,
+        typer.Option(
+            help="cell: batches of one cell; mixed: any; concept: several languages a concept."
+        ),
+    ] = None,
+    max_chunk_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens embedded at once; larger batches go through GradCache. Default: the "
+            "whole batch where it fits."
+        ),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="AdamW's, on matrices.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Divides the similarities in InfoNCE.")
+    ] = None,
+    learn_temperature: Annotated[
+        bool | None, typer.Option("--learn-temperature", help="Train it too.")
+    ] = None,
+    reverse_weight: Annotated[
+        float | None, typer.Option(help="Share of positive to query; 0.5 is symmetric.")
+    ] = None,
+    matryoshka: Annotated[
+        str | None, typer.Option(help="Sizes to which embeddings may be cut, such as 64,128.")
+    ] = None,
+    negative_rule: Annotated[
+        str | None,
+        typer.Option(help="ratio or margin: candidates too near the positive are no negatives."),
+    ] = None,
+    hard_negatives: Annotated[
+        bool | None,
+        typer.Option("--hard-negatives/--no-hard-negatives", help="Use the rows' own."),
+    ] = None,
+    lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters [8].")] = None,
+    lora_alpha: Annotated[float | None, typer.Option(help="Their scale x rank [64].")] = None,
+    lora_vision: Annotated[
+        bool | None, typer.Option("--lora-vision", help="Adapters in the vision tower too.")
+    ] = None,
+    dora: Annotated[bool | None, typer.Option("--dora", help="DoRA; 2 to 3 times slower.")] = None,
+    pooling: Annotated[Pooling | None, typer.Option(help="last token (with EOS) or mean.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Texts are cut to this many tokens, images never [256].")
+    ] = None,
+    max_image_pixels: Annotated[
+        int | None, typer.Option(help="Larger pictures are scaled down first.")
+    ] = None,
+    eval_steps: Annotated[
+        int | None, typer.Option(help="Measure every so many steps. Default: ten times a run.")
+    ] = None,
+    save_steps: Annotated[
+        int | None, typer.Option(help="Checkpoint every so many steps. Default: ten a run.")
+    ] = None,
+    keep_checkpoints: Annotated[int | None, typer.Option(help="Newest ones that stay [2].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same weights [0].")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over instead of going on from a checkpoint.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")
+    ] = False,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Trains an encoder on a version's train split and exports it."""
-    require("train", "torch", "safetensors")
-    from trainer.commands import run_train
+    """Trains a model on a version's train split and exports it for sentence-transformers.
 
-    config = _checked(
+    Run it again after a stop or a kill: it goes on from its newest checkpoint and ends as if
+    nothing had happened. Several GPUs: torchrun --nproc-per-node 8 -m trainer train …
+
+    python -m trainer train --dataset me/street-scenes@0.2.0 --output model
+
+    python -m trainer train --dataset me/street-scenes@0.2.0 --model Qwen/Qwen2-VL-2B-Instruct
+    --batch-size 1024 --output model
+    """
+    if steps is not None and epochs is not None:
+        raise SettingError("epochs", str(epochs), "give --steps or --epochs, not both.")
+    if steps is not None and steps < 1:
+        raise SettingError("steps", str(steps), "a training takes 1 step or more.")
+    settings = make_config(
         TrainConfig,
-        dataset=DatasetConfig(path=dataset, revision=revision),
-        encoder=encoder,
-        languages=_split(languages),
-        seed=seed,
-        num_steps=steps,
-        batch_size=batch_size,
-        temperature=temperature,
-        learning_rate=learning_rate,
+        {
+            "dataset": dataset_name(dataset, revision),
+            "model.name": _OLDER_MODEL_NAMES.get(model, model) if model else None,
+            "model.revision": model_revision,
+            "model.tune": tune,
+            "model.lora.rank": lora_rank,
+            "model.lora.alpha": lora_alpha,
+            "model.lora.vision": lora_vision,
+            "model.lora.dora": dora,
+            "model.pooling": pooling,
+            "model.max_tokens": max_tokens,
+            "model.max_image_pixels": max_image_pixels,
+            "loss.temperature": temperature,
+            "loss.learn_temperature": learn_temperature,
+            "loss.reverse_weight": reverse_weight,
+            "loss.matryoshka_dims": split_list(matryoshka),
+            "loss.negative_rule": negative_rule,
+            "loss.hard_negatives": hard_negatives,
+            "languages": split_list(languages),
+            "cells": split_list(cells),
+            "num_steps": steps,
+            "num_epochs": epochs,
+            "batch_size": batch_size,
+            "batching": batching,
+            "max_chunk_tokens": max_chunk_tokens,
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "eval_steps": eval_steps,
+            "save_steps": save_steps,
+            "keep_checkpoints": keep_checkpoints,
+            "seed": seed,
+        },
+        config,
     )
-    run_train(config, output, cache_dir)
+    use_cache(cache_dir)
+    version = open_version(settings.dataset)
+    if os.environ.get("RANK", "0") == "0":  # before torch is imported, which takes seconds
+        shards = (version.shards(name, "train") for name in CONFIG_OF_TASK.values())
+        num_rows = sum(shard.num_rows for of_config in shards for shard in of_config)
+        _LOG.info("reading %s: %s rows to train on", version.label, f"{num_rows:,}")
+    require("train", "torch", "safetensors", "transformers", "peft")
+    from trainer.commands.train import run_train
+
+    run_train(settings, version, output, fresh=fresh, dry_run=dry_run)
 
 
 @app.command()
 def evaluate(
-    dataset: Dataset,
     model: Annotated[Path, typer.Option(help="Directory that `train` wrote.")],
     output: Output,
+    dataset: Dataset = None,
     revision: Revision = None,
-    k: Annotated[int, typer.Option(help="Depth of recall.")] = 10,
-    num_candidates: NumCandidates = 300,
+    suite: Annotated[
+        str,
+        typer.Option(
+            help="validation: the version's held-out rows; mmeb or xtd: files of the benchmark "
+            "at --data; or a .jsonl or .parquet FILE of your own."
+        ),
+    ] = "validation",
+    data: Annotated[
+        str | None, typer.Option(help="Directory or Hub repository with a benchmark's files.")
+    ] = None,
+    k: Annotated[int | None, typer.Option(help="Depth of recall [10].")] = None,
+    num_candidates: NumCandidates = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Measures an exported encoder on a version's validation split."""
-    require("train", "torch", "safetensors")
-    from trainer.commands import run_evaluate
+    """Measures an exported model: recall@k, MRR and nDCG@10 per language, cell and task.
 
-    config = _checked(EvaluateConfig, k=k, num_candidates=num_candidates)
-    run_evaluate(config, DatasetConfig(path=dataset, revision=revision), model, output, cache_dir)
+    python -m trainer evaluate --model model --dataset me/street-scenes@0.2.0 --output evaluation
+
+    python -m trainer evaluate --model model --suite xtd --data XTD-10 --output xtd
+    """
+    require("train", "torch", "safetensors", "transformers")
+    config = make_config(EvaluateConfig, {"k": k, "num_candidates": num_candidates})
+    use_cache(cache_dir)
+    named = dataset_name(dataset, revision) if suite == "validation" else data or dataset or ""
+    if not named and suite in ("validation", "mmeb", "xtd"):
+        option = "dataset" if suite == "validation" else "data"
+        raise SettingError("suite", suite, f"give --{option} too.")
+    from trainer.commands.evaluate import run_evaluate
+
+    run_evaluate(config, suite=suite, data=named or "", model=model, output=output)
 
 
 @app.command()
 def compare(
-    dataset: Dataset,
     output: Output,
+    versions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="OWNER/NAME@X.Y.Z or DIR, one or more; the first is what the others are "
+            "compared with.",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Older spelling of a single version.", hidden=True)
+    ] = None,
     revision: Revision = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
-    languages: Languages = "all",
-    steps: Steps = None,
-    batch_size: BatchSize = None,
-    temperature: Temperature = None,
-    learning_rate: LearningRate = None,
-    num_candidates: NumCandidates = 300,
-    encoder: Encoder = "auto",
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            help="Several versions: train on these alone. One version: these against all "
+            "languages. One version and nothing else to compare: en."
+        ),
+    ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            help='Leave out "hard_negatives", "vqa", "T->I", "retrieval I->I"; with one version '
+            "each is an arm of its own."
+        ),
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(help="Numbers of training rows, such as 1k,4k, for a curve.")
+    ] = None,
+    equal: Annotated[
+        EqualChoice | None,
+        typer.Option(help="steps: as many for each; pairs: as many rows for each, too [steps]."),
+    ] = None,
+    measure: Annotated[
+        MeasureChoice | None,
+        typer.Option(help="concepts: text to image; cells: every row's query [concepts]."),
+    ] = None,
+    effect: Annotated[
+        float | None, typer.Option(help="Smallest difference that matters [0.01].")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="At least three [0,1,2].")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of `train`'s settings.")] = None,
+    model: Model = None,
+    tune: Annotated[Tune | None, typer.Option(help="heads, lora or full.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps of each arm.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in a batch.")] = None,
+    batching: Annotated[Batching | None, typer.Option(help="cell, mixed or concept.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of InfoNCE.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    k: Annotated[int | None, typer.Option(help="Depth of recall [10].")] = None,
+    num_candidates: NumCandidates = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Trains on nothing, on English rows and on all rows, and writes recall.json and recall.png."""
-    require("train", "torch", "matplotlib")
-    from trainer.commands import run_compare
+    """Trains on versions or on parts of one, and says in a sentence which data is better.
 
-    train_config = _checked(
+    Every arm has the same steps, first weights and held-out rows, which none trained on; the
+    difference comes with an interval over seeds and concepts. Writes recall.json and recall.png.
+
+    python -m trainer compare me/street-scenes@0.1.0 me/street-scenes@0.2.0 --output comparison
+
+    python -m trainer compare me/street-scenes@0.2.0 --without hard_negatives,vqa --output parts
+    """
+    older = dataset_name(dataset, revision)
+    named = (*(versions or ()), *((older,) if older else ()))
+    if not named:
+        raise SettingError("dataset", "", "name one version or more.")
+    train_config = make_config(
         TrainConfig,
-        dataset=DatasetConfig(path=dataset, revision=revision),
-        encoder=encoder,
-        languages=_split(languages),
-        num_steps=steps,
-        batch_size=batch_size,
-        temperature=temperature,
-        learning_rate=learning_rate,
+        {
+            "dataset": named[0],
+            "model.name": _OLDER_MODEL_NAMES.get(model, model) if model else None,
+            "model.tune": tune,
+            "num_steps": steps,
+            "batch_size": batch_size,
+            "batching": batching,
+            "loss.temperature": temperature,
+            "learning_rate": learning_rate,
+        },
+        config,
     )
-    config = _checked(
+    evaluate_config = make_config(EvaluateConfig, {"k": k, "num_candidates": num_candidates})
+    settings = make_config(
         CompareConfig,
-        train=train_config,
-        evaluate=_checked(EvaluateConfig, num_candidates=num_candidates),
-        seeds=tuple(seeds.split(",")),
+        {
+            "train": train_config,
+            "evaluate": evaluate_config,
+            "versions": named,
+            "languages": split_list(languages),
+            "without": split_list(without),
+            "sizes": _sizes(sizes),
+            "equal": equal,
+            "measure": measure,
+            "effect": effect,
+            "seeds": None if seeds is None else tuple(seeds.split(",")),
+        },
     )
-    run_compare(config, output, cache_dir)
+    require("train", "torch", "safetensors", "transformers", "peft", "matplotlib")
+    use_cache(cache_dir)
+    from trainer.commands.compare import run_compare
+
+    run_compare(settings, output)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if text is None else parse_sizes(text)
+    except ValueError as exc:
+        raise SettingError("sizes", text or "", str(exc)) from exc
+
+
+@app.command()
+def weak_spots(
+    evaluation: Annotated[Path, typer.Argument(help="evaluation.json that `evaluate` wrote.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Directory for the block and a plot; else printed only.")
+    ] = None,
+    strength: Annotated[
+        float, typer.Option(min=0, max=8, help="0 gives equal shares, more gives sharper ones.")
+    ] = 1.0,
+    max_share: Annotated[
+        float, typer.Option(min=0, max=1, help="No language or cell gets a larger share.")
+    ] = 0.25,
+) -> None:
+    """Says where a model is worst, as the shares that `builder plan` takes for the next round.
+
+    python -m trainer weak-spots evaluation/evaluation.json > weak_spots.yaml
+    """
+    from trainer.commands.weak_spots import run_weak_spots
+
+    run_weak_spots(evaluation, output, strength=strength, max_share=max_share)
+
+
+@app.command()
+def push(
+    directory: Annotated[Path, typer.Argument(help="Directory that `train` wrote.")],
+    repo_id: Annotated[str, typer.Argument(help="OWNER/NAME; made where it is not there.")],
+    private: Annotated[bool, typer.Option("--private", help="Make it a private one.")] = False,
+    message: Annotated[str | None, typer.Option(help="Title of the commit.")] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Replace files of others under the same names.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, and stop.")
+    ] = False,
+) -> None:
+    """Pushes an exported model to the Hub (HF_ENDPOINT, HF_TOKEN) as one commit.
+
+    python -m trainer push model me/scenes-embedder --private
+    """
+    require("train", "torch", "safetensors", "transformers")
+    from trainer.commands.push import run_push
+
+    run_push(directory, repo_id, private=private, message=message, adopt=adopt, dry_run=dry_run)
 
 
 @app.command()
@@ -139,7 +409,7 @@ def cache(
     cache_dir: CacheDir = None,
 ) -> None:
     """Says where features of frozen towers are kept and how large they are; or removes them."""
-    from trainer.feature_cache import FeatureCache, default_cache_dir
+    from trainer.encoders.feature_cache import FeatureCache, default_cache_dir
 
     kept = FeatureCache(cache_dir or default_cache_dir())
     if clear:
@@ -155,29 +425,28 @@ def _megabytes(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:,.1f} MB"
 
 
-def _checked(kind: type[_Kind], **settings: object) -> _Kind:
-    """A config from the options given; what was not given keeps its default.
-
-    Raises:
-        SettingError: An option has a value that it cannot have.
-    """
-    given = {name: value for name, value in settings.items() if value is not None}
-    try:
-        return kind.model_validate(given)
-    except ValidationError as exc:
-        raise SettingError.of(exc, given) from exc
+def dataset_name(dataset: str | None, revision: str | None) -> str | None:
+    """The version's one name; `--revision` is its older spelling."""
+    if dataset is None or revision is None:
+        return dataset
+    if "@" in dataset:
+        raise SettingError("revision", revision, "the version already stands after @.")
+    return f"{dataset}@{revision}"
 
 
-def _split(languages: str) -> tuple[str, ...] | None:
-    """Codes of a comma-separated list; None for all."""
-    if languages.strip() == "all":
-        return None
-    return tuple(code.strip() for code in languages.split(",") if code.strip())
+def use_cache(directory: Path | None) -> None:
+    """Has features kept elsewhere than in the user's cache."""
+    from trainer.encoders.feature_cache import CACHE_VARIABLE
+
+    if directory is not None:
+        os.environ[CACHE_VARIABLE] = str(directory)
 
 
 def main() -> None:
     """Runs a command; whatever a user can meet is one line on stderr and an exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
-    os.environ.setdefault("DATASETS_VERBOSITY", "critical")  # what it would log, our errors say
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what it would log, our errors say
     run(app)

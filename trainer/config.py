@@ -1,47 +1,129 @@
-"""What a training or a comparison is asked to do; saved beside its output."""
+"""What a training, a measurement or a comparison is asked to do; saved beside its output."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from schemas.vocabulary import LANGUAGES, Modality
+from schemas.vocabulary import LANGUAGES
 
-EncoderChoice = Literal["auto", "pretrained", "ngram"]
-
-CONFIG_NAME = "config.json"
+CONFIG_NAME = "train_config.json"
 
 #: What torch takes as a seed.
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+#: What is trained: projections over frozen towers, LoRA adapters, or every weight.
+Tune = Literal["heads", "lora", "full"]
+#: How the token states of a vision-language model become one vector.
+Pooling = Literal["auto", "last", "mean"]
+#: How rows come together: one cell each, any, or concepts with several languages each.
+Batching = Literal["cell", "mixed", "concept"]
 
 
 class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class DatasetConfig(_Config):
-    """Which published version is read: a directory, or a repository and its revision."""
+class LoraSettings(_Config):
+    """LoRA (Hu et al. 2021, arXiv:2106.09685) on every Linear of the language model.
 
-    path: str
+    Rank and alpha are mmE5's. DoRA costs two to three times a step.
+    """
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=64.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dora: bool = False
+    vision: bool = False  # also the vision tower's Linears
+
+
+class ModelConfig(_Config):
+    """Which model starts, and which part of it is trained.
+
+    Args:
+        name: "compact", "ngram", a directory or Hub name of a transformers model, or
+            "TEXT+IMAGE" for two towers; "auto" is compact where its packages are installed,
+            else ngram.
+        revision: Of a model on the Hub.
+        tune: None takes what suits the model: heads for compact, else LoRA.
+        max_tokens: Texts are truncated to this many tokens; images never are.
+        max_image_pixels: Larger pictures are scaled down before the processor; None
+            leaves that to the processor.
+        embedding_dim: Of heads over towers; models without heads keep their own.
+    """
+
+    name: str = "auto"
     revision: str | None = None
+    tune: Tune | None = None
+    lora: LoraSettings = LoraSettings()
+    pooling: Pooling = "auto"
+    max_tokens: int = Field(default=256, ge=8)
+    max_image_pixels: int | None = Field(default=None, ge=64)
+    embedding_dim: int = Field(default=256, ge=2)
+    head_dropout: float = Field(default=0.5, ge=0, lt=1)
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class LossConfig(_Config):
+    """InfoNCE and what counts as a negative.
+
+    Args:
+        temperature: None takes what suits the model: 0.02 as mmE5, 0.1 for heads.
+        learn_temperature: Train it, from `temperature` on.
+        reverse_weight: Share of the positive-to-query direction; 0.5 is symmetric.
+        matryoshka_dims: Further sizes to which embeddings may be cut
+            (Kusupati et al. 2022, arXiv:2205.13147).
+        negative_rule: Candidates scored too near the positive are no negatives:
+            "ratio" above `negative_bound` x positive (NV-Retriever, arXiv:2407.15831),
+            "margin" above positive + `negative_bound` (Qwen3-Embedding, arXiv:2506.05176).
+        hard_negatives: False leaves the rows' own hard negatives out; None as suits the model.
+    """
+
+    temperature: float | None = Field(default=None, gt=1e-4, le=10)
+    learn_temperature: bool = False
+    reverse_weight: float | None = Field(default=None, ge=0, le=1)
+    matryoshka_dims: tuple[int, ...] = ()
+    negative_rule: Literal["none", "ratio", "margin"] = "none"
+    negative_bound: float | None = None
+    hard_negatives: bool | None = None
 
 
 class TrainConfig(_Config):
-    """One training run; the same config on the same rows gives the same weights."""
+    """One training run; the same config on the same rows gives the same weights.
 
-    dataset: DatasetConfig
-    encoder: EncoderChoice = "auto"
+    Args:
+        dataset: `OWNER/NAME@X.Y.Z`, a release directory, or `DIR@X.Y.Z`.
+        languages: None trains on all.
+        cells: Task types ("vqa"), combinations ("T->I") or both ("retrieval T->I"); None is all.
+        num_steps: None follows from `num_epochs`, or the model's own default.
+        batch_size: Queries in a step, over all ranks; None as above.
+        max_chunk_tokens: Tokens embedded at once; more are split by GradCache. None measures it.
+        learning_rate: None as above. Bounded so that every optimiser's float holds it.
+        max_unreadable_share: Rows that may be skipped for an unreadable picture.
+    """
+
+    dataset: str
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
     languages: tuple[str, ...] | None = None
-    modalities: tuple[Modality, ...] = ("T->I", "T->IT", "I->T")
+    cells: tuple[str, ...] | None = None
+    max_rows: int | None = Field(default=None, ge=2)
+    batching: Batching | None = None
+    texts_per_concept: int = Field(default=4, ge=1)
     seed: Seed = 0
-    num_steps: int = Field(default=200, ge=1)
-    batch_size: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=3e-3, gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    temperature: float = Field(default=0.1, gt=0)
-    reverse_weight: float = Field(default=0.5, ge=0, le=1)
-    embedding_dim: int = Field(default=256, ge=2)
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+    num_steps: int | None = Field(default=None, ge=0)
+    num_epochs: float | None = Field(default=None, gt=0)
+    batch_size: int | None = Field(default=None, ge=2)
+    max_chunk_tokens: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0, le=1e30)
+    weight_decay: float | None = Field(default=None, ge=0, le=1e3)
+    warmup_share: float = Field(default=0.05, ge=0, le=1)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    log_steps: int | None = Field(default=None, ge=1)
+    save_steps: int | None = Field(default=None, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)
+    eval_steps: int | None = Field(default=None, ge=1)
+    max_unreadable_share: float = Field(default=0.001, ge=0, le=1)
 
     @field_validator("languages")
     @classmethod
@@ -56,6 +138,30 @@ class TrainConfig(_Config):
             )
         return languages
 
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainConfig":
+        if self.num_steps is not None and self.num_epochs is not None:
+            raise ValueError("give num_steps or num_epochs, not both.")
+        return self
+
+
+class TrainingDefaults(_Config):
+    """What suits a model where the user has not decided; see `Encoder.defaults`.
+
+    These are of LoRA on a vision-language model: temperature, warm-up and one
+    epoch are mmE5's, the learning rate is VLM2Vec's (arXiv:2410.05160).
+    """
+
+    num_steps: int | None = None
+    num_epochs: float | None = 1.0
+    batch_size: int = 128
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.0
+    temperature: float = 0.02
+    reverse_weight: float = 0.0
+    batching: Batching = "cell"
+    hard_negatives: bool = True
+
 
 class EvaluateConfig(_Config):
     """How recall@k is measured."""
@@ -66,29 +172,9 @@ class EvaluateConfig(_Config):
     num_resamples: int = Field(default=1000, ge=10)
 
 
-class CompareConfig(_Config):
-    """Three arms, several seeds, one evaluation."""
-
-    train: TrainConfig
-    evaluate: EvaluateConfig = EvaluateConfig()
-    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2), min_length=1)
-    baseline_language: str = "en"
-
-    @field_validator("seeds")
-    @classmethod
-    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        twice = [seed for seed in seeds if seeds.count(seed) > 1]
-        if twice:
-            raise ValueError(
-                f"seed {twice[0]} stands there twice; equal seeds give equal weights and an "
-                "interval without width. Give different ones."
-            )
-        return seeds
-
-
-def save_config(config: _Config, directory: Path) -> Path:
+def save_config(config: BaseModel, directory: Path, name: str = CONFIG_NAME) -> Path:
     """Writes the resolved config beside the output it belongs to."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / CONFIG_NAME
+    path = directory / name
     path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return path

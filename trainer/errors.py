@@ -10,7 +10,16 @@ from schemas.errors import PolysceneError
 from schemas.extras import install_extra
 
 #: Options that are not called as their fields are.
-_OPTIONS = {"num_steps": "steps"}
+_OPTIONS = {
+    "num_steps": "steps",
+    "num_epochs": "epochs",
+    "model.name": "model",
+    "model.lora.rank": "lora-rank",
+    "model.lora.alpha": "lora-alpha",
+    "model.lora.dropout": "lora-dropout",
+    "model.lora.dora": "dora",
+    "model.lora.vision": "lora-vision",
+}
 
 
 class ReleaseError(PolysceneError):
@@ -56,40 +65,56 @@ class SettingError(PolysceneError):
             given: The values it was given, by field.
         """
         first = exc.errors(include_url=False)[0]
-        field = str(first["loc"][0])
+        field = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         value = given.get(field)
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         what = first["msg"].removeprefix("Value error, ").rstrip(".")
-        return cls(_OPTIONS.get(field, field.replace("_", "-")), shown, f"{what}.")
+        option = _OPTIONS.get(field, field.rpartition(".")[2].replace("_", "-"))
+        return cls(option, shown, f"{what}.")
 
 
 class NoRowsError(PolysceneError):
     """No row is left to train or measure on.
 
     Args:
-        dataset: Directory or `owner/name`.
+        dataset: The version, such as "owner/name@0.2.0".
         split: The split that was read.
         languages: Languages asked for; None stands for all.
-        available: Languages that do have such rows.
+        cells: Cells asked for; None stands for all.
+        available_languages: Languages that do have such rows.
+        available_cells: Cells that do.
+        encoder_takes: Items the model takes, where that is what leaves nothing.
     """
 
     def __init__(
         self,
         dataset: str,
         split: str,
-        languages: Sequence[str] | None,
-        available: Sequence[str],
+        *,
+        languages: Sequence[str] | None = None,
+        cells: Sequence[str] | None = None,
+        available_languages: Sequence[str] = (),
+        available_cells: Sequence[str] = (),
+        encoder_takes: Sequence[str] | None = None,
     ) -> None:
         self.dataset = dataset
         self.split = split
         self.languages = languages
-        self.available = available
+        self.cells = cells
+        self.available_languages = available_languages
+        self.available_cells = available_cells
+        self.encoder_takes = encoder_takes
         asked = "any language" if languages is None else ", ".join(languages)
-        has = f"It has {', '.join(available)}" if available else "It has none in any language"
-        super().__init__(
-            f'{dataset}: split "{split}" has no row for this in {asked}. '
-            f"{has}; change --languages or build a larger release."
+        asked += "" if cells is None else f" and {', '.join(cells)}"
+        has = f"It has {', '.join(available_cells) or 'no cell'}" + (
+            f" in {', '.join(available_languages)}" if available_languages else ""
         )
+        if encoder_takes is None:
+            remedy = "Change --languages or --cells, or build a larger release."
+        else:
+            asked += f" that a model of {' and '.join(encoder_takes)} alone can take"
+            remedy = "Train a vision-language model, which takes every row, or change --cells."
+        super().__init__(f'{dataset}: split "{split}" has no row in {asked}. {has}. {remedy}')
 
 
 class EncoderMissingError(PolysceneError):
@@ -127,14 +152,84 @@ class DivergedError(PolysceneError):
     """Training left the finite numbers.
 
     Args:
-        step: The step whose loss was not finite.
-        loss: That loss.
+        step: The step whose loss or gradient was not finite.
+        loss: That value.
+        checkpoint: The newest state before it that is kept.
     """
 
-    def __init__(self, step: int, loss: float) -> None:
+    def __init__(self, step: int, loss: float, checkpoint: Path | None = None) -> None:
         self.step = step
         self.loss = loss
+        self.checkpoint = checkpoint
+        kept = f" The last good state is kept in {checkpoint}." if checkpoint else ""
         super().__init__(
             f"training: loss is {loss} at step {step}. "
-            "Lower --learning-rate or raise --temperature."
+            f"Lower --learning-rate or raise --temperature.{kept}"
         )
+
+
+class ResumeError(PolysceneError):
+    """A checkpoint cannot be gone on from.
+
+    Args:
+        path: The checkpoint.
+        what: What is wrong, as a clause.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        self.what = what
+        super().__init__(
+            f"{path}: {what}. Give the earlier settings or another --output, or start over "
+            "with --fresh."
+        )
+
+
+class OutOfMemoryError(PolysceneError):
+    """A step does not fit into memory, even in the smallest chunks.
+
+    Args:
+        what: What did not fit, as a clause.
+        remedy: What would, as a sentence.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"out of memory: {what}. {remedy}")
+
+
+class ConfigFileError(PolysceneError):
+    """A configuration file cannot be used.
+
+    Args:
+        path: The file.
+        what: What is wrong, as a clause.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        self.what = what
+        super().__init__(
+            f"{path}: {what}. Fix the file; `python -m trainer train --help` names the settings."
+        )
+
+
+class CorpusError(PolysceneError):
+    """A version has nothing to train or measure on.
+
+    Args:
+        version: As the user gave it.
+        what: What is wrong, as a clause.
+        remedy: What to do, as a sentence.
+    """
+
+    def __init__(self, version: str, what: str, remedy: str) -> None:
+        self.version = version
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{version}: {what}. {remedy}")
+
+
+class NoHeldOutError(CorpusError):
+    """A version has rows, but none in the split asked for."""

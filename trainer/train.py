@@ -1,145 +1,483 @@
-"""The training loop of the dual encoder."""
+"""The training loop: one path for every row and every model."""
 
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from trainer.batching import Batch, PairTable, draw_batches
+from trainer.checkpoint import Checkpoints, Progress, fingerprint
 from trainer.config import TrainConfig
-from trainer.corpus import Corpus
-from trainer.encoders.dual import DualEncoder
+from trainer.data.batching import Batch, BatchSampler, make_batch
+from trainer.data.corpus import Corpus
+from trainer.data.fit import FittedRows, fit_rows
+from trainer.data.items import Item, Row
+from trainer.data.known_positives import KnownPositives
+from trainer.data.select import select_rows
+from trainer.distributed import Ranks
+from trainer.encoders.encoder import Encoder, Pictures, Prepared
 from trainer.errors import DivergedError, NoRowsError
-from trainer.item_features import ItemFeatures
-from trainer.loss import two_way_info_nce
-from trainer.pairs import DIRECTIONS, Pair, images_of, texts_of, training_pairs
+from trainer.grad_cache import backward
+from trainer.logs import RunLog
+from trainer.loss import matryoshka_loss, too_similar_mask
+from trainer.memory import Chunking
 from trainer.progress import progress_bar
 
 _LOG = logging.getLogger(__name__)
 
-LOG_EVERY_STEPS = 100
-_WARMUP_SHARE = 0.05
-_MAX_GRADIENT_NORM = 1.0
+CHECKPOINT_FOLDER = "checkpoints"
+_NUM_LINES = 20
+_NUM_CHECKPOINTS = 10
+_NUM_PREPARING = 8
+_MIN_TEMPERATURE = 1e-3
+_MAX_LENGTH_ERROR = 0.1
 
-# B queries, N candidates, D embedding
+# I items, Q queries, N candidates, D embedding
+
+#: Measures the encoder while it trains; higher is better.
+Measure = Callable[[Encoder], float]
 
 
-def select_pairs(config: TrainConfig, corpus: Corpus) -> list[Pair]:
-    """The pairs a config trains on.
+@dataclass(slots=True)
+class TrainResult:
+    """What a run came to.
 
-    Raises:
-        NoRowsError: None in these languages and modality combinations.
+    Args:
+        config: As it ran, with every default filled in.
+        num_rows: Rows it trained on, after splitting for the model.
+        num_published_rows: Rows of the version they came from.
+        languages: Of those rows.
+        losses: Of every step of this process, in nats.
+        note: What the model could not take, one sentence, or None.
+        num_steps: Steps the run has, those before a resume included.
+        best_step: Step whose weights the encoder now has, where it was measured.
+        best_metric: What it measured then.
+        temperature: After training.
     """
-    pairs = training_pairs(corpus, config.modalities, config.languages)
-    if not pairs:
-        available = {pair.language for pair in training_pairs(corpus, config.modalities, None)}
-        raise NoRowsError(corpus.dataset, corpus.split, config.languages, sorted(available))
-    return pairs
 
-
-def make_model(config: TrainConfig, features: ItemFeatures) -> DualEncoder:
-    """The encoder before its first step; its weights depend on the seed alone."""
-    return DualEncoder(
-        features.text_TF.shape[1],
-        features.image_IF.shape[1],
-        embedding_dim=config.embedding_dim,
-        dropout=config.dropout,
-        seed=config.seed,
-    )
+    config: TrainConfig
+    num_rows: int
+    num_published_rows: int
+    languages: list[str]
+    num_steps: int
+    note: str | None = None
+    losses: list[float] = field(default_factory=list)
+    best_step: int | None = None
+    best_metric: float | None = None
+    temperature: float = math.nan
 
 
 def train(
-    config: TrainConfig, corpus: Corpus, pairs: Sequence[Pair], features: ItemFeatures
-) -> DualEncoder:
-    """Trains on pairs of a corpus; the same arguments give the same weights on one machine.
+    config: TrainConfig,
+    corpus: Corpus,
+    encoder: Encoder,
+    *,
+    output: Path | None = None,
+    measure: Measure | None = None,
+    ranks: Ranks | None = None,
+    fresh: bool = False,
+) -> TrainResult:
+    """Trains an encoder in place on the rows of a version.
+
+    The same arguments give the same weights on one machine. With `output`, a
+    run that was stopped goes on from its newest checkpoint and ends as if it
+    had not been.
 
     Args:
-        config: Everything that shapes the run.
-        corpus: Where the pairs come from; knows the group of an image.
-        pairs: At least one; see `select_pairs`.
-        features: Features of every item of the pairs.
-
-    Returns:
-        The trained encoder, in evaluation mode.
+        config: What was decided; the encoder's defaults fill in the rest.
+        corpus: Split "train" of a version.
+        encoder: Fresh from `make_encoder`.
+        output: Holds checkpoints, log and curves; None keeps nothing.
+        measure: Called every `eval_steps`; the best weights are kept.
+        ranks: This process among those of the run.
+        fresh: Starts over instead of going on.
 
     Raises:
-        DivergedError: The loss became infinite or not a number.
+        NoRowsError: No row is left in these languages and cells, or for this model.
+        ResumeError: `output` holds a run with other settings.
+        DivergedError: The loss left the finite numbers.
+        OutOfMemoryError: A step does not fit, even in parts.
     """
-    model = make_model(config, features)
-    tables = [
-        PairTable(chosen, features, corpus.group_of)
-        for direction in DIRECTIONS
-        if (chosen := [pair for pair in pairs if pair.direction == direction])
-    ]
-    _fit_scales(model, pairs, features)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    ranks = ranks or Ranks()
+    chosen = select_rows(
+        corpus.rows,
+        languages=config.languages,
+        cells=config.cells,
+        max_rows=config.max_rows,
+        seed=config.seed,
+        dataset=corpus.version.label,
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _learning_rate_share(step, config.num_steps)
+    fitted = fit_rows(chosen, encoder.takes)
+    if not fitted.rows:
+        raise NoRowsError(
+            corpus.version.label,
+            "train",
+            languages=config.languages,
+            cells=config.cells,
+            available_languages=sorted({row.language for row in chosen}),
+            available_cells=sorted({row.cell for row in chosen}),
+            encoder_takes=sorted(encoder.takes),
+        )
+    config, sampler = _resolve(config, encoder, fitted.rows, corpus)
+    assert config.num_steps is not None
+    result = TrainResult(
+        config,
+        len(fitted.rows),
+        len(chosen),
+        sorted({row.language for row in fitted.rows}),
+        config.num_steps,
+        note=fitted.describe(),
     )
-    batches = draw_batches(tables, config.batch_size, config.seed)
-    model.train()
-    losses: list[float] = []
-    num_pairs, started = 0, time.perf_counter()
-    with torch.random.fork_rng(devices=[]), progress_bar("steps", config.num_steps) as advance:
-        torch.manual_seed(config.seed)  # dropout
-        for step in range(1, config.num_steps + 1):
-            batch = next(batches)
-            query_BD, candidate_ND = _embed(model, batch, features)
-            loss = two_way_info_nce(
-                query_BD,
-                candidate_ND,
-                config.temperature,
-                batch.masked_BN,
-                reverse_weight=config.reverse_weight,
-            )
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise DivergedError(step, losses[-1])
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRADIENT_NORM)
-            optimizer.step()
-            schedule.step()
-            advance(1)
-            num_pairs += len(batch.query_B)
-            if step % LOG_EVERY_STEPS == 0 or step == config.num_steps:
-                _LOG.info(
-                    "step=%d/%d loss=%.4f learning_rate=%.6f pairs_per_s=%.0f",
-                    step,
-                    config.num_steps,
-                    sum(losses) / len(losses),
-                    schedule.get_last_lr()[0],
-                    num_pairs / (time.perf_counter() - started),
+    run = _Run(config, corpus, encoder, fitted, sampler, ranks)
+    if ranks.is_first:
+        _announce(result, corpus, run)
+    run.train(result, output, measure, fresh=fresh)
+    return result
+
+
+class _Run:
+    """One training run: rows, model, optimiser and schedule, wired together."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        encoder: Encoder,
+        fitted: FittedRows,
+        sampler: BatchSampler,
+        ranks: Ranks,
+    ) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.rows = fitted.rows
+        self.pictures: Pictures = corpus.images
+        self.version = corpus.version.label
+        self.sampler = sampler
+        self.ranks = ranks
+        self.known = KnownPositives(fitted.rows, corpus.group_of)
+        self.temperature = Temperature(config).to(ranks.device)
+        self.chunking = Chunking(config.max_chunk_tokens, ranks.world_size)
+
+    def train(
+        self, result: TrainResult, output: Path | None, measure: Measure | None, *, fresh: bool
+    ) -> None:
+        config, encoder, ranks = self.config, self.encoder, self.ranks
+        encoder.train()
+        encoder.precompute(_embedded_items(self.rows, config), self.pictures)
+        encoder.to(ranks.device)
+        model = nn.ModuleDict({"encoder": encoder, "temperature": self.temperature})
+        optimizer = torch.optim.AdamW(
+            _parameter_groups(encoder, self.temperature, config), lr=config.learning_rate or 0.0
+        )
+        num_steps = result.num_steps
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_share(step, num_steps, config.warmup_share)
+        )
+        progress = Progress()
+        checkpoints = self._checkpoints(output)
+        with torch.random.fork_rng(devices=_cuda_devices(ranks)):
+            torch.manual_seed(config.seed + ranks.rank)  # dropout
+            if checkpoints is not None:
+                if fresh and ranks.is_first:
+                    checkpoints.clear()
+                ranks.wait()
+                progress = checkpoints.resume(model, optimizer, schedule) or progress
+            if progress.step:
+                _LOG.info("resumed after step %d of %d", progress.step, num_steps)
+                self.sampler.load_state_dict(progress.sampler)
+            log_directory = output if ranks.is_first else None
+            line_steps = config.log_steps or max(1, num_steps // _NUM_LINES)
+            with (
+                RunLog(
+                    log_directory, progress.step, num_steps=num_steps, line_steps=line_steps
+                ) as log,
+                progress_bar("steps", num_steps - progress.step) as advance,
+            ):
+                self._loop(
+                    model, optimizer, schedule, progress, result, checkpoints, measure, log, advance
                 )
-                losses.clear()
-    return model.eval()
+        if checkpoints is not None and progress.best_step is not None:
+            checkpoints.load_best(model)
+        result.best_step, result.best_metric = progress.best_step, progress.best_metric
+        result.temperature = float(self.temperature())
+        encoder.eval()
+
+    def _loop(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        progress: Progress,
+        result: TrainResult,
+        checkpoints: Checkpoints | None,
+        measure: Measure | None,
+        log: RunLog,
+        advance: Callable[[int], None],
+    ) -> None:
+        config, num_steps = self.config, result.num_steps
+        save_steps = config.save_steps or max(1, num_steps // _NUM_CHECKPOINTS)
+        eval_steps = config.eval_steps or max(1, num_steps // _NUM_CHECKPOINTS)
+        model.train()
+        for batch, items, sampler_state in self._prepared_batches(num_steps - progress.step):
+            started = time.perf_counter()
+            step = progress.step + 1
+            loss = self.chunking.run(
+                items,
+                lambda max_tokens, batch=batch, items=items: backward(
+                    self.encoder, items, lambda own_ID: self._loss(own_ID, batch), max_tokens
+                ),
+                on_retry=lambda: optimizer.zero_grad(set_to_none=True),
+            ).item()
+            self.ranks.sum_gradients(self._trainable())
+            norm = nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm).item()
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                kept = checkpoints.newest() if checkpoints else None
+                raise DivergedError(step, loss if math.isfinite(norm) else norm, kept)
+            rate = float(schedule.get_last_lr()[0])
+            try:
+                optimizer.step()
+            except RuntimeError as exc:  # a learning rate that float32 cannot hold
+                if "overflow" not in str(exc):
+                    raise
+                raise DivergedError(step, loss, None) from exc
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+            progress.step, progress.sampler = step, sampler_state
+            result.losses.append(loss)
+            seconds = time.perf_counter() - started
+            log.step(
+                step,
+                loss=loss,
+                learning_rate=rate,
+                gradient_norm=norm,
+                temperature=float(self.temperature()),
+                queries_per_s=batch.num_rows / seconds,
+                tokens_per_s=sum(item.num_tokens for item in items)
+                * self.ranks.world_size
+                / seconds,
+            )
+            advance(1)
+            is_last = step == num_steps
+            if measure is not None and self.ranks.is_first and (step % eval_steps == 0 or is_last):
+                self._measure(model, measure, progress, checkpoints, log)
+            if checkpoints and self.ranks.is_first and (step % save_steps == 0 or is_last):
+                checkpoints.save(model, optimizer, schedule, progress)
+
+    def _measure(
+        self,
+        model: nn.Module,
+        measure: Measure,
+        progress: Progress,
+        checkpoints: Checkpoints | None,
+        log: RunLog,
+    ) -> None:
+        model.eval()
+        value = measure(self.encoder)
+        model.train()
+        log.measure(progress.step, "validation", value)
+        if progress.best_metric is None or value > progress.best_metric:
+            progress.best_metric, progress.best_step = value, progress.step
+            if checkpoints is not None:
+                checkpoints.save_best(model, progress.step)
+
+    def _loss(self, own_ID: Tensor, batch: Batch) -> Tensor:
+        """The loss of a whole batch from this rank's embeddings."""
+        config = self.config.loss
+        num_queries = len(batch.queries)
+        embedding_AD = self.ranks.gather(own_ID, num_queries + len(batch.candidates))
+        query_QD, candidate_ND = embedding_AD[:num_queries], embedding_AD[num_queries:]
+        positive_QN = batch.positive_QN.to(query_QD.device)
+        masked_QN = batch.masked_QN.to(query_QD.device)
+        if config.negative_rule != "none":
+            masked_QN = masked_QN | too_similar_mask(
+                query_QD, candidate_ND, positive_QN, config.negative_rule, config.negative_bound
+            )
+        assert config.reverse_weight is not None
+        loss = matryoshka_loss(
+            query_QD,
+            candidate_ND,
+            self.temperature(),
+            masked_QN,
+            positive_BN=positive_QN,
+            reverse_weight=config.reverse_weight,
+            dims=config.matryoshka_dims,
+        )
+        # Weights beyond float32 give embeddings of length 0, whose loss is finite.
+        is_unit = ((embedding_AD.detach().norm(dim=1) - 1).abs() < _MAX_LENGTH_ERROR).all()
+        return torch.where(is_unit, loss, math.nan)
+
+    def _prepared_batches(
+        self, num_steps: int
+    ) -> Iterator[tuple[Batch, list[Prepared], dict[str, Any]]]:
+        """Batches with this rank's items prepared, one ahead of the step that runs.
+
+        The sampler's state comes along, for it is ahead too.
+        """
+
+        def prepare(item: Item) -> Prepared:
+            return self.encoder.prepare(item, self.pictures)
+
+        def draw(pool: ThreadPoolExecutor) -> tuple[Batch, list[Prepared], dict[str, Any]]:
+            rows = [self.rows[number] for number in self.sampler.draw()]
+            state = self.sampler.state_dict()
+            batch = make_batch(
+                rows,
+                self.known,
+                hard_negatives=self.config.loss.hard_negatives is not False,
+                attract_known=self.config.batching == "concept",
+            )
+            return batch, list(pool.map(prepare, self.ranks.share(batch.items))), state
+
+        with (
+            ThreadPoolExecutor(_NUM_PREPARING, "prepare") as pool,
+            ThreadPoolExecutor(1, "draw") as drawer,
+        ):
+            upcoming = drawer.submit(draw, pool) if num_steps else None
+            for step in range(num_steps):
+                assert upcoming is not None
+                ready = upcoming.result()
+                upcoming = drawer.submit(draw, pool) if step + 1 < num_steps else None
+                yield ready
+
+    def _checkpoints(self, output: Path | None) -> Checkpoints | None:
+        if output is None:
+            return None
+        return Checkpoints(
+            output / CHECKPOINT_FOLDER,
+            keep=self.config.keep_checkpoints,
+            identity=fingerprint(self.config, self.rows, self.version),
+        )
+
+    def _trainable(self) -> list[nn.Parameter]:
+        return [each for each in self.encoder.parameters() if each.requires_grad]
 
 
-def _embed(model: DualEncoder, batch: Batch, features: ItemFeatures) -> tuple[Tensor, Tensor]:
-    """Embeddings of queries and candidates, shapes (B, D) and (N, D)."""
-    if batch.direction == "text_to_image":
-        query_BD = model.text(features.text_TF[batch.query_B])
-        return query_BD, model.image(features.image_IF[batch.candidate_N])
-    query_BD = model.image(features.image_IF[batch.query_B])
-    return query_BD, model.text(features.text_TF[batch.candidate_N])
+class Temperature(nn.Module):
+    """The temperature of InfoNCE: fixed, or trained as its logarithm."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        assert config.loss.temperature is not None
+        self.log = nn.Parameter(
+            torch.tensor(math.log(config.loss.temperature)),
+            requires_grad=config.loss.learn_temperature,
+        )
+
+    def forward(self) -> Tensor:
+        return self.log.exp().clamp(min=_MIN_TEMPERATURE)
 
 
-def _fit_scales(model: DualEncoder, pairs: Sequence[Pair], features: ItemFeatures) -> None:
-    texts = texts_of(pairs)
-    images = images_of(pairs)
-    model.text.fit_scale(features.text_TF[[features.text_index[text] for text in texts]])
-    model.image.fit_scale(features.image_IF[[features.image_index[image] for image in images]])
+def _resolve(
+    config: TrainConfig, encoder: Encoder, rows: Sequence[Row], corpus: Corpus
+) -> tuple[TrainConfig, BatchSampler]:
+    """The config with every default of the model filled in, and the batches it stands for."""
+    defaults = encoder.defaults
+    batching = config.batching or defaults.batching
+    wanted = config.batch_size or defaults.batch_size
+    batch_size = min(wanted, len(rows))
+    if batch_size < wanted:
+        _LOG.info("a batch of %d is larger than the data: it has %d rows", wanted, len(rows))
+    sampler = BatchSampler(
+        rows,
+        corpus.group_of,
+        batching=batching,
+        batch_size=batch_size,
+        texts_per_concept=config.texts_per_concept,
+        seed=config.seed,
+    )
+    num_steps = config.num_steps
+    num_epochs = config.num_epochs
+    if num_steps is None and num_epochs is None:
+        num_steps, num_epochs = defaults.num_steps, defaults.num_epochs
+    if num_steps is None:
+        num_steps = max(1, math.ceil((num_epochs or 1.0) * sampler.batches_per_epoch))
+    loss = config.loss
+    filled = loss.model_copy(
+        update={
+            "temperature": loss.temperature or defaults.temperature,
+            "reverse_weight": (
+                defaults.reverse_weight if loss.reverse_weight is None else loss.reverse_weight
+            ),
+            "hard_negatives": (
+                defaults.hard_negatives if loss.hard_negatives is None else loss.hard_negatives
+            ),
+        }
+    )
+    resolved = config.model_copy(
+        update={
+            "batching": batching,
+            "batch_size": batch_size,
+            "num_steps": num_steps,
+            "num_epochs": None,
+            "learning_rate": config.learning_rate or defaults.learning_rate,
+            "weight_decay": (
+                defaults.weight_decay if config.weight_decay is None else config.weight_decay
+            ),
+            "loss": filled,
+        }
+    )
+    return resolved, sampler
 
 
-def _learning_rate_share(step: int, num_steps: int) -> float:
+def _announce(result: TrainResult, corpus: Corpus, run: _Run) -> None:
+    """What is trained on what, before the first slow part."""
+    config, encoder = result.config, run.encoder
+    trained = sum(each.numel() for each in encoder.parameters() if each.requires_grad)
+    _LOG.info(
+        "training %s (%s; %s weights trained) on %s: %s rows, %s languages, %s",
+        config.model.name,
+        encoder.note.rstrip("."),
+        f"{trained:,}",
+        corpus.version.label,
+        f"{result.num_published_rows:,}",
+        len(result.languages),
+        f"{result.num_steps:,} steps of {config.batch_size:,}, batches by {config.batching}",
+    )
+    if result.note:
+        _LOG.info("%s", result.note)
+
+
+def _embedded_items(rows: Sequence[Row], config: TrainConfig) -> list[Item]:
+    """Distinct items that a run embeds."""
+    with_negatives = config.loss.hard_negatives is not False
+    return list(
+        dict.fromkeys(
+            item
+            for row in rows
+            for item in (row.items if with_negatives else (row.query, row.positive))
+        )
+    )
+
+
+def _parameter_groups(
+    encoder: Encoder, temperature: Temperature, config: TrainConfig
+) -> list[dict[str, Any]]:
+    """Weights with decay; biases, norms and the temperature without."""
+    trainable = [each for each in encoder.parameters() if each.requires_grad]
+    matrices = [each for each in trainable if each.ndim >= 2]
+    others = [each for each in trainable if each.ndim < 2]
+    others += [each for each in temperature.parameters() if each.requires_grad]
+    groups = [
+        {"params": matrices, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def learning_rate_share(step: int, num_steps: int, warmup_share: float) -> float:
     """Linear warm-up, then a half cosine down to zero."""
-    num_warmup = max(1, round(num_steps * _WARMUP_SHARE))
+    num_warmup = max(1, round(num_steps * warmup_share))
     if step < num_warmup:
         return (step + 1) / num_warmup
     done = (step - num_warmup) / max(1, num_steps - num_warmup)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _cuda_devices(ranks: Ranks) -> list[torch.device]:
+    return [ranks.device] if ranks.device.type == "cuda" else []

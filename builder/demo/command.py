@@ -31,9 +31,9 @@ def demo_command(root: Path, *, num_samples: int | None, steps: int | None, fres
         if num_samples is not None:
             wanted = wanted.model_copy(update={"num_samples": num_samples})
         console = Console(stderr=True)
-        training = ("--steps", str(steps)) if steps else ()
+        shortened = ("--steps", str(steps)) if steps else ()
         recipe = place.settle_recipe(wanted)
-        _run(Demo(root, console, recipe, StageTimes(root / TIMES_NAME), training))
+        _run(Demo(root, console, recipe, StageTimes(root / TIMES_NAME), shortened))
 
 
 def _run(demo: Demo) -> None:
@@ -46,7 +46,7 @@ def _run(demo: Demo) -> None:
     temporary.replace(written)
     print_summary(summary, demo.console)
     demo.console.print(
-        f"Every number: {written} · plot: {demo.root / 'training' / 'recall.png'}\n"
+        f"Every number: {written} · plot: {demo.training / 'recall.png'} · model: {demo.model}\n"
         "Now look at the newest version in the browser: [bold]make app[/bold]",
         highlight=False,
     )

@@ -10,7 +10,15 @@ from builder.demo.environment import demo_environment
 from builder.demo.publishing import load_cold, release_and_publish
 from builder.demo.rolling_back import pull_and_roll_back
 from builder.demo.services import free_port, running, running_hub
-from builder.demo.setting import FIRST, NUM_REVIEWED, REPO_ID, SECOND, SEED, Demo
+from builder.demo.setting import (
+    FIRST,
+    LORA_SETTINGS,
+    NUM_REVIEWED,
+    REPO_ID,
+    SECOND,
+    SEED,
+    Demo,
+)
 from builder.demo.summary import summarise
 
 
@@ -77,7 +85,11 @@ def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> revie
 
 
 def _train(demo: Demo) -> None:
-    with demo.stage("train", "6 · Train and measure on the published version", is_done_anew=True):
-        version = ("--dataset", REPO_ID, "--revision", f"v{SECOND}")
-        output = ("--output", demo.root / "training")
-        demo.show("trainer", "compare", *version, *output, *demo.training)
+    first, second = f"{REPO_ID}@{FIRST}", f"{REPO_ID}@{SECOND}"
+    with demo.stage("train", "6 · Train and measure on the published versions", is_done_anew=True):
+        demo.show("trainer", "compare", second, "--output", demo.training, *demo.steps)
+        demo.show("trainer", "compare", first, second, "--output", demo.versions, *demo.steps)
+        heads = ("--tune", "heads", "--output", demo.heads)
+        demo.show("trainer", "train", "--dataset", second, *heads, *demo.steps)
+        lora = ("--model", demo.heads, "--tune", "lora", *LORA_SETTINGS, "--output", demo.model)
+        demo.show("trainer", "train", "--dataset", second, *lora)

@@ -1,6 +1,7 @@
 """The numbers of a demo run, read back from what its stages left, and their closing table."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -33,7 +34,8 @@ def summarise(
     manifest = read_manifest(demo.workspace / "releases" / SECOND)
     with Ledger(demo.workspace / "ledger.sqlite") as ledger:
         num_dropped = ledger.drop_counts()
-    recall = orjson.loads((demo.root / "training" / "recall.json").read_bytes())
+    recall = orjson.loads((demo.training / "recall.json").read_bytes())
+    versions = orjson.loads((demo.versions / "recall.json").read_bytes())
     arms = recall["arms"]
     seconds = demo.times.seconds
     return {
@@ -59,10 +61,21 @@ def summarise(
             "num_candidates": recall["num_candidates"],
             "encoder": recall["encoder"],
             "seeds": recall["seeds"],
+            "heads": _recall_of(demo.heads),
+            "lora": _recall_of(demo.model),
         },
+        "compared": [
+            each["sentence"] for each in (*recall["differences"], *versions["differences"])
+        ],
         "seconds": {**seconds, "total": round(sum(seconds.values()), 1)},
         "resumed": demo.times.resumed,
     }
+
+
+def _recall_of(model: Path) -> float:
+    """recall@10 of an exported model on the held-out concepts."""
+    evaluation = orjson.loads((model / "evaluation.json").read_bytes())
+    return evaluation["sections"]["concepts"]["mean"]["recall_at_k"]
 
 
 def _mistakes(demo: Demo, decisions: reviewer.Decisions) -> dict[str, dict[str, int]]:
@@ -116,6 +129,11 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     for arm in ("untrained", "english_only", "multilingual"):
         low, high = recall["seed_interval"][arm]
         table.add_row(f"recall@10 {arm}", f"{recall[arm]:.3f} (seeds {low:.3f} to {high:.3f})")
+    table.add_row(
+        "recall@10 of the models",
+        f"heads {recall['heads']:.3f}, then LoRA in the text tower {recall['lora']:.3f} (1 seed)",
+    )
+    table.add_row("compared", "\n".join(summary["compared"]))
     seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in summary["seconds"].items())
     resumed = (
         f" (after an interruption: {', '.join(stages)})" if (stages := summary["resumed"]) else ""

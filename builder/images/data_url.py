@@ -3,13 +3,10 @@
 import base64
 from io import BytesIO
 
-from PIL import Image, ImageOps
-
-from builder.images.fingerprint import on_white
+from schemas.pictures import read_picture
 
 #: Above this many bytes an image is re-encoded even when its sides are short enough.
 MAX_BYTES_AS_IS = 4_000_000
-_ORIENTATION_TAG = 0x0112
 
 
 def encoded(data: bytes, media_type: str) -> str:
@@ -22,11 +19,7 @@ def needs_scaling(width: int, height: int, num_bytes: int, max_side_px: int) -> 
 
 
 def scaled(data: bytes, max_side_px: int) -> bytes:
-    """JPEG of at most `max_side_px` a side, upright, transparency on white."""
-    with Image.open(BytesIO(data)) as image:
-        image.draft("RGB", (max_side_px, max_side_px))
-        upright = on_white(ImageOps.exif_transpose(image))
-        upright.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        buffer = BytesIO()
-        upright.save(buffer, "JPEG", quality=88)
-        return buffer.getvalue()
+    """JPEG of at most `max_side_px` a side, upright, transparency on white, without metadata."""
+    buffer = BytesIO()
+    read_picture(data, max_side_px=max_side_px).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()

@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from schemas import pictures
+
 
 def difference_hash(image: Image.Image) -> str:
     """64-bit difference hash as 16 hex digits; decodes the image.
@@ -17,16 +19,12 @@ def difference_hash(image: Image.Image) -> str:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """The image as opaque RGB; what is transparent becomes white."""
+    """The image as opaque RGB; what is transparent becomes white.
+
+    The colour that a few RGB files mark as transparent stays, unlike in
+    `schemas.pictures`: hashes and vectors that workspaces keep depend on it.
+    """
     if image.mode == "RGB":
         image.load()
         return image
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bit and more: scale, not clip
-        values = np.asarray(image, dtype=np.float32)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
+    return pictures.on_white(image)

@@ -17,6 +17,7 @@ from builder.images.data_url import encoded, needs_scaling, scaled
 from builder.images.record import COLUMNS, ImageRecord, printable
 from builder.images.vetting import Vetted, vet
 from schemas.errors import PolysceneError
+from schemas.pictures import PictureError
 from schemas.shards import ImageFile
 
 #: SQLite takes so many question marks in a statement, in its older versions too.
@@ -293,9 +294,18 @@ class ImageStore:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            data = scaled(self._read_blob(record), max_side_px)
+            data = self._scaled(record, max_side_px)
             _write_whole(path, data)
         return encoded(data, "image/jpeg")
+
+    def _scaled(self, record: ImageRecord, max_side_px: int) -> bytes:
+        try:
+            return scaled(self._read_blob(record), max_side_px)
+        except PictureError as exc:
+            raise ImageStoreError(
+                f"{self._blob_path(record)}: {exc}. Remove the image from the corpus: no part of "
+                "polyscene can read it."
+            ) from exc
 
     def check(self, sha256: str) -> bool:
         """Whether the stored bytes still have the hash they are named by."""

@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image
 
 from builder.images.embedders import Embedder
 from builder.images.store import ImageStore
+from schemas.pictures import open_picture
 
 #: Vectors of unit length are kept as whole numbers times 1 / QUANTUM. Products of such vectors
 #: are whole numbers below 2**24, so float32 sums them exactly in any order: every machine and
@@ -70,7 +70,7 @@ def _embed(
 
 def _decode(data: bytes) -> Image.Image:
     """The image at a size that a vision model can do something with, upright or not."""
-    with Image.open(BytesIO(data)) as image:
+    with open_picture(data) as image:
         image.draft("RGB", (_DECODED_SIDE_PX, _DECODED_SIDE_PX))
         image.load()
         if max(image.size) > _DECODED_SIDE_PX:

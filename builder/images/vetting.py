@@ -9,6 +9,7 @@ from PIL import Image
 from builder.config import ImagesConfig
 from builder.images.fingerprint import difference_hash
 from schemas.errors import PolysceneError
+from schemas.pictures import declared_size
 
 Reason = Literal[
     "empty_file",
@@ -70,7 +71,7 @@ def vet(data: bytes, limits: ImagesConfig) -> Vetted:
         raise ImageRefusedError(
             "too_many_bytes", f"{len(data):,} bytes, the limit is {limits.max_image_bytes:,}"
         )
-    declared = _declared_size(data)
+    declared = declared_size(data)
     if declared:  # before Pillow opens it: its WebP reader sets up a canvas at once
         _check_pixels(*declared, limits)
     if data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
@@ -120,21 +121,3 @@ def _check_pixels(width: int, height: int, limits: ImagesConfig) -> None:
             "too_many_pixels",
             f"{width:,} x {height:,} px, the limit is {limits.max_image_pixels:,} pixels",
         )
-
-
-def _declared_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from a PNG or WebP header, or None when it is neither."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
-        return None
-    chunk = data[12:16]
-    if chunk == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if chunk == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if chunk == b"VP8 ":
-        width, height = (int.from_bytes(data[at : at + 2], "little") for at in (26, 28))
-        return width & 0x3FFF, height & 0x3FFF
-    return None

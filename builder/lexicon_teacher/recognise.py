@@ -1,13 +1,13 @@
 """Find which bundled drawing the bytes of an image show, re-encoded or not."""
 
 from hashlib import sha256
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from builder.images.pictograms import Pictogram, load_pictograms
+from schemas.pictures import PictureError, read_picture
 
 _GRID = 16
 #: Mean distance a pixel channel (0-255) may be off; re-encoded drawings measure below 5.5.
@@ -62,11 +62,8 @@ class Recogniser:
 def _grid(content: bytes) -> NDArray[np.float32] | None:
     """Shrink an image on white to a flat colour grid; None if it cannot be read."""
     try:
-        with Image.open(BytesIO(content)) as opened:
-            image = opened.convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        picture = read_picture(content)
+    except PictureError:
         return None
-    canvas = Image.new("RGBA", image.size, "white")
-    canvas.alpha_composite(image)
-    small = canvas.convert("RGB").resize((_GRID, _GRID), Image.Resampling.BOX)
+    small = picture.resize((_GRID, _GRID), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32).reshape(-1)

@@ -10,21 +10,27 @@ from builder.release.changelog import local_side
 from builder.release.compare import Side
 from builder.release.versions import Version, find_release
 from schemas.manifest import MANIFEST_NAME, ShardEntry, read_manifest
+from schemas.versions import open_version
 
 
 def find_side(text: str, releases_dir: Path, endpoint: str | None = None) -> Side:
     """One side of a comparison.
 
     Args:
-        text: A version of the workspace (0.2.0), a release directory, or OWNER/NAME@0.2.0.
+        text: A version of the workspace (0.2.0), a release directory (also as DIR@0.2.0), or
+            OWNER/NAME@0.2.0.
         releases_dir: Releases of the workspace.
         endpoint: Address of the Hub; the client's own setting when None.
 
     Raises:
         PolysceneError: It is not there.
     """
-    if (Path(text) / MANIFEST_NAME).exists():
-        return local_side(Path(text), read_manifest(Path(text)))
+    if any(
+        place and (Path(place) / MANIFEST_NAME).exists()
+        for place in (text, text.rpartition("@")[0])
+    ):
+        opened = open_version(text)
+        return local_side(opened.directory, opened.manifest)
     if "@" in text:
         repo_id, version = parse_address(text)
         return hub_side(DatasetRepo(repo_id, endpoint), repo_id, str(version))

@@ -1,16 +1,14 @@
 """Version numbers of releases, and which of them a directory of releases holds."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 from schemas.errors import PolysceneError
 from schemas.manifest import MANIFEST_NAME
+from schemas.versions import parse_number
 
 Part = Literal["major", "minor", "patch"]
-
-_PATTERN = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
 class VersionError(PolysceneError):
@@ -32,15 +30,15 @@ class Version:
         Raises:
             VersionError: It is neither.
         """
-        found = _PATTERN.fullmatch(text)
+        found = parse_number(text)
         if found is None:
             raise VersionError(f'"{text}" is not a version. Write X.Y.Z, such as 0.3.0.')
-        return cls(*map(int, found.groups()))
+        return cls(*found)
 
     @classmethod
     def is_tag(cls, text: str) -> bool:
         """Whether a tag names a version, as `vX.Y.Z`."""
-        return text.startswith("v") and _PATTERN.fullmatch(text) is not None
+        return text.startswith("v") and parse_number(text) is not None
 
     @property
     def tag(self) -> str:
@@ -65,7 +63,7 @@ def released_versions(releases_dir: Path) -> list[Version]:
     return sorted(
         Version.parse(path.name)
         for path in releases_dir.iterdir()
-        if _PATTERN.fullmatch(path.name) and (path / MANIFEST_NAME).exists()
+        if parse_number(path.name) and (path / MANIFEST_NAME).exists()
     )
 
 

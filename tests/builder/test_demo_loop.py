@@ -90,8 +90,8 @@ def assert_a_version_was_pulled_and_restored_elsewhere(summary: Summary, root: P
     # What `make app` opens and the training read is the reviewed version.
     releases = {path.name for path in (root / "workspace" / "releases").iterdir()}
     assert releases == {"0.1.0", "0.2.0"}
-    training = orjson.loads((root / "training" / "config.json").read_bytes())
-    assert training["train"]["dataset"] == {"path": "demo/pictograms", "revision": "v0.2.0"}
+    training = orjson.loads((root / "training" / "compare_config.json").read_bytes())
+    assert training["versions"] == ["demo/pictograms@0.2.0"]
 
 
 def assert_training_was_measured(summary: Summary, root: Path) -> None:
@@ -103,4 +103,8 @@ def assert_training_was_measured(summary: Summary, root: Path) -> None:
         assert "en" in recall["per_language"][arm]
     assert recall["seeds"] == [0, 1, 2]
     assert recall["num_candidates"] > 30
-    assert (root / "training" / "recall.png").read_bytes().startswith(b"\x89PNG")
+    for plot in ("training/recall.png", "versions/recall.png", "model/curves.png"):
+        assert (root / plot).read_bytes().startswith(b"\x89PNG"), plot
+    assert 0 < recall["heads"] <= 1 and 0 < recall["lora"] <= 1
+    # English against all languages, then one version against the other.
+    assert len(summary["compared"]) >= 2

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from curation_app.dataset import DatasetError, VersionDataset, open_dataset
-from curation_app.snapshot import SnapshotError
 from schemas.errors import RowError
+from schemas.versions import VersionError
 from tests.curation_app.tiny_release import tiny_samples, write_release
 
 
@@ -45,7 +45,7 @@ def test_rows_are_found_by_id_and_by_filter(dataset: VersionDataset) -> None:
 def test_a_missing_shard_is_named(release: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(release, tmp_path / "copy"))
     (copy / "data" / "VQA" / "train-0.parquet").unlink()
-    with pytest.raises(DatasetError, match=r"VQA/train-0\.parquet: missing.*again"):
+    with pytest.raises(VersionError, match=r"VQA/train-0\.parquet: missing.*again"):
         open_dataset(str(copy))
 
 
@@ -66,5 +66,11 @@ def test_a_row_that_breaks_the_contract_names_itself(tmp_path: Path) -> None:
 
 def test_what_is_no_release_is_said(tmp_path: Path) -> None:
     for name in (str(tmp_path), "nothing-there", "a/b/c@1"):
-        with pytest.raises(SnapshotError, match="Name a release directory"):
+        with pytest.raises(VersionError, match="Name a release directory"):
             open_dataset(name)
+
+
+def test_a_directory_is_only_the_version_it_says_it_is(release: Path) -> None:
+    assert len(open_dataset(f"{release}@v0.1.0")) == 32
+    with pytest.raises(VersionError, match=r"this directory is version 0\.1\.0, not 0\.2\.0"):
+        open_dataset(f"{release}@0.2.0")

@@ -95,3 +95,11 @@ def test_little_is_kept_in_memory(dataset: VersionDataset) -> None:
     for place in ("query", "positive", "negative-0"):
         thumbnails.of_row(row, place)
     assert len(thumbnails._kept) == 1
+
+
+def test_dark_16_bit_greyscale_is_shown_as_dark_grey() -> None:
+    grey = np.where(np.arange(100 * 80).reshape(80, 100) % 100 < 50, 12_000, 50_000)
+    data = encoded(Image.fromarray(grey.astype(np.uint16)), "PNG")
+    with Image.open(io.BytesIO(make_thumbnail(data))) as image:
+        shown = np.asarray(image.convert("L")).astype(int)
+    assert abs(shown[40, 20] - 46) < 6 and abs(shown[40, 80] - 194) < 6

@@ -5,10 +5,12 @@ from io import BytesIO
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from builder.config import ImagesConfig
 from builder.images.fingerprint import difference_hash
 from builder.images.vetting import ImageRefusedError, vet
+from schemas.pictures import MAX_PICTURE_PIXELS
 
 LIMITS = ImagesConfig()
 
@@ -106,3 +108,9 @@ def test_fingerprint_survives_resizing_and_re_encoding(noise):
     with Image.open(BytesIO(again)) as image:
         second = difference_hash(image)
     assert (int(first, 16) ^ int(second, 16)).bit_count() <= 3
+
+
+def test_no_configuration_lets_in_what_app_and_trainer_refuse() -> None:
+    assert ImagesConfig().max_image_pixels == MAX_PICTURE_PIXELS
+    with pytest.raises(ValidationError, match="less than or equal to 64000000"):
+        ImagesConfig(max_image_pixels=MAX_PICTURE_PIXELS + 1)

@@ -304,6 +304,11 @@ def test_diff_is_the_same_from_disk_and_from_the_hub(
     )
     remote = compare(hub_side(repo, repo.repo_id, "0.1.0"), hub_side(repo, repo.repo_id, "0.2.0"))
     assert remote.as_json() == local.as_json()
+    by_directory = compare(
+        find_side(str(the_release(releases)), releases.releases_dir),
+        find_side(f"{the_release(releases, SECOND)}@0.2.0", releases.releases_dir),
+    )
+    assert by_directory.as_json() == local.as_json()
     assert local.as_json()["rows"] == {"added": 0, "removed": 1, "changed": 1}
     assert local.as_json()["changed_by_field"] == {"query_text": 1}
     backwards = compare(

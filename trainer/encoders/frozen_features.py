@@ -1,0 +1,96 @@
+"""Features of one frozen tower: computed once, kept on disk, gathered by row."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainer.encoders.feature_cache import FeatureCache
+from trainer.portable.tower import Tower
+from trainer.progress import progress_bar
+
+_LOG = logging.getLogger(__name__)
+
+# B items, R rows kept, F features
+
+#: Items prepared together; pixels of more would fill the memory.
+_WINDOW_ITEMS = 512
+#: Features written together; what a crash can cost.
+_CHUNK_ITEMS = 1024
+
+
+def text_key(text: str) -> str:
+    """Content hash of a text: sha256 of its UTF-8 bytes, hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class FrozenFeatures:
+    """Features of a tower by content hash, as rows of one matrix.
+
+    Args:
+        tower: Frozen; its weights do not change while this exists.
+        cache: On disk; None keeps nothing there. Features of a fast tower are
+            not worth it.
+    """
+
+    def __init__(self, tower: Tower, cache: FeatureCache | None) -> None:
+        self._tower = tower
+        self._cache = cache if tower.is_slow else None
+        self._row_of: dict[str, int] = {}
+        self.features_RF = torch.zeros((0, tower.dim))
+
+    def row(self, key: str) -> int | None:
+        """Row of an item, None where its features were not computed."""
+        return self._row_of.get(key)
+
+    def gather(self, rows: Sequence[int]) -> Tensor:
+        """Features of rows, shape (B, F)."""
+        return self.features_RF[torch.tensor(rows, dtype=torch.long)]
+
+    def add(self, keys: Collection[str], read: Callable[[str], Any]) -> None:
+        """Computes features that are not here yet, with a progress bar.
+
+        Args:
+            keys: Content hashes; repeated ones count once.
+            read: Gives the tower's item of a key.
+        """
+        todo = [key for key in dict.fromkeys(keys) if key not in self._row_of]
+        if not todo:
+            return
+        name = self._tower.fingerprint() if self._cache else ""
+        found = self._cache.read(name, todo) if self._cache else {}
+        missing = [key for key in todo if key not in found]
+        kind = f"{self._tower.modality}s"
+        if self._tower.is_slow:
+            _LOG.info("features: %d %s to compute, %d known", len(missing), kind, len(found))
+        with progress_bar(kind, len(missing)) as advance:
+            fresh: dict[str, NDArray[np.float32]] = {}
+            for start in range(0, len(missing), _WINDOW_ITEMS):
+                window = missing[start : start + _WINDOW_ITEMS]
+                fresh |= self._compute(window, read)
+                advance(len(window))
+                is_last = start + _WINDOW_ITEMS >= len(missing)
+                if self._cache and (len(fresh) >= _CHUNK_ITEMS or is_last):
+                    self._cache.add(name, fresh)
+                    found |= fresh
+                    fresh = {}
+        self._keep(todo, found | fresh)
+
+    def _compute(
+        self, keys: Sequence[str], read: Callable[[str], Any]
+    ) -> dict[str, NDArray[np.float32]]:
+        prepared = [self._tower.prepare(read(key)) for key in keys]
+        with torch.no_grad():
+            features_BF = self._tower(prepared).float().cpu().numpy()
+        return dict(zip(keys, features_BF, strict=True))
+
+    def _keep(self, keys: Sequence[str], features: Mapping[str, NDArray[np.float32]]) -> None:
+        rows_BF = torch.from_numpy(np.stack([features[key] for key in keys]))
+        first = len(self.features_RF)
+        self._row_of.update((key, first + number) for number, key in enumerate(keys))
+        self.features_RF = torch.cat([self.features_RF, rows_BF])

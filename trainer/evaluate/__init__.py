@@ -1,0 +1,1 @@
+"""Measures a model: rankings of documents, suites of questions, intervals, reports and plots."""
