@@ -188,7 +188,7 @@ class RunLog:
             writer.writeheader()
             writer.writerows(kept)
         half.replace(path)
-        return path.open("a", encoding="utf-8", newline="", buffering=1)
+        return path.open("a", encoding="utf-8", newline="")
 
     def _write(self, row: Mapping[str, str]) -> None:
         if self._file is not None and self.directory is not None:

@@ -92,7 +92,9 @@ class WeakSpots:
         return {
             "languages": languages,
             "task_shares": {task: round(sum(by_task[task].values()), 2) for task in tasks},
-            "modality_shares": {task: by_task[task] for task in tasks},
+            "modality_shares": {
+                task: by_task[task] for task in tasks if any(by_task[task].values())
+            },
         }
 
     def block(self) -> str:

@@ -91,7 +91,7 @@ def test_train_exports_a_model_that_evaluate_and_sentence_transformers_read(
     assert "training ngram" in lines and "nothing here is pretrained" in lines
     assert "rows with image and text on one side are trained on as text-image pairs" in lines
     assert "step=12/12 loss=" in lines
-    assert f'SentenceTransformer("{model}")' in shown
+    assert f'SentenceTransformer("{model}", trust_remote_code=True)' in shown
     config = json.loads((model / "train_config.json").read_text(encoding="utf-8"))
     assert config["dataset"] == "shapes@0.1.0" and config["num_steps"] == 12
     assert str(tmp_path) not in (model / "README.md").read_text(encoding="utf-8")

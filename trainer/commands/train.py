@@ -128,5 +128,5 @@ def _summary(result: TrainResult, model: Path, seconds: float) -> str:
     return (
         f"trained on {result.num_published_rows:,} rows in {len(result.languages)} languages, "
         f"{result.num_steps:,} steps in {seconds:.0f} s{best}; the model is in {model}, "
-        f'which SentenceTransformer("{model}") reads'
+        f'which SentenceTransformer("{model}", trust_remote_code=True) reads'
     )

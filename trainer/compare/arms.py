@@ -10,7 +10,7 @@ from trainer.config import TrainConfig
 from trainer.data.corpus import Corpus
 from trainer.data.items import Row
 from trainer.data.select import is_in_cells
-from trainer.errors import NoRowsError
+from trainer.errors import NoRowsError, SettingError
 
 UNTRAINED = "untrained"
 ENGLISH_ONLY = "english_only"
@@ -83,6 +83,7 @@ def plan_arms(config: CompareConfig, train: Sequence[Corpus]) -> Plan:
 
     Raises:
         NoRowsError: An arm has no training row.
+        SettingError: An arm has fewer than the smallest of the sizes.
     """
     base = [_limit(corpus, config.train.languages, config.train.cells) for corpus in train]
     full = _ablated(config, base[0]) if len(base) == 1 else _versions(config, base)
@@ -157,10 +158,11 @@ def _at_sizes(
         contrasts = [Contrast(larger, smaller) for smaller, larger in pairwise(names)]
     for arm in full:
         if arm.corpus is not None and sizes[0] > len(arm.corpus.rows):
-            raise NoRowsError(
-                f"{arm.corpus.version.label}, {arm.name}: {len(arm.corpus.rows):,} rows, "
-                f"fewer than the smallest of --sizes ({sizes[0]:,})",
-                "train",
+            raise SettingError(
+                "sizes",
+                str(sizes[0]),
+                f"{arm.corpus.version.label}, {arm.name}: it has only {len(arm.corpus.rows):,} "
+                "training rows. Give a smaller size too.",
             )
     return sized, contrasts
 

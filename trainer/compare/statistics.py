@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,9 +161,7 @@ def _two_part_width(
 
     From a fixed sample of draws, to about 1 %.
     """
-    generator = np.random.default_rng(_DRAW_SEED)
-    first_D = generator.standard_t(first_freedom, _NUM_DRAWS)
-    second_D = generator.standard_t(second_freedom, _NUM_DRAWS)
+    first_D, second_D = _student_draws(first_freedom, second_freedom)
     drawn_D = math.sqrt(first_variance) * first_D + math.sqrt(second_variance) * second_D
     return float(np.quantile(np.abs(drawn_D), _CONFIDENCE))
 
@@ -179,13 +178,31 @@ def _generalised_width(
         num_seeds: S.
         num_units: U.
     """
-    generator = np.random.default_rng(_DRAW_SEED)
-    freedom = 2 * (num_seeds - 1)
-    seeds_D = seeds * freedom / generator.chisquare(freedom, _NUM_DRAWS)
-    units_D = units * (num_units - 1) / generator.chisquare(num_units - 1, _NUM_DRAWS)
+    seeds_share_D, units_share_D, normal_D = _variance_draws(2 * (num_seeds - 1), num_units - 1)
+    seeds_D, units_D = seeds * seeds_share_D, units * units_share_D
     variance_D = np.maximum(0.0, seeds_D - joint / num_units) / num_seeds + units_D / num_units
-    drawn_D = np.sqrt(variance_D) * generator.standard_normal(_NUM_DRAWS)
-    return float(np.quantile(np.abs(drawn_D), _CONFIDENCE))
+    return float(np.quantile(np.abs(np.sqrt(variance_D) * normal_D), _CONFIDENCE))
+
+
+@lru_cache(maxsize=4)
+def _student_draws(
+    first_freedom: int, second_freedom: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The fixed sample of two Student's t."""
+    generator = np.random.default_rng(_DRAW_SEED)
+    first_D = generator.standard_t(first_freedom, _NUM_DRAWS)
+    return first_D, generator.standard_t(second_freedom, _NUM_DRAWS)
+
+
+@lru_cache(maxsize=4)
+def _variance_draws(
+    first_freedom: int, second_freedom: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The fixed sample of two true variances, as multiples of their estimates, and of a normal."""
+    generator = np.random.default_rng(_DRAW_SEED)
+    first_D = first_freedom / generator.chisquare(first_freedom, _NUM_DRAWS)
+    second_D = second_freedom / generator.chisquare(second_freedom, _NUM_DRAWS)
+    return first_D, second_D, generator.standard_normal(_NUM_DRAWS)
 
 
 def seed_interval(values: list[float]) -> tuple[float, float]:

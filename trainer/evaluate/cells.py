@@ -11,7 +11,7 @@ from trainer.data.corpus import Corpus
 from trainer.data.items import Item, ItemModality
 from trainer.data.known_positives import KnownPositives
 from trainer.evaluate.outcomes import Outcomes, join
-from trainer.evaluate.ranking import choose_k, lowered_notes, rank_corpus
+from trainer.evaluate.ranking import lower_k, lowered_notes, rank_corpus
 from trainer.evaluate.vectors import Vectors
 
 # Q queries, N documents
@@ -106,15 +106,15 @@ def measure_cells(suite: CellSuite, vectors: Vectors, k: int) -> tuple[Outcomes 
     for cell, queries in suite.queries.items():
         modality = next(iter(queries[0].positives)).modality
         documents = suite.documents[modality]
-        lowered = choose_k(k, len(documents))
-        if lowered is None:
+        if len(documents) < 2:
             notes.append(f"{cell}: a single document, so nothing to choose among; left out.")
             continue
-        notes += lowered_notes(cell, k, lowered, len(documents))
         right, ignored = _judge(suite, queries, documents)
         ranking = rank_corpus(
             vectors.of(query.query for query in queries), vectors.of(documents), right, ignored
         )
+        lowered = lower_k(ranking, k)
+        notes += lowered_notes(cell, k, lowered, ranking)
         outcomes = Outcomes(
             ranking,
             np.full(len(ranking), lowered, dtype=np.int64),

@@ -16,6 +16,7 @@ NDCG_DEPTH = 10
 _SCORES_PER_BLOCK = 16_000_000
 #: To these k is lowered where there are few candidates.
 _LOWER_K = (1, 2, 3, 5, 10, 20, 50, 100)
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,29 @@ def choose_k(k: int, num_candidates: int) -> int | None:
     return max((lower for lower in _LOWER_K if 2 * lower <= num_candidates), default=None)
 
 
-def lowered_notes(what: str, k: int, lowered: int, num_candidates: int) -> list[str]:
+def lower_k(ranking: Ranking, k: int) -> int:
+    """The largest k up to the one asked for at which chance stays at or below one half.
+
+    Unlike `choose_k` it knows how many candidates are right, and how many count
+    for each query. 1 where no k would do.
+    """
+    for lower in (k, *(each for each in reversed(_LOWER_K) if each < k)):
+        if chance_of_recall(ranking, lower) <= 0.5 + _ROUNDING:
+            return lower
+    return 1
+
+
+def lowered_notes(what: str, k: int, lowered: int, ranking: Ranking) -> list[str]:
     """What to say where k had to be lowered; nothing where it was not."""
     if lowered == k:
         return []
-    return [f"{what}: measured at k = {lowered} instead of {k}: only {num_candidates} candidates."]
+    num_right = float(np.mean(ranking.num_right_Q))
+    num_candidates = float(np.mean(ranking.num_wrong_Q)) + num_right
+    right = f", {num_right:.1f} of them right" if num_right > 1 else ""
+    return [
+        f"{what}: measured at k = {lowered} instead of {k}: only {num_candidates:.0f} candidates "
+        f"a query{right}."
+    ]
 
 
 def _blocks(

@@ -71,7 +71,7 @@ def measure_validation(
             result.notes.append(f"{exc.what}.")
     result.suite = make_cell_suite(corpus, encoder.takes)
     items += result.suite.items
-    if not items:
+    if result.questions is None and not result.suite.queries:
         raise NothingToMeasureError(
             corpus.version.label,
             f'split "{corpus.split}" has no row that this model takes '

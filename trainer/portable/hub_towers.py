@@ -94,6 +94,7 @@ class HubTextTower(Tower):
             OSError: Files are missing.
         """
         network = read_network(directory)
+        _check_reads(network, "input_ids", "text")
         bound = min(max_tokens, num_positions(network) or max_tokens)
         tokens = TextTokens.read(directory, max_tokens=bound, prefix=prefix)
         hidden_size: int = network.config.hidden_size
@@ -186,6 +187,7 @@ class HubImageTower(Tower):
             OSError: Files are missing.
         """
         network = read_network(directory)
+        _check_reads(network, "pixel_values", "image")
         return cls(network, ImagePixels(directory, patch_size(network.config)))
 
     def language_model(self) -> tuple[nn.Module, str]:
@@ -216,6 +218,13 @@ def rows_in_order(parts: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
     """Rows of all parts, that of item 0 first."""
     rows_BF = torch.cat([*parts])
     return rows_BF[torch.tensor(numbers).argsort().to(rows_BF.device)]
+
+
+def _check_reads(network: Any, input_name: str, modality: str) -> None:
+    config = network.config
+    has_both = hasattr(config, "vision_config") and hasattr(config, "text_config")
+    if has_both or network.main_input_name != input_name:
+        raise ValueError(f'a model of type "{config.model_type}" is no {modality} tower')
 
 
 def _num_prefix_tokens(network: torch.nn.Module) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
 from transformers.utils import logging as transformers_logging
 
@@ -28,15 +29,18 @@ def read_network(directory: Path) -> Any:
     with quiet():  # it reports the task head that is left out
         config = AutoConfig.from_pretrained(directory, **_LOCAL)
         auto_class, options = _way_to_build(config)
-        model, info = auto_class.from_pretrained(
-            directory,
-            config=config,
-            dtype=torch.float32,
-            output_loading_info=True,
-            use_safetensors=True,
-            **options,
-            **_LOCAL,
-        )
+        try:
+            model, info = auto_class.from_pretrained(
+                directory,
+                config=config,
+                dtype=torch.float32,
+                output_loading_info=True,
+                use_safetensors=True,
+                **options,
+                **_LOCAL,
+            )
+        except SafetensorError as exc:
+            raise ValueError(f"its weights are damaged ({exc})") from exc
     missing = sorted(info["missing_keys"])
     if missing:
         raise ValueError(

@@ -34,6 +34,7 @@ from trainer.data.corpus import Corpus, load_corpus
 from trainer.data.items import Item
 from trainer.encoders.choice import load_encoder, make_encoder
 from trainer.encoders.dual import DualEncoder
+from trainer.encoders.encoder import Encoder
 from trainer.encoders.feature_cache import FeatureCache
 from trainer.encoders.hub_dual import make_hub_dual_encoder
 from trainer.encoders.lora import LoraError, lora_layers
@@ -338,3 +339,38 @@ def test_equal_seeds_give_equal_encoders(models: Path) -> None:
     )
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip", "metaclip_2+dinov2"])
+def test_chunks_of_any_size_train_to_the_same_weights(
+    models: Path, corpus: Corpus, name: str
+) -> None:
+    """Plain and GradCache, with LoRA in both towers."""
+    weights = []
+    for max_chunk_tokens in (None, 64):
+        encoder = make(models, name, lora={"rank": 2, "vision": True}).double()
+        train_on(corpus, encoder, num_steps=4, max_chunk_tokens=max_chunk_tokens)
+        trained = [each.flatten() for each in encoder.parameters() if each.requires_grad]
+        weights.append(torch.cat(trained))
+    assert (weights[0] - weights[1]).norm() / weights[0].norm() < 1e-6
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
+    models: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(_: Encoder) -> float:
+        raise Stopped
+
+    config = TrainConfig(
+        dataset="shapes@0.1.0", num_steps=8, batch_size=16, save_steps=2, eval_steps=5
+    )
+    whole = make(models, "bert+vit")
+    losses = train(config, corpus, whole).losses
+    with pytest.raises(Stopped):
+        train(config, corpus, make(models, "bert+vit"), output=tmp_path, measure=stop)
+    resumed = make(models, "bert+vit")
+    assert train(config, corpus, resumed, output=tmp_path).losses == losses[4:]
+    assert torch.equal(embed(resumed), embed(whole))

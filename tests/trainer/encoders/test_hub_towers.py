@@ -183,10 +183,23 @@ def test_weights_that_are_not_there_are_never_random(models: Path, tmp_path: Pat
         make_hub_dual_encoder(ModelConfig(name=str(directory)))
 
 
-def test_a_vision_language_model_is_no_tower(models: Path, tmp_path: Path) -> None:
-    directory = save_tiny_vision_language_model("smolvlm", tmp_path / "vlm")
-    with pytest.raises(BaseModelError, match=r"vlm: the model cannot be read"):
-        make_hub_dual_encoder(ModelConfig(name=f"{models / 'bert'}+{directory}"))
+def test_what_is_no_tower_is_told(models: Path, tmp_path: Path) -> None:
+    vlm = save_tiny_vision_language_model("smolvlm", tmp_path / "vlm")
+    for name, said in (
+        (f"bert+{vlm}", r'vlm: .*a model of type "smolvlm" is no image tower'),
+        (f"{vlm}+vit", r'vlm: .*a model of type "smolvlm" is no text tower'),
+        ("vit+vit", r'vit: .*a model of type "vit" is no text tower'),
+        ("bert+bert", r'bert: .*a model of type "bert" is no image tower'),
+    ):
+        with pytest.raises(BaseModelError, match=said):
+            make(models, name)
+
+
+def test_damaged_weights_are_told(tmp_path: Path) -> None:
+    directory = save_tiny_model("clip", tmp_path / "clip")
+    (directory / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(BaseModelError, match=r"clip: .*its weights are damaged"):
+        make(tmp_path, "clip")
 
 
 def test_a_bound_on_pixels_is_refused_in_words(models: Path) -> None:

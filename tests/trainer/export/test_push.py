@@ -165,12 +165,13 @@ def test_a_card_edited_on_the_hub_is_not_replaced(
 
 def test_a_file_edited_by_others_is_not_deleted(hub: RunningHub, exported: Path, name: str) -> None:
     send(hub, exported, name)
-    put(hub, name, "heads.py", b"# mended by somebody")
+    mended = content(hub, name, "heads.py").replace(b"class", b"CLASS")  # just as long
+    put(hub, name, "heads.py", mended)
     record = check_export(exported)
     files = {path: entry for path, entry in record.files.items() if path != "heads.py"}
     (exported / RECORD_NAME).write_bytes(record.model_copy(update={"files": files}).to_bytes())
     assert send(hub, exported, name).deletions == ()
-    assert content(hub, name, "heads.py") == b"# mended by somebody"
+    assert content(hub, name, "heads.py") == mended
 
 
 def test_a_dry_run_says_what_would_go_and_changes_nothing(
