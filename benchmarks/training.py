@@ -259,10 +259,12 @@ def _no_room_is_told(seen: Measured) -> Iterator[None]:
 
 def _table(measured: Mapping[Arm, Measured], shape: Shape, arguments: argparse.Namespace) -> Table:
     on_cuda = arguments.device == "cuda"
+    full = SHAPES[arguments.shape]
     title = (
         f"{arguments.shape}: batch of {shape.num_pairs:,} pairs with 1 hard negative each, "
         f"pictures of {shape.image_side_px} px = {shape.image_tokens()} tokens, "
-        f"{shape.text['num_hidden_layers']} layers, LoRA of rank 8"
+        f"{shape.text['num_hidden_layers']} of "
+        f"{full.text['num_hidden_layers']} layers, LoRA of rank 8"
     )
     table = Table(title=title, title_justify="left")
     for name in ("library", "setting"):
@@ -305,9 +307,13 @@ def _about(
         f"Medians of {arguments.rounds} steps, in turns. x ST's best: pairs/s over the best "
         f"{_PEER} setting in the same part of the table. Gradient cosine: LoRA weights, "
         f"{_NUM_CHECKED_PAIRS} pairs, to a plain float32 pass.",
-        f"{describe_machine()}, {arguments.threads} threads; {versions}.",
+        f"{describe_machine()}, torch threads: {arguments.threads}; {versions}.",
         f"Load average {loads[0]:.1f} before and {loads[1]:.1f} after"
-        + ("; this benchmark alone makes about 2." if device.type == "cpu" else "."),
+        + (
+            f"; this benchmark alone makes about {arguments.threads}."
+            if device.type == "cpu"
+            else "."
+        ),
     ]
     if device.type == "cuda":
         return [*lines, f"GPU: {torch.cuda.get_device_name(device)}, bfloat16 weights."]

@@ -169,11 +169,11 @@ class _Run:
     ) -> None:
         config, encoder, ranks = self.config, self.encoder, self.ranks
         encoder.train()
-        encoder.precompute(_embedded_items(self.rows, config), self.pictures)
         encoder.to(ranks.device)
+        encoder.precompute(_embedded_items(self.rows, config), self.pictures)
         model = nn.ModuleDict({"encoder": encoder, "temperature": self.temperature})
         optimizer = torch.optim.AdamW(
-            _parameter_groups(encoder, self.temperature, config), lr=config.learning_rate or 0.0
+            _parameter_groups(encoder, self.temperature, config), lr=config.learning_rate or 0.0, fused=True
         )
         num_steps = result.num_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(

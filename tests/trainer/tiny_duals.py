@@ -89,7 +89,7 @@ def _clip_tokenizer() -> Any:
     core = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     core.normalizer = normalizers.Lowercase()
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
         vocab_size=500,
         initial_alphabet=alphabet,
@@ -128,15 +128,13 @@ def _gemma_like_tokenizer(max_tokens: int) -> Any:
 
 
 def _xlm_roberta_tokenizer() -> Any:
-    core = Tokenizer(models.Unigram())
-    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    """Pieces are words and letters; a trained Unigram would be another one in every process."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False
-    )
-    core.train_from_iterator(_CORPUS, trainer)
-    state = json.loads(core.to_str())["model"]
-    vocabulary = [(piece, score) for piece, score in state["vocab"]]
+    words = sorted({f"▁{word}" for text in _CORPUS for word in text.split()})
+    letters = sorted({letter for text in _CORPUS for letter in text if letter != " "})
+    pieces = [*words, "▁", *letters]
+    vocabulary = [(token, 0.0) for token in special]
+    vocabulary += [(piece, -float(number)) for number, piece in enumerate(pieces, start=1)]
     return XLMRobertaTokenizer(vocab=vocabulary, model_max_length=24)
 
 

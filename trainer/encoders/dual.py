@@ -46,7 +46,13 @@ _TOWER_DEFAULTS = _HEADS_DEFAULTS.model_copy(update={"batch_size": 256, "learnin
 
 #: Both in the space that a CLIP-like model was trained for: small steps, once over the data.
 _OWN_SPACE_DEFAULTS = _HEADS_DEFAULTS.model_copy(
-    update={"num_steps": None, "num_epochs": 1.0, "batch_size": 256, "learning_rate": 1e-4}
+    update={
+        "num_steps": None,
+        "num_epochs": 1.0,
+        "batch_size": 256,
+        "learning_rate": 1e-4,
+        "hard_negatives": True,
+    }
 )
 #: Where every weight of a tower is trained, larger steps undo what it knows.
 _MAX_FULL_LEARNING_RATE = 2e-5
