@@ -173,7 +173,9 @@ class _Run:
         encoder.precompute(_embedded_items(self.rows, config), self.pictures)
         model = nn.ModuleDict({"encoder": encoder, "temperature": self.temperature})
         optimizer = torch.optim.AdamW(
-            _parameter_groups(encoder, self.temperature, config), lr=config.learning_rate or 0.0, fused=True
+            _parameter_groups(encoder, self.temperature, config),
+            lr=config.learning_rate or 0.0,
+            fused=True,
         )
         num_steps = result.num_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(
