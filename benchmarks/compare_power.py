@@ -1,6 +1,6 @@
 """How often `compare` finds a difference that is there, and one that is not.
 
-    python -m benchmarks.compare_power demo/workspace/releases/0.2.0 --output /tmp/power
+    python -m benchmarks.compare_power demo/workspace/releases/0.2.0 --output power
 
 Every repeat makes two versions out of one and compares them as `trainer compare` does, with heads
 above frozen towers and few steps, so that a training takes seconds:
