@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("dataset", help="a release directory or OWNER/NAME@X.Y.Z")
     parser.add_argument("--output", type=Path, required=True, help="keeps finished trainings")
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=512)
     parser.add_argument("--model", default="compact")
     parser.add_argument(

@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -11,6 +12,7 @@ import orjson
 from trainer.compare.arms import Arm
 from trainer.compare.config import CompareConfig
 from trainer.compare.held_out import SharedSplit
+from trainer.compare.yardstick import Answers
 from trainer.data.corpus import Corpus
 from trainer.evaluate.outcomes import Tally
 
@@ -20,14 +22,12 @@ class Run:
     """What one arm scores with one seed.
 
     Args:
-        tally: Hits by language (or cell) and concept.
-        reciprocal_rank: Mean over the same strata.
+        answers: What it scores.
         num_steps: It trained.
         batch_size: Rows in a step.
     """
 
-    tally: Tally
-    reciprocal_rank: float
+    answers: Answers
     num_steps: int
     batch_size: int
 
@@ -62,15 +62,13 @@ class FinishedRuns:
         """A finished run; None where there is none, or its file is damaged."""
         try:
             found = orjson.loads(self._path(key).read_bytes())
-            shape = (len(found["strata"]), found["num_units"])
-            tally = Tally(
-                tuple(map(str, found["strata"])),
-                np.array(found["hits"], dtype=np.float64).reshape(shape),
-                np.array(found["counts"], dtype=np.float64).reshape(shape),
+            answers = Answers(
+                _read_tally(found["tally"]),
+                _read_tally(found["expected"]),
+                float(found["reciprocal_rank"]),
             )
             return Run(
-                tally,
-                float(found["reciprocal_rank"]),
+                answers,
                 int(found["num_steps"]),
                 int(found["batch_size"]),
             )
@@ -85,11 +83,9 @@ class FinishedRuns:
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         content = {
-            "strata": run.tally.strata,
-            "num_units": run.tally.hits_GU.shape[1],
-            "hits": run.tally.hits_GU.ravel().astype(int).tolist(),
-            "counts": run.tally.counts_GU.ravel().astype(int).tolist(),
-            "reciprocal_rank": run.reciprocal_rank,
+            "tally": _plain(run.answers.tally),
+            "expected": _plain(run.answers.expected),
+            "reciprocal_rank": run.answers.reciprocal_rank,
             "num_steps": run.num_steps,
             "batch_size": run.batch_size,
         }
@@ -112,3 +108,26 @@ class FinishedRuns:
             digest.update(f"{image} {group}\n".encode())
         self._hashed.append((corpus, digest.hexdigest()))
         return digest.hexdigest()
+
+
+def _plain(tally: Tally) -> dict[str, Any]:
+    """A tally as plain values."""
+    return {
+        "strata": tally.strata,
+        "hits": tally.hits_GU.tolist(),
+        "counts": tally.counts_GU.tolist(),
+    }
+
+
+def _read_tally(content: dict[str, Any]) -> Tally:
+    """A tally from plain values.
+
+    Raises:
+        ValueError: Its shapes do not fit.
+    """
+    strata = tuple(map(str, content["strata"]))
+    hits_GU = np.array(content["hits"], dtype=np.float64)
+    counts_GU = np.array(content["counts"], dtype=np.float64)
+    if hits_GU.ndim != 2 or hits_GU.shape != counts_GU.shape or len(hits_GU) != len(strata):
+        raise ValueError("hits and counts must have the shape (strata, units).")
+    return Tally(strata, hits_GU, counts_GU)

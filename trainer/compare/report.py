@@ -30,7 +30,7 @@ def describe_comparison(comparison: Comparison, config: CompareConfig) -> dict[s
         "stratum": yardstick.stratum,
         "k": yardstick.k,
         "num_candidates": yardstick.num_candidates,
-        "num_concepts": yardstick.num_units,
+        "num_concepts": yardstick.num_concepts,
         "num_questions": yardstick.num_queries,
         "num_languages": num_languages if yardstick.stratum == "language" else None,
         "chance": yardstick.chance,
@@ -54,9 +54,10 @@ def describe_comparison(comparison: Comparison, config: CompareConfig) -> dict[s
 def _describe_arm(result: ArmResult, num_resamples: int) -> dict[str, Any]:
     tally = result.tally
     resampled_S = bootstrap_means(tally.hits_GU, tally.counts_GU, num_resamples)
-    ranks = [run.reciprocal_rank for run in result.runs]
+    ranks = [run.answers.reciprocal_rank for run in result.runs]
     return {
         "mean": result.mean,
+        "expected_mean": result.expected_mean,
         "seed_interval": seed_interval(result.mean_by_seed),
         "concept_interval": interval(resampled_S),
         "mean_by_seed": result.mean_by_seed,
@@ -92,22 +93,36 @@ def sentence(
     first: str, second: str, found: Difference, comparison: Comparison, config: CompareConfig
 ) -> str:
     """What was found between two arms, as one would say it."""
-    first, second = _SPOKEN.get(first, first), _SPOKEN.get(second, second)
+    first, second = _spoken(first), _spoken(second)
     yardstick = comparison.yardstick
     metric = recall_name(yardstick.k)
-    basis = f"{len(config.seeds)} seeds, {yardstick.num_units} concepts"
+    basis = f"{len(config.seeds)} seeds, {yardstick.num_concepts} concepts"
     low, high = found.interval
     if found.mean < 0 and found.is_found:
         first, second, low, high = second, first, -high, -low
     if found.is_found:
-        return (
+        said = (
             f"{first} is better than {second} by {abs(found.mean):.3f} {metric}, "
             f"95 % interval {low:.3f} to {high:.3f} ({basis})."
         )
+        return said[0].upper() + said[1:] if first.startswith("training") else said
     return (
         f"No difference was found between {first} and {second}: {found.mean:+.3f} {metric}, "
         f"95 % interval {low:.3f} to {high:.3f} ({basis}). {_power(found, config)}"
     )
+
+
+def _spoken(name: str) -> str:
+    """A version by its number; a part of one as what was trained on."""
+    family, comma, size = name.rpartition(", ") if name.endswith(" rows") else (name, "", "")
+    if not family:
+        family, comma, size = name, "", ""
+    words = _SPOKEN.get(family, family)
+    if words.startswith("without "):
+        words = f"training {words}"
+    elif words == "all rows" or words.endswith(" only") or words in _SPOKEN.values():
+        words = f"training on {words}"
+    return f"{words}{comma}{size}"
 
 
 def _power(found: Difference, config: CompareConfig) -> str:
@@ -130,6 +145,12 @@ def sentences(report: dict[str, Any]) -> Iterator[str]:
     for entry in report["differences"]:
         yield entry["sentence"]
     yield _equal_words(report)
+    if report["measure"] == "concepts":
+        yield (
+            f"Differences are of recall expected over all draws of {report['num_candidates']} "
+            f"among {report['num_concepts']} held-out concepts and one picture of each; "
+            "the means by arm and language are of a single draw."
+        )
     yield from report["notes"]
 
 
@@ -172,6 +193,8 @@ def recall_table(report: dict[str, Any]) -> Table:
     )
     row("interval, seeds", "", [_span(arm["seed_interval"]) for arm in every])
     row("interval, concepts", "", [_span(arm["concept_interval"]) for arm in every])
+    if report["measure"] == "concepts":
+        row("over all draws", "", [f"{arm['expected_mean']:.3f}" for arm in every])
     row("MRR", "", [f"{arm['mean_reciprocal_rank']:.3f}" for arm in every])
     row("training rows", "", [f"{arm['num_rows']:,}" for arm in every], ends=True)
     for code, count in counts.items():

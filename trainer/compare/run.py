@@ -44,21 +44,26 @@ class ArmResult:
 
     @property
     def mean_by_seed(self) -> list[float]:
-        return [run.tally.mean for run in self.runs]
+        return [run.answers.tally.mean for run in self.runs]
 
     @property
     def mean(self) -> float:
         return float(np.mean(self.mean_by_seed))
 
     @property
+    def expected_mean(self) -> float:
+        """As `mean`, but of recall expected over all draws of candidates."""
+        return float(np.mean([run.answers.expected.mean for run in self.runs]))
+
+    @property
     def influence_SU(self) -> NDArray[np.float64]:
-        """What each concept adds to the mean with each seed; their average is `mean`."""
-        return np.stack([run.tally.influence_U for run in self.runs])
+        """What each concept adds to `expected_mean` with each seed; their average is that mean."""
+        return np.stack([run.answers.expected.influence_U for run in self.runs])
 
     @property
     def tally(self) -> Tally:
         """Hits averaged over seeds."""
-        tallies = [run.tally for run in self.runs]
+        tallies = [run.answers.tally for run in self.runs]
         hits_GU = np.mean([tally.hits_GU for tally in tallies], axis=0)
         return Tally(tallies[0].strata, hits_GU, tallies[0].counts_GU)
 
@@ -69,7 +74,7 @@ class Comparison:
 
     Args:
         arms: By name, the untrained one first.
-        differences: Of the plan's contrasts, in their order.
+        differences: Of the plan's contrasts, in their order; of expected recall.
         yardstick: What was asked.
         encoder_note: One sentence on the model.
         versions: Labels, in the config's order.
@@ -155,7 +160,7 @@ def run_plan(
             if arm.corpus is not None:
                 num_steps = run.num_steps
             runs[arm.name].append(run)
-            _LOG.info("arm=%s seed=%d recall=%.4f", arm.name, seed, run.tally.mean)
+            _LOG.info("arm=%s seed=%d recall=%.4f", arm.name, seed, run.answers.tally.mean)
     results = {arm.name: ArmResult(arm, tuple(runs[arm.name])) for arm in plan.arms}
     seconds["total"] = time.perf_counter() - started + seconds.get("load", 0.0)
     versions = [corpus.version for corpus in split.train]
@@ -197,8 +202,8 @@ def _run(
             result = train(train_config, corpus, encoder)
         steps, batch_size = result.num_steps, result.config.batch_size or 0
     with _timed(seconds, "evaluate"):
-        tally, reciprocal_rank = yardstick.measure(encoder)
-    return Run(tally, reciprocal_rank, steps, batch_size)
+        answers = yardstick.measure(encoder)
+    return Run(answers, steps, batch_size)
 
 
 def _announce(config: CompareConfig, plan: Plan, yardstick: Yardstick) -> None:
@@ -209,7 +214,7 @@ def _announce(config: CompareConfig, plan: Plan, yardstick: Yardstick) -> None:
         ", ".join(f"{arm.name} {arm.num_rows:,} rows" for arm in trained),
         len(config.seeds),
         yardstick.num_queries,
-        yardstick.num_units,
+        yardstick.num_concepts,
     )
 
 

@@ -1,16 +1,35 @@
 """What every arm is asked: text-to-image concepts, or the held-out rows' own queries."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from trainer.compare.config import CompareConfig
 from trainer.data.corpus import Corpus
 from trainer.encoders.encoder import Encoder
+from trainer.evaluate.candidate_draws import draw_concepts, expect_recall
 from trainer.evaluate.cells import make_cell_suite, measure_cells
 from trainer.evaluate.concepts import measure_concepts
 from trainer.evaluate.errors import NothingToMeasureError
 from trainer.evaluate.outcomes import Outcomes, Tally, metrics
 from trainer.evaluate.questions import make_questions
 from trainer.evaluate.vectors import Vectors, embed_once
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one encoder scores.
+
+    Args:
+        tally: Hits by language (or cell) and concept.
+        expected: Hits expected over all draws of candidates, which vary less; the same as
+            `tally` where cells are measured.
+        reciprocal_rank: Mean over the languages (or cells).
+    """
+
+    tally: Tally
+    expected: Tally
+    reciprocal_rank: float
 
 
 class Yardstick:
@@ -33,13 +52,21 @@ class Yardstick:
             self._questions = make_questions(
                 held_out, config.evaluate.num_candidates, config.evaluate.candidate_seed
             )
+            self._drawn = draw_concepts(
+                held_out, config.evaluate.num_candidates, config.evaluate.candidate_seed
+            )
             self._suite = None
-            self._items = [*self._questions.queries, *self._questions.candidates]
+            self._items = [
+                *self._questions.queries,
+                *self._questions.candidates,
+                *self._drawn.items,
+            ]
             self.num_candidates: int | dict[str, int] = len(self._questions.candidate_groups)
             self.has_groups = self._questions.has_groups
         else:
             self.stratum = "cell"
             self._questions = None
+            self._drawn = None
             self._suite = make_cell_suite(held_out, encoder.takes)
             self._items = self._suite.items
             self.num_candidates = {
@@ -54,16 +81,22 @@ class Yardstick:
         self.k: int | list[int] = figures["k"]
         self.chance: float = figures["chance"]
         self.num_queries = len(outcomes)
-        self.num_units = int(outcomes.unit_Q.max()) + 1
+        self._num_units = int(outcomes.unit_Q.max()) + 1
+        self.num_concepts = self._num_units if self._drawn is None else len(self._drawn.groups)
         label_Q, count_Q = np.unique(outcomes.labels[self.stratum], return_counts=True)
         self.num_queries_by_stratum = dict(zip(map(str, label_Q), map(int, count_Q), strict=True))
 
-    def measure(self, encoder: Encoder) -> tuple[Tally, float]:
-        """Hits by language (or cell) and concept, and the mean reciprocal rank over the former."""
-        outcomes, _ = self._ask(embed_once(encoder, self._items, self._pictures))
+    def measure(self, encoder: Encoder) -> Answers:
+        """What an encoder scores."""
+        vectors = embed_once(encoder, self._items, self._pictures)
+        outcomes, _ = self._ask(vectors)
         parts = outcomes.groups(self.stratum).values()
         reciprocal_rank = float(np.mean([metrics(part)["mrr"] for part in parts]))
-        return outcomes.tally(self.stratum, self.num_units), reciprocal_rank
+        tally = outcomes.tally(self.stratum, self._num_units)
+        if self._drawn is None:
+            return Answers(tally, tally, reciprocal_rank)
+        assert isinstance(self.k, int)
+        return Answers(tally, expect_recall(self._drawn, vectors, self.k), reciprocal_rank)
 
     def _ask(self, vectors: Vectors) -> tuple[Outcomes, list[str]]:
         if self._questions is not None:

@@ -90,9 +90,7 @@ def make_questions(corpus: Corpus, num_candidates: int, seed: int) -> QuestionSe
         raise NothingToMeasureError.too_few_groups(
             label, f'split "{corpus.split}" has a single concept, so nothing to choose among'
         )
-    images: dict[str, list[str]] = {}
-    for image in sorted(_images_of(corpus)):
-        images.setdefault(corpus.group_of(image), []).append(image)
+    images = images_by_group(corpus)
     generator = np.random.default_rng(seed)
     num_sampled = min(num_candidates, len(every_group))
     sampled = sorted(generator.choice(every_group, num_sampled, replace=False).tolist())
@@ -106,9 +104,13 @@ def make_questions(corpus: Corpus, num_candidates: int, seed: int) -> QuestionSe
     return QuestionSet(tuple(questions), tuple(sampled), tuple(shown), bool(corpus.groups))
 
 
-def _images_of(corpus: Corpus) -> set[str]:
-    """Images of the split's rows; the store may hold those of other splits too."""
-    return {item.image for row in corpus.rows for item in row.items if item.image is not None}
+def images_by_group(corpus: Corpus) -> dict[str, list[str]]:
+    """sha256 of a split's images by group, in order; the store may hold other splits' too."""
+    found = {item.image for row in corpus.rows for item in row.items if item.image is not None}
+    images: dict[str, list[str]] = {}
+    for image in sorted(found):
+        images.setdefault(corpus.group_of(image), []).append(image)
+    return images
 
 
 def pairing(row: Row) -> tuple[str, str] | None:

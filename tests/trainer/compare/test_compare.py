@@ -61,11 +61,12 @@ def test_arms_share_first_weights_steps_and_questions(
         assert len(result.runs) == 3
         assert {run.num_steps for run in result.runs} == {0 if name == "untrained" else 4}
         for run in result.runs:
-            assert run.tally.counts_GU.tolist() == result.runs[0].tally.counts_GU.tolist()
+            counts_GU = result.runs[0].answers.tally.counts_GU
+            assert run.answers.tally.counts_GU.tolist() == counts_GU.tolist()
     found = comparison.differences["0.2.0", "0.1.0"]
-    means = [comparison.arms[name].mean for name in ("0.2.0", "0.1.0")]
+    means = [comparison.arms[name].expected_mean for name in ("0.2.0", "0.1.0")]
     assert found.mean == pytest.approx(means[0] - means[1])
-    assert found.num_seeds == 3 and found.num_units == comparison.yardstick.num_units
+    assert found.num_seeds == 3 and found.num_units == comparison.yardstick.num_concepts
 
 
 def test_the_same_comparison_again_gives_the_same_figures(
@@ -89,7 +90,7 @@ def test_the_report_holds_what_the_sentences_and_the_table_say(
     assert "4 steps of 16 rows; not equal: " in said[1]
     assert any("are left out" in note for note in said[2:])
     strata = report["num_questions_per_language"]
-    assert recall_table(report).row_count == 5 + len(strata)
+    assert recall_table(report).row_count == 6 + len(strata)
     for arm in report["arms"].values():
         assert set(arm["per_language"]) == set(strata)
         assert arm["mean"] == pytest.approx(np.mean([*arm["per_language"].values()]))
@@ -160,7 +161,7 @@ def test_runs_of_other_settings_are_not_taken(
     assert key != finished.key(config, arm, 0, split, config.train.num_steps)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"strata": ["en"], "num_units": 3}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tally": {"strata": ["en"]}}'])
 def test_a_damaged_run_is_done_again(small_release: Path, tmp_path: Path, content: bytes) -> None:
     config = _config(small_release)
     compare(config, Maker(), FinishedRuns(tmp_path))
@@ -204,14 +205,14 @@ def _said(
         parts.get("units", 0.0) ** 2,
         0.0,
         3,
-        comparison.yardstick.num_units,
+        comparison.yardstick.num_concepts,
     )
     return sentence("0.2.0", "0.1.0", found, comparison, config)
 
 
 def test_what_was_found_is_one_sentence(two_versions: tuple[CompareConfig, Comparison]) -> None:
     config, comparison = two_versions
-    num_units, k = comparison.yardstick.num_units, comparison.yardstick.k
+    num_units, k = comparison.yardstick.num_concepts, comparison.yardstick.k
     basis = f"(3 seeds, {num_units} concepts)"
     assert _said(comparison, config, 0.031, 0.01) == (
         f"0.2.0 is better than 0.1.0 by 0.031 recall@{k}, 95 % interval 0.021 to 0.041 {basis}."
@@ -232,6 +233,23 @@ def test_what_was_found_is_one_sentence(two_versions: tuple[CompareConfig, Compa
     num_concepts = math.ceil(2 * num_units * (2.801585 * 0.01 / 0.01) ** 2)
     assert "more seeds are not enough" in few and "0.028 at least" in few
     assert few.endswith(f"It takes about {num_concepts:,} held-out concepts.")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("multilingual", "english_only", "training on all languages is better than training on "),
+        ("all rows", "without vqa", "training on all rows is better than training without vqa by"),
+        ("0.2.0, 50 rows", "0.1.0, 50 rows", "0.2.0, 50 rows is better than 0.1.0, 50 rows by"),
+    ],
+)
+def test_parts_of_a_version_are_spoken_of_as_what_was_trained_on(
+    two_versions: tuple[CompareConfig, Comparison], first: str, second: str, said: str
+) -> None:
+    config, comparison = two_versions
+    found = Difference(0.05, (0.01, 0.09), 0.0, 0.0, 0.0, 3, 10)
+    sentence_ = sentence(first, second, found, comparison, config)
+    assert sentence_.lower().startswith(said) and sentence_[0] == sentence_[0].upper()
 
 
 @pytest.fixture
