@@ -78,10 +78,6 @@ class Library(ABC):
         self._optimizer: torch.optim.Optimizer | None = None
 
     @abstractmethod
-    def prepare(self, rows: Rows) -> None:
-        """Makes the inputs of a batch: token ids and pixels."""
-
-    @abstractmethod
     def arms(self) -> list[Arm]:
         """Its settings."""
 
@@ -143,6 +139,7 @@ class Ours(Library):
         self._items: list[PreparedItem] = []
 
     def prepare(self, rows: Rows) -> None:
+        """Makes the inputs of a batch: token ids and pixels."""
         known = KnownPositives(rows.rows, lambda image: image)
         batch = make_batch(rows.rows, known, hard_negatives=True, attract_known=False)
         self._items = [self.encoder.prepare(item, rows) for item in batch.items]
@@ -210,6 +207,7 @@ class SentenceTransformers(Library):
         self._columns: list[dict[str, Any]] = []
 
     def prepare(self, rows: Rows) -> None:
+        """Makes the inputs of a batch: token ids and pixels."""
         names = ("query", "positive", "negative")
         self._columns = [self.encoder.preprocess(rows.column(name)) for name in names]
 
@@ -274,9 +272,6 @@ class BareModel(Library):
         super().__init__(model, network)
         self._columns: list[dict[str, Tensor]] = []
 
-    def prepare(self, rows: Rows) -> None:
-        raise NotImplementedError
-
     def take(self, items: Sequence[PreparedItem]) -> None:
         """Takes the items that `Ours` has prepared."""
         num_pairs = len(items) // 3
@@ -318,9 +313,6 @@ class Vlm2VecLoop(Library):
         self._dora = dora
         self._chunks: list[dict[str, Tensor]] = []
         self._num_queries = 0
-
-    def prepare(self, rows: Rows) -> None:
-        raise NotImplementedError
 
     def take(self, items: Sequence[PreparedItem]) -> None:
         """Takes the items that `Ours` has prepared."""

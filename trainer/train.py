@@ -27,7 +27,9 @@ from trainer.grad_cache import backward
 from trainer.logs import RunLog
 from trainer.loss import matryoshka_loss, too_similar_mask
 from trainer.memory import Chunking
+from trainer.optimizer import Temperature, learning_rate_share, parameter_groups
 from trainer.progress import progress_bar
+from trainer.resolve import resolve
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ CHECKPOINT_FOLDER = "checkpoints"
 _NUM_LINES = 20
 _NUM_CHECKPOINTS = 10
 _NUM_PREPARING = 8
-_MIN_TEMPERATURE = 1e-3
 _MAX_LENGTH_ERROR = 0.1
 
 # I items, Q queries, N candidates, D embedding
@@ -124,7 +125,7 @@ def train(
             available_cells=sorted({row.cell for row in chosen}),
             encoder_takes=sorted(encoder.takes),
         )
-    config, sampler = _resolve(config, encoder, fitted.rows, corpus)
+    config, sampler = resolve(config, encoder, fitted.rows, corpus)
     assert config.num_steps is not None
     result = TrainResult(
         config,
@@ -173,7 +174,7 @@ class _Run:
         encoder.precompute(_embedded_items(self.rows, config), self.pictures)
         model = nn.ModuleDict({"encoder": encoder, "temperature": self.temperature})
         optimizer = torch.optim.AdamW(
-            _parameter_groups(encoder, self.temperature, config),
+            parameter_groups(encoder, self.temperature, config),
             lr=config.learning_rate or 0.0,
             fused=True,
         )
@@ -360,73 +361,6 @@ class _Run:
         return [each for each in self.encoder.parameters() if each.requires_grad]
 
 
-class Temperature(nn.Module):
-    """The temperature of InfoNCE: fixed, or trained as its logarithm."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        super().__init__()
-        assert config.loss.temperature is not None
-        self.log = nn.Parameter(
-            torch.tensor(math.log(config.loss.temperature)),
-            requires_grad=config.loss.learn_temperature,
-        )
-
-    def forward(self) -> Tensor:
-        return self.log.exp().clamp(min=_MIN_TEMPERATURE)
-
-
-def _resolve(
-    config: TrainConfig, encoder: Encoder, rows: Sequence[Row], corpus: Corpus
-) -> tuple[TrainConfig, BatchSampler]:
-    """The config with every default of the model filled in, and the batches it stands for."""
-    defaults = encoder.defaults
-    batching = config.batching or defaults.batching
-    wanted = config.batch_size or defaults.batch_size
-    batch_size = min(wanted, len(rows))
-    if batch_size < wanted:
-        _LOG.info("a batch of %d is larger than the data: it has %d rows", wanted, len(rows))
-    sampler = BatchSampler(
-        rows,
-        corpus.group_of,
-        batching=batching,
-        batch_size=batch_size,
-        texts_per_concept=config.texts_per_concept,
-        seed=config.seed,
-    )
-    num_steps = config.num_steps
-    num_epochs = config.num_epochs
-    if num_steps is None and num_epochs is None:
-        num_steps, num_epochs = defaults.num_steps, defaults.num_epochs
-    if num_steps is None:
-        num_steps = max(1, math.ceil((num_epochs or 1.0) * sampler.batches_per_epoch))
-    loss = config.loss
-    filled = loss.model_copy(
-        update={
-            "temperature": loss.temperature or defaults.temperature,
-            "reverse_weight": (
-                defaults.reverse_weight if loss.reverse_weight is None else loss.reverse_weight
-            ),
-            "hard_negatives": (
-                defaults.hard_negatives if loss.hard_negatives is None else loss.hard_negatives
-            ),
-        }
-    )
-    resolved = config.model_copy(
-        update={
-            "batching": batching,
-            "batch_size": batch_size,
-            "num_steps": num_steps,
-            "num_epochs": None,
-            "learning_rate": config.learning_rate or defaults.learning_rate,
-            "weight_decay": (
-                defaults.weight_decay if config.weight_decay is None else config.weight_decay
-            ),
-            "loss": filled,
-        }
-    )
-    return resolved, sampler
-
-
 def _announce(result: TrainResult, corpus: Corpus, run: _Run) -> None:
     """What is trained on what, before the first slow part."""
     config, encoder = result.config, run.encoder
@@ -455,30 +389,6 @@ def _embedded_items(rows: Sequence[Row], config: TrainConfig) -> list[Item]:
             for item in (row.items if with_negatives else (row.query, row.positive))
         )
     )
-
-
-def _parameter_groups(
-    encoder: Encoder, temperature: Temperature, config: TrainConfig
-) -> list[dict[str, Any]]:
-    """Weights with decay; biases, norms and the temperature without."""
-    trainable = [each for each in encoder.parameters() if each.requires_grad]
-    matrices = [each for each in trainable if each.ndim >= 2]
-    others = [each for each in trainable if each.ndim < 2]
-    others += [each for each in temperature.parameters() if each.requires_grad]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-def learning_rate_share(step: int, num_steps: int, warmup_share: float) -> float:
-    """Linear warm-up, then a half cosine down to zero."""
-    num_warmup = max(1, round(num_steps * warmup_share))
-    if step < num_warmup:
-        return (step + 1) / num_warmup
-    done = (step - num_warmup) / max(1, num_steps - num_warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def _cuda_devices(ranks: Ranks) -> list[torch.device]:

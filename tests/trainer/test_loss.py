@@ -5,7 +5,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: extra `train`")
 
 from trainer.loss import (  # noqa: E402
-    false_negative_mask,
     info_nce,
     matryoshka_loss,
     too_similar_mask,
@@ -56,26 +55,6 @@ def test_the_reverse_direction_ignores_hard_negatives() -> None:
     query, candidate = _unit(4, 8, 1), _unit(9, 8, 2)
     reverse = two_way_info_nce(query, candidate, 0.1, reverse_weight=1.0)
     assert reverse.item() == pytest.approx(info_nce(candidate[:4], query, 0.1).item())
-
-
-def test_equal_items_groups_and_queries_are_masked() -> None:
-    positive, group, query = (
-        torch.tensor([1, 2, 1]),
-        torch.tensor([7, 7, 9]),
-        torch.tensor([0, 3, 4]),
-    )
-    mask = false_negative_mask(
-        [
-            (positive, torch.cat([positive, torch.tensor([5])])),
-            (group, torch.cat([group, torch.tensor([9])])),
-            (query, torch.cat([query, torch.tensor([-1])])),
-        ]
-    )
-    assert mask.tolist() == [
-        [True, True, True, False],
-        [True, True, False, False],
-        [True, False, True, True],
-    ]
 
 
 def test_too_few_candidates_are_refused_by_shape() -> None:

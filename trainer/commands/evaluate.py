@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -54,6 +54,3 @@ def _measure(encoder: Encoder, config: EvaluateConfig, suite: str, data: str) ->
     from trainer.evaluate.suites import evaluate_suite
 
     return evaluate_suite(encoder, suite, data, config)
-
-
-SuiteName = Literal["validation", "mmeb", "xtd"]

@@ -101,7 +101,7 @@ def check_place(directory: Path) -> None:
     """Refuses a directory that holds something else than a run; call it before the training.
 
     Raises:
-        ExportError: Names what stands there.
+        ExportError: Names what is there.
     """
     if directory.exists() and not directory.is_dir():
         raise ExportError(directory, "is a file", "Name a directory.")

@@ -20,9 +20,9 @@ from trainer.portable.networks import (
     in_chunks,
     num_positions,
     plain_config,
-    quiet,
     read_network,
 )
+from trainer.portable.quiet import quiet
 from trainer.portable.text_tokens import TextTokens
 from trainer.portable.tower import Tower, as_picture
 

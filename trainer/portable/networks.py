@@ -3,14 +3,14 @@
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
-from transformers.utils import logging as transformers_logging
+
+from trainer.portable.quiet import quiet
 
 #: What a config says of the file it came from; it changes no vector.
 _PROVENANCE = frozenset({"_name_or_path", "transformers_version", "architectures", "dtype"})
@@ -86,21 +86,6 @@ def in_chunks(lengths: Sequence[int], num_items: int) -> Iterator[list[int]]:
     order = sorted(range(len(lengths)), key=lambda number: lengths[number])
     for start in range(0, len(order), num_items):
         yield order[start : start + num_items]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No reports and no progress bars of transformers within it."""
-    level = transformers_logging.get_verbosity()
-    has_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if has_bars:
-            transformers_logging.enable_progress_bar()
 
 
 def _way_to_build(config: Any) -> tuple[Any, dict[str, Any]]:

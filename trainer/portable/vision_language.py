@@ -8,8 +8,7 @@ It is a module of sentence-transformers (6.0 or newer):
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from schemas.pictures import on_white
 from trainer.portable.families import family_of
 from trainer.portable.image_reader import ImageInput, ImageReader
 from trainer.portable.item_tokens import ItemTokens
+from trainer.portable.quiet import quiet
 from trainer.portable.text_format import TextFormat, read_json
 from trainer.portable.vision_features import (
     ImageFeatures,
@@ -227,7 +226,7 @@ class VisionLanguageModel(nn.Module):
         with torch.device("meta"):
             shell = AutoModel.from_config(self.model.config)
         shell.load_state_dict(weights or self.model.state_dict(), assign=True)
-        with _quiet():
+        with quiet():
             shell.save_pretrained(directory)
         self.tokenizer.save_pretrained(directory)
         self.reader.save(directory)
@@ -329,7 +328,7 @@ def _load_weights(
     Raises:
         ValueError: The directory lacks weights of the model.
     """
-    with _quiet():  # it reports the language head that is left out
+    with quiet():  # it reports the language head that is left out
         model, info = AutoModel.from_pretrained(
             directory, config=config, dtype=dtype, output_loading_info=True, **options
         )
@@ -340,18 +339,3 @@ def _load_weights(
             "download it again"
         )
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No reports and no progress bars of transformers within it."""
-    level = transformers_logging.get_verbosity()
-    has_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if has_bars:
-            transformers_logging.enable_progress_bar()
