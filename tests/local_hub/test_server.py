@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,7 +186,14 @@ def test_a_path_makes_no_log_line_of_its_own(
     caplog.set_level(logging.INFO)
     owner.get("/api/x%0AINFO:builder:forged%1b[31m")
     owner.get("/api/" + "y" * 2_000)
-    lines = [r.getMessage() for r in caplog.records if r.name == "builder.local_hub.app"]
+
+    def logged() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.name == "builder.local_hub.app"]
+
+    deadline = time.monotonic() + 10
+    while len(logged()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)  # a line is written after the client has its answer
+    lines = logged()
     assert len(lines) == 2 and all(line.isprintable() for line in lines)
     assert "/api/x%0AINFO" in lines[0]
     assert len(lines[1]) < 400 and "(2005 bytes) 404" in lines[1]

@@ -14,13 +14,3 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for family in FAMILY_NAMES:
         save_tiny_model(family, root / family)
     return root
-
-
-@pytest.fixture
-def code_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where transformers puts the code of the models that it loads."""
-    code = tmp_path / "code"
-    code.mkdir()
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(code))
-    monkeypatch.syspath_prepend(str(code))
-    return code

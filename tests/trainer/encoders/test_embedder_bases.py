@@ -64,7 +64,6 @@ def test_an_embedder_gives_what_sentence_transformers_own_module_gives(
         assert embed(encoder, item)[0].numpy() @ expected >= 0.99999, item
 
 
-@pytest.mark.usefixtures("code_cache")
 def test_an_embedders_export_keeps_prompts_and_format(chat_embedder: Path, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 

@@ -141,7 +141,6 @@ def test_the_vision_tower_sees_each_picture_of_a_step_once(
     assert len(seen) <= len({pixels.shape[1:] for pixels in tensors.values()})
 
 
-@pytest.mark.usefixtures("code_cache")
 def test_an_export_gives_the_same_vectors_to_sentence_transformers_and_reloaded(
     encoder: VisionLanguageEncoder, tmp_path: Path
 ) -> None:
