@@ -2,9 +2,9 @@
 
     python -m benchmarks.checks
 
-Texts are the two sentences in each of the 93 languages that the tests use
-(`tests/checks/sentences.json`), whole and cut to their first words. Wrong pairs are all pairs of
-languages that share a script and are not one confusable group.
+Texts are the two sentences in each of the 93 languages that the tests use, whole and cut to their
+first words (`tests/schemas/text_rules/sentences.json`). Wrong pairs are all pairs of languages that
+share a script and are not one confusable group.
 """
 
 import json
@@ -16,18 +16,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
-from builder.checks import check_revision
-from builder.checks.language import group_of, judge
-from builder.checks.normal_form import CHARS_A_WORD
-from builder.checks.scripts import has_wrong_script
 from builder.config import ChecksConfig
 from builder.plan.job import Job
 from builder.prompts import render_prompt
 from builder.prompts.specimen import specimen_job
 from schemas.sample import Criterion, Draft, Evaluation
+from schemas.text_rules import check_revision
+from schemas.text_rules.language import group_of, judge
+from schemas.text_rules.normal_form import CHARS_A_WORD
+from schemas.text_rules.scripts import has_wrong_script
 from schemas.vocabulary import CELL_BY_NAME, CELLS, LANGUAGES
 
-SENTENCES_PATH = Path(__file__).parents[1] / "tests" / "checks" / "sentences.json"
+SENTENCES_PATH = Path(__file__).parents[1] / "tests" / "schemas" / "text_rules" / "sentences.json"
 INSTRUCTION = "Find the passage that describes what the person in the picture is doing and where."
 IDENTIFIERS = ("pycld2", "py3langid")
 

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-SENTENCES_PATH = Path(__file__).parents[1] / "tests" / "checks" / "sentences.json"
+SENTENCES_PATH = Path(__file__).parents[1] / "tests" / "schemas" / "text_rules" / "sentences.json"
 _SPECIAL = ("<pad>", "<eos>")
 
 

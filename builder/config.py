@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from schemas.errors import PolysceneError
 from schemas.pictures import MAX_PICTURE_PIXELS
+from schemas.text_rules.settings import TextRulesConfig
 from schemas.vocabulary import LANGUAGES, TASK_TYPES, Modality, TaskType
 
 Share = Annotated[float, Field(ge=0)]
@@ -102,17 +103,9 @@ class ImagesConfig(_Section):
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
-class ChecksConfig(_Section):
-    """Bounds of the row checks; `language_identifiers` vote in the order given."""
+class ChecksConfig(TextRulesConfig):
+    """Bounds of the row checks, and of what may repeat across rows."""
 
-    max_query_chars: Annotated[int, Field(gt=0)] = 2_000
-    max_document_chars: Annotated[int, Field(gt=0)] = 4_000
-    min_words_to_identify: Annotated[int, Field(ge=1)] = 3
-    language_identifiers: list[Literal["pycld2", "py3langid", "langdetect"]] = [
-        "pycld2",
-        "py3langid",
-    ]
-    min_scores: dict[Literal["relevance", "plausibility", "clarity", "diversity"], int] = {}
     max_instruction_repeats: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -125,6 +118,7 @@ class ReleaseConfig(_Section):
         rows_a_shard: A shard holds at most about this many rows.
         max_shard_bytes: And about this many bytes of images.
         min_reviews_to_reject: A row goes out only when this many reviewers judged it.
+        flagged: Rows that wait for a second look are held back, or kept.
         trim_surplus: Leave out what a cell and language hold above the plan's share.
         licence: Of the texts, as the Hub names licences; "other" for the terms of the teacher's
             provider. Images keep their own.
@@ -135,6 +129,7 @@ class ReleaseConfig(_Section):
     rows_a_shard: Annotated[int, Field(gt=0)] = 25_000
     max_shard_bytes: Annotated[int, Field(gt=0)] = 500_000_000
     min_reviews_to_reject: Annotated[int, Field(ge=1)] = 1
+    flagged: Literal["hold_back", "keep"] = "hold_back"
     trim_surplus: bool = False
     licence: str = "other"
 

@@ -43,6 +43,11 @@ class Workspace:
         return self.root / "reviews.jsonl"
 
     @property
+    def review_store_path(self) -> Path:
+        """Where the curation app keeps the reviews of this workspace's releases."""
+        return self.root / "reviews.sqlite"
+
+    @property
     def releases_dir(self) -> Path:
         return self.root / "releases"
 

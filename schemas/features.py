@@ -112,6 +112,9 @@ REVIEW_SCHEMA = pa.schema(
         pa.field("inclusion_prob", pa.float64()),
         pa.field("ms_active", pa.int64()),
         pa.field("ui_version", pa.string()),
+        pa.field("seen_edit", pa.string()),
+        pa.field("guideline_version", pa.int32()),
+        pa.field("phase", pa.string()),
     ]
 )
 

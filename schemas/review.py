@@ -2,18 +2,28 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from schemas.errors import RowError
 from schemas.sample import Text
 
 Verdict = Literal["accept", "reject"]
 Facet = Literal["fidelity", "alignment", "negative", "language", "safety"]
-EventKind = Literal["verdict", "edit", "skip", "undo", "flag"]
+EventKind = Literal["verdict", "edit", "skip", "undo", "flag", "adjudicate"]
+#: Whether the reviewer saw machine scores and other people's verdicts before deciding.
+Phase = Literal["blind", "open", ""]
 
 #: Fields a reviewer may edit.
 EDITABLE_FIELDS = ("instruction", "query_text", "positive_text", "negative_texts")
@@ -30,20 +40,33 @@ class Edits(BaseModel):
     negative_texts: tuple[Text | None, ...] | None = None
 
 
+def _with_time_zone(ts: str) -> str:
+    try:
+        moment = datetime.fromisoformat(ts)
+    except ValueError as exc:
+        raise ValueError(f"{ts[:40]!r} is not a time in ISO 8601") from exc
+    if moment.tzinfo is None:
+        raise ValueError(f"{ts[:40]!r} has no time zone")
+    return ts
+
+
 class ReviewEvent(BaseModel):
     """One act of one reviewer on one row of one version.
 
     `content_hash` pins the event to the row as the reviewer saw it; an event
-    on other content carries over to no other version. `event_id` is made by
-    the client, so that a retry stores nothing twice. An `undo` names the event
-    it takes back in `undoes`.
+    on other content carries over to no other version. `seen_edit` is the id of
+    the edit whose text the reviewer saw: "" for the text as published, null
+    where it was not recorded. `event_id` is made by the client, so that a retry
+    stores nothing twice. An `undo` names the event it takes back in `undoes`;
+    an `adjudicate` is a lead's verdict, which outranks those of reviewers and
+    may carry edits. `seq` counts within one store, `ts` orders across stores.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     event_id: Annotated[str, StringConstraints(min_length=8, max_length=64)]
     seq: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    ts: str
+    ts: Annotated[str, AfterValidator(_with_time_zone)]
     reviewer: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     dataset_version: str
     sample_id: str
@@ -59,6 +82,9 @@ class ReviewEvent(BaseModel):
     inclusion_prob: Annotated[float, Field(ge=0, le=1)] | None = None
     ms_active: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     ui_version: str = ""
+    seen_edit: Annotated[str, StringConstraints(max_length=64)] | None = None
+    guideline_version: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    phase: Phase = ""
 
 
 @dataclass(slots=True)
@@ -66,52 +92,103 @@ class ReviewState:
     """What the reviewers hold of one row.
 
     Args:
-        verdicts: Latest verdict of each reviewer.
+        verdicts: Latest verdict of each reviewer. An accept of a text that was
+            edited since is left out: its sender did not see what stands now.
+        adjudicated: A lead's verdict, which outranks the others.
         edits: Latest edit, if any; a later one replaces an earlier one.
         edited_by: Its author.
-        reasons: Reasons of the reject verdicts.
+        edit_id: Its event.
+        reasons: Reasons of the standing reject verdicts.
+        flagged_by: Who asked for a second look that nobody has taken since.
         event_ids: The events this state rests on, in order.
     """
 
     content_hash: str
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
+    adjudicated: Verdict | None = None
     edits: Edits | None = None
     edited_by: str | None = None
+    edit_id: str = ""
     reasons: tuple[str, ...] = ()
+    flagged_by: tuple[str, ...] = ()
     event_ids: list[str] = field(default_factory=list[str])
 
     @property
     def is_rejected(self) -> bool:
         """Whether rejects outnumber accepts; a tie rejects, since doubt keeps a row out."""
+        if self.adjudicated is not None:
+            return self.adjudicated == "reject"
         rejects = sum(verdict == "reject" for verdict in self.verdicts.values())
         return rejects > 0 and rejects * 2 >= len(self.verdicts)
 
     @property
     def is_accepted(self) -> bool:
-        return bool(self.verdicts) and not self.is_rejected
+        return self.adjudicated == "accept" or (bool(self.verdicts) and not self.is_rejected)
+
+    @property
+    def is_flagged(self) -> bool:
+        return bool(self.flagged_by)
+
+
+def in_order(events: Iterable[ReviewEvent]) -> list[ReviewEvent]:
+    """Events in the order they happened, each id once: by time, then by their store's count.
+
+    Events of several stores may be given together: `seq` starts anew in each.
+    """
+    unique = {event.event_id: event for event in events}
+    return sorted(unique.values(), key=_moment)
+
+
+def _moment(event: ReviewEvent) -> tuple[datetime, int, str]:
+    return datetime.fromisoformat(event.ts), event.seq, event.event_id
 
 
 def fold_events(events: Iterable[ReviewEvent]) -> dict[tuple[str, str], ReviewState]:
-    """State by (sample id, content hash), from events in order of `seq`.
+    """State by (sample id, content hash), from events in any order.
 
-    Undone events count for nothing; skips and flags leave the state alone.
+    Undone events count for nothing; skips leave the state alone.
     """
-    ordered = sorted(events, key=lambda event: (event.seq, event.event_id))
+    ordered = in_order(events)
     undone = {event.undoes for event in ordered if event.kind == "undo"}
-    states: dict[tuple[str, str], ReviewState] = {}
+    by_row: dict[tuple[str, str], list[ReviewEvent]] = {}
     for event in ordered:
-        if event.event_id in undone or event.kind in {"skip", "flag", "undo"}:
+        if event.event_id not in undone and event.kind not in {"skip", "undo"}:
+            by_row.setdefault((event.sample_id, event.content_hash), []).append(event)
+    return {key: _fold_row(key[1], acts) for key, acts in by_row.items()}
+
+
+def _fold_row(content_hash: str, acts: list[ReviewEvent]) -> ReviewState:
+    """Folds the standing events of one content of one row, in order."""
+    state = ReviewState(content_hash)
+    latest: dict[str, ReviewEvent] = {}
+    for act in acts:
+        state.event_ids.append(act.event_id)
+        if act.kind == "flag":
+            state.flagged_by = tuple(dict.fromkeys((*state.flagged_by, act.reviewer)))
             continue
-        key = (event.sample_id, event.content_hash)
-        state = states.setdefault(key, ReviewState(event.content_hash))
-        state.event_ids.append(event.event_id)
-        if event.kind == "edit" and event.edits is not None:
-            state.edits, state.edited_by = event.edits, event.reviewer
-        if event.verdict is not None:
-            state.verdicts[event.reviewer] = event.verdict
-            if event.verdict == "reject":
-                state.reasons = tuple(dict.fromkeys(state.reasons + event.reasons))
-    return states
+        state.flagged_by = ()
+        is_final = act.kind == "adjudicate"
+        if is_final:
+            state.adjudicated = act.verdict
+        if act.edits is not None and (is_final or state.adjudicated is None):
+            state.edits, state.edited_by, state.edit_id = act.edits, act.reviewer, act.event_id
+        if act.verdict is not None and not is_final:
+            latest[act.reviewer] = act
+    for reviewer, act in latest.items():
+        if act.verdict is not None and not _is_of_an_older_text(act, state.edit_id):
+            state.verdicts[reviewer] = act.verdict
+            if act.verdict == "reject":
+                state.reasons = tuple(dict.fromkeys(state.reasons + act.reasons))
+    return state
+
+
+def _is_of_an_older_text(act: ReviewEvent, edit_id: str) -> bool:
+    """Whether it accepts a text that is not the one that stands."""
+    return (
+        act.verdict == "accept"
+        and act.seen_edit is not None
+        and edit_id not in (act.event_id, act.seen_edit)
+    )
 
 
 def read_events(path: Path) -> Iterator[ReviewEvent]:

@@ -6,7 +6,7 @@ it is measured.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from builder.checks.normal_form import CHARS_A_WORD, normalise
+from schemas.text_rules.normal_form import CHARS_A_WORD, normalise
 
 #: Texts looked at for distinct-n, evenly spread: the ratio falls with the number of texts, so
 #: figures compare only at equal size.

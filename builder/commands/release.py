@@ -13,8 +13,12 @@ def release(
         typer.Option(help="Raise this part of the latest version instead."),
     ] = None,
     reviews: Annotated[
-        Path | None,
-        typer.Option(help="Review events (JSON Lines) [default: WORKSPACE/reviews.jsonl]."),
+        list[Path] | None,
+        typer.Option(
+            help="A review store, or an export of one; may be given several times. "
+            "Default: reviews.jsonl and reviews.sqlite of the workspace.",
+            show_default=False,
+        ),
     ] = None,
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", help="Directory of the build.")
@@ -31,6 +35,7 @@ def release(
     from builder import release as releases
     from builder.progress import stage_bars
     from builder.publish.rollback import note_on_restored
+    from builder.release.review_sources import newer_reviews
     from builder.release.versions import next_version
     from builder.workspace import open_workspace
 
@@ -48,7 +53,15 @@ def release(
         )
         with stage_bars(str(wanted)) as progress:
             made = releases.release(inputs, wanted, place.releases_dir, progress)
+        newer = newer_reviews(place, inputs.review_sources, inputs.events)
     _say(made)
+    if newer is not None:
+        store, num_newer = newer
+        print(
+            f"note: {store} holds {num_newer:,} newer review events that are not in this version. "
+            f"Release again with --reviews {store} to take them in.",
+            file=sys.stderr,
+        )
 
 
 def _say(made) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from builder.checks import CheckReport, check_revision
 from builder.config import BuildConfig
 from builder.generate.reply import Read
 from builder.images.store import ImageRecord
@@ -23,6 +22,7 @@ from schemas.sample import (
     Sample,
     sample_id,
 )
+from schemas.text_rules import CheckReport, check_revision
 
 
 @dataclass(frozen=True, slots=True)

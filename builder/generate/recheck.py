@@ -1,9 +1,9 @@
 """Row checks once more over samples whose reply is not at hand, from the texts on record."""
 
-from builder.checks import check_edit, check_revision
 from builder.config import ChecksConfig
 from builder.generate.ledger import Ledger
 from schemas.sample import CheckResult, Draft, Provenance, Sample
+from schemas.text_rules import check_edit, check_revision
 
 _REPAIRED = CheckResult(check="json_repaired", result="kept")
 _ROWS_AT_ONCE = 500
@@ -34,8 +34,11 @@ def _outcome(row: bytes, origin: bytes, checks: ChecksConfig) -> tuple[str | Non
             positive_text=sample.positive_text,
             negative_text=negative_text,
         )
-        check = check_revision if texts == provenance.revision else check_edit
-        report = check(sample.cell, sample.language, texts, provenance.evaluation, checks)
+        report = (
+            check_revision(sample.cell, sample.language, texts, provenance.evaluation, checks)
+            if texts == provenance.revision
+            else check_edit(sample.cell, sample.language, texts, checks)
+        )
         if report.reason is not None:
             return report.reason, None
         results, votes = report.results, report.votes

@@ -139,7 +139,12 @@ def _fill(
     config = inputs.config
     share = config.images.validation_share
     layout = plan_layout(inputs.counts, config.release, share, inputs.mean_image_bytes)
-    reviews = Reviews(inputs.events, config.checks, config.release.min_reviews_to_reject)
+    reviews = Reviews(
+        inputs.events,
+        config.checks,
+        config.release.min_reviews_to_reject,
+        config.release.flagged == "hold_back",
+    )
     targets: dict[Slot, int] | None = None
     if config.release.trim_surplus:
         targets = {

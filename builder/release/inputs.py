@@ -1,6 +1,6 @@
 """What a release is made from: the ledger, the images, the reviews and the configuration."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +10,10 @@ import orjson
 from builder.config import BuildConfig, load_config
 from builder.release.image_columns import ImageSource
 from builder.release.layout import Slot
+from builder.release.review_sources import read_sources, review_sources
 from builder.release.rows import KeptRow, ReleaseError
 from builder.workspace import Workspace
-from schemas.review import ReviewEvent, read_events
+from schemas.review import ReviewEvent
 
 #: Left by `pull`: which published version a workspace goes on from.
 ORIGIN_NAME = "pulled.json"
@@ -39,7 +40,8 @@ class ReleaseInputs:
         languages: (kept, dropped) rows by language.
         images: Facts and bytes of images by their hash.
         mean_image_bytes: Of the images in the store.
-        events: Review events.
+        events: Review events, in order.
+        review_sources: The files they come from.
         origin: Where the workspace was pulled from, if it was.
     """
 
@@ -51,19 +53,21 @@ class ReleaseInputs:
     images: ImageSource
     mean_image_bytes: float
     events: list[ReviewEvent]
+    review_sources: Sequence[Path] = ()
     origin: Origin | None = None
 
 
 @contextmanager
-def open_inputs(workspace: Workspace, reviews: Path | None) -> Iterator[ReleaseInputs]:
+def open_inputs(workspace: Workspace, reviews: Sequence[Path] | None) -> Iterator[ReleaseInputs]:
     """Opens a workspace's inputs for reading.
 
     Args:
         workspace: A workspace with a finished or unfinished build.
-        reviews: JSON Lines of review events; None takes the workspace's own, if there.
+        reviews: Review stores or exports; none takes the workspace's own, if there.
 
     Raises:
         ReleaseError: There is no configuration, no kept row, or no such file of reviews.
+        ReviewSourceError: A file of reviews is neither a store nor an export.
     """
     from builder.generate.ledger import Ledger
     from builder.images.store import ImageStore
@@ -72,9 +76,7 @@ def open_inputs(workspace: Workspace, reviews: Path | None) -> Iterator[ReleaseI
         raise ReleaseError(
             f"{workspace.config_path}: no configuration there. Run `python -m builder build` first."
         )
-    if reviews is not None and not reviews.exists():
-        raise ReleaseError(f"{reviews}: no such file. Export the reviews there, or leave it out.")
-    source = reviews or workspace.reviews_path
+    sources = review_sources(workspace, reviews or ())
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(workspace.ledger_path))
         store = stack.enter_context(ImageStore(workspace.images_dir))
@@ -91,7 +93,8 @@ def open_inputs(workspace: Workspace, reviews: Path | None) -> Iterator[ReleaseI
             languages=ledger.language_counts(),
             images=store,
             mean_image_bytes=store.mean_bytes(),
-            events=list(read_events(source)) if source.exists() else [],
+            events=read_sources(sources),
+            review_sources=sources,
             origin=read_origin(workspace),
         )
 

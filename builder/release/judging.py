@@ -9,10 +9,10 @@ import orjson
 from pydantic import ValidationError
 
 from builder.config import ChecksConfig
-from builder.release.edited import check_edited
 from schemas.manifest import ReviewInputs
-from schemas.review import ReviewEvent, ReviewState, fold_events
+from schemas.review import ReviewEvent, ReviewState, fold_events, in_order
 from schemas.sample import CONTENT_FIELDS, Sample, content_hash
+from schemas.text_rules.edited import check_edited
 
 
 @dataclass(slots=True)
@@ -37,7 +37,8 @@ class Reviews:
     Args:
         events: Review events in any order.
         checks: Bounds of the row checks that edited rows go through.
-        min_reviews_to_reject: A row goes out only when this many reviewers judged it.
+        min_reviews_to_reject: A row goes out only when this many reviewers judged it, or a lead.
+        holds_flagged: A row that waits for a second look is held back.
         refused_edits: Reason by id of the rows whose edits were refused.
         disputed_edits: Ids of the rows whose edits an identifier takes for another language.
     """
@@ -45,17 +46,19 @@ class Reviews:
     events: list[ReviewEvent]
     checks: ChecksConfig
     min_reviews_to_reject: int = 1
+    holds_flagged: bool = True
     states: dict[tuple[str, str], ReviewState] = field(init=False)
     num_applied: int = 0
     num_accepted: int = 0
     num_rejected: int = 0
     num_edited: int = 0
+    num_flagged: int = 0
     refused_edits: dict[str, str] = field(default_factory=dict[str, str])
     disputed_edits: list[str] = field(default_factory=list[str])
     _ids: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.events = sorted(self.events, key=lambda event: (event.seq, event.event_id))
+        self.events = in_order(self.events)
         self.states = fold_events(self.events)
         self._ids = {sample_id for sample_id, _ in self.states}
 
@@ -67,7 +70,7 @@ class Reviews:
     def concern(self, sample_id: str) -> bool:
         return sample_id in self._ids
 
-    def judge(self, sample: bytes, provenance: bytes) -> Judgement:
+    def judge(self, sample: bytes) -> Judgement:
         """Applies a row's events, following its edits."""
         row: dict[str, Any] = orjson.loads(sample)
         is_edited, accepted = False, False
@@ -78,24 +81,28 @@ class Reviews:
             if state is None:
                 break
             self.num_applied += 1
-            if state.is_rejected and len(state.verdicts) >= self.min_reviews_to_reject:
+            is_decided = state.adjudicated or len(state.verdicts) >= self.min_reviews_to_reject
+            if state.is_rejected and is_decided:
                 self.num_rejected += 1
                 return Judgement(None, "rejected_in_review")
+            if state.is_flagged and self.holds_flagged:
+                self.num_flagged += 1
+                return Judgement(None, "flagged_in_review")
             accepted = accepted or state.is_accepted
             if state.edits is None:
                 break
             row |= state.edits.model_dump(mode="json", exclude_none=True)
             is_edited = True
-        judgement = self._edited(row, provenance) if is_edited else Judgement(sample)
+        judgement = self._edited(row) if is_edited else Judgement(sample)
         self.num_accepted += accepted and judgement.sample is not None
         return judgement
 
-    def _edited(self, row: dict[str, Any], provenance: bytes) -> Judgement:
+    def _edited(self, row: dict[str, Any]) -> Judgement:
         try:
             sample = Sample.model_validate(row)
         except ValidationError:
             return self._refused(row["id"], "edit_breaks_the_row")
-        report = check_edited(sample, provenance, self.checks)
+        report = check_edited(sample, self.checks)
         if report.reason:
             return self._refused(row["id"], report.reason)
         if report.is_disputed:

@@ -51,6 +51,7 @@ def quality_report(
             "num_accepted": reviews.num_accepted,
             "num_rejected": reviews.num_rejected,
             "num_edited": reviews.num_edited,
+            "num_flagged": reviews.num_flagged,
             "num_edits_refused": len(reviews.refused_edits),
             "num_edits_flagged": len(reviews.disputed_edits),
             "edits_refused": reviews.refused_edits,

@@ -113,7 +113,7 @@ class RowSource:
             if sample_id == last_id:
                 reasons[index] = "same_content"
             elif self.reviews.concern(sample_id):
-                judgement = self.reviews.judge(raw_samples[index], raw_provenance[index])
+                judgement = self.reviews.judge(raw_samples[index])
                 if judgement.sample is None:
                     reasons[index] = judgement.reason or "rejected_in_review"
                 elif judgement.is_edited:

@@ -3,14 +3,14 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.checks import check_revision
 from builder.checks.across import find_repeats
-from builder.checks.normal_form import contains, count_words, normalise
-from builder.checks.scripts import has_wrong_script
 from builder.config import ChecksConfig
 from schemas.sample import Draft
+from schemas.text_rules import check_revision
+from schemas.text_rules.normal_form import contains, count_words, normalise
+from schemas.text_rules.scripts import has_wrong_script
 from schemas.vocabulary import CELLS, LANGUAGES
-from tests.checks.rows import load_sentences, make_evaluation
+from tests.schemas.text_rules.rows import load_sentences, make_evaluation
 
 # Any code point, lone surrogates and non-characters too.
 any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=200)

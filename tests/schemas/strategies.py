@@ -1,13 +1,14 @@
 """Hypothesis strategies for all that is published, in many writing systems."""
 
 import hashlib
+from datetime import UTC
 from typing import get_args
 
 from hypothesis import strategies as st
 
 from schemas.manifest import SCHEMA_VERSION, FileEntry, ReleaseManifest, ReviewInputs, ShardEntry
 from schemas.reasons import REASON_BY_CODE
-from schemas.review import Edits, EventKind, Facet, ReviewEvent, Verdict
+from schemas.review import Edits, EventKind, Facet, Phase, ReviewEvent, Verdict
 from schemas.sample import (
     CheckResult,
     Criterion,
@@ -101,7 +102,7 @@ int64 = st.integers(0, 2**63 - 1)
 
 @st.composite
 def review_events(draw: st.DrawFn) -> ReviewEvent:
-    """An event of any kind; an edit, and only an edit, has edits, be they none."""
+    """An event of any kind; an edit has edits, be they none, and a lead's verdict may."""
     kind: EventKind = draw(st.sampled_from(get_args(EventKind)))
     edits = st.builds(
         Edits,
@@ -114,7 +115,7 @@ def review_events(draw: st.DrawFn) -> ReviewEvent:
     return ReviewEvent(
         event_id=draw(st.uuids()).hex,
         seq=draw(int64),
-        ts=draw(st.datetimes()).isoformat(),
+        ts=draw(st.datetimes(timezones=st.just(UTC))).isoformat(),
         reviewer=draw(texts),
         dataset_version="0.1.0",
         sample_id="0" * 24,
@@ -123,13 +124,18 @@ def review_events(draw: st.DrawFn) -> ReviewEvent:
         verdict=draw(st.none() | verdicts),
         facets=draw(st.dictionaries(facets, verdicts)),
         reasons=tuple(draw(reasons)),
-        edits=draw(edits) if kind == "edit" else None,
+        edits=draw(edits if kind == "edit" else st.none() | edits)
+        if kind in ("edit", "adjudicate")
+        else None,
         undoes=draw(st.none() | st.uuids().map(lambda uuid: uuid.hex)),
         note=draw(any_texts),
         queue_id=draw(any_texts),
         inclusion_prob=draw(st.none() | st.floats(0, 1)),
         ms_active=draw(st.none() | int64),
         ui_version=draw(any_texts),
+        seen_edit=draw(st.none() | st.uuids().map(lambda uuid: uuid.hex)),
+        guideline_version=draw(st.none() | int32),
+        phase=draw(st.sampled_from(get_args(Phase))),
     )
 
 

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from builder.checks.artefacts import malformed_text
-from builder.checks.candidate import Candidate
 from builder.config import ChecksConfig
 from schemas.edits import EditError, apply_edits, text_problem
 from schemas.review import EDITABLE_FIELDS, Edits
 from schemas.sample import Sample
+from schemas.text_rules.artefacts import malformed_text
+from schemas.text_rules.candidate import Candidate
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
-from tests.checks.rows import make_draft, make_evaluation
 from tests.schemas.strategies import samples, texts
+from tests.schemas.text_rules.rows import make_draft, make_evaluation
 
 TEXTS_ONLY = CELL_BY_NAME["retrieval_it2t"]
 

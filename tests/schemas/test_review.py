@@ -75,3 +75,44 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "reviews.jsonl").write_text('{"event_id": 1}\n')
     with pytest.raises(RowError, match=r"reviews\.jsonl, row 0.*Export the reviews again"):
         list(read_events(tmp_path / "reviews.jsonl"))
+
+
+def test_a_leads_verdict_outranks_the_others_until_it_is_taken_back() -> None:
+    rejects = [event(n, verdict="reject", reviewer=f"r{n}") for n in (1, 2)]
+    final = event(3, "adjudicate", verdict="accept", reviewer="lead")
+    later = event(4, verdict="reject", reviewer="r4")
+    assert only_state(*rejects, final, later).is_accepted
+    assert only_state(*rejects, final, later, event(5, "undo", undoes=final.event_id)).is_rejected
+
+
+def test_an_accept_does_not_approve_a_text_its_sender_did_not_see() -> None:
+    edit = event(1, "edit", verdict="accept", reviewer="one", edits=Edits(instruction="New."))
+    blind = event(2, verdict="accept", reviewer="two", seen_edit="")
+    saw = event(3, verdict="accept", reviewer="three", seen_edit=edit.event_id)
+    older = event(4, verdict="accept", reviewer="four")
+    state = only_state(edit, blind, saw, older)
+    assert set(state.verdicts) == {"one", "three", "four"}
+    assert state.edit_id == edit.event_id
+
+
+def test_a_flag_stands_until_somebody_decides() -> None:
+    flag = event(1, "flag", reviewer="one")
+    assert only_state(flag).is_flagged
+    assert not only_state(flag).is_accepted and not only_state(flag).is_rejected
+    assert not only_state(flag, event(2, verdict="accept", reviewer="two")).is_flagged
+    assert fold_events([flag, event(2, "undo", undoes=flag.event_id)]) == {}
+
+
+def test_the_order_is_that_of_the_clock_and_then_of_the_store() -> None:
+    morning = event(900, verdict="reject", ts="2026-05-04T09:00:00.000+00:00")
+    evening = event(2, verdict="accept", ts="2026-05-04T18:00:00.000+02:00")
+    assert only_state(morning, evening).is_accepted
+    assert only_state(evening, morning, morning).is_accepted
+    same = [event(1, verdict="reject"), event(2, verdict="accept")]
+    assert only_state(*reversed(same)).is_accepted
+
+
+@pytest.mark.parametrize("ts", ["yesterday", "2026-05-04T09:00:00", ""])
+def test_a_time_that_orders_nothing_is_refused(ts: str) -> None:
+    with pytest.raises(ValueError, match="time"):
+        event(1, verdict="accept", ts=ts)

@@ -2,25 +2,25 @@
 
 import pytest
 
-from builder.checks import RULES, check_revision
-from builder.checks.artefacts import (
+from builder.config import ChecksConfig
+from schemas.text_rules import RULES, check_revision
+from schemas.text_rules.artefacts import (
     escaped_text,
     image_placeholder,
     malformed_text,
     prompt_echo,
     refusal,
 )
-from builder.checks.bounds import empty_text, low_score, repetition, too_long
-from builder.checks.leakage import answer_leak, query_repeats_instruction
-from builder.checks.negatives import (
+from schemas.text_rules.bounds import empty_text, low_score, repetition, too_long
+from schemas.text_rules.leakage import answer_leak, query_repeats_instruction
+from schemas.text_rules.negatives import (
     lopsided_negative,
     near_duplicate_negative,
     negative_equals_positive,
     negative_equals_query,
 )
-from builder.config import ChecksConfig
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
-from tests.checks.rows import make_candidate, make_draft, make_evaluation
+from tests.schemas.text_rules.rows import make_candidate, make_draft, make_evaluation
 
 
 def with_positive(text: str):

@@ -1,7 +1,7 @@
 """Checks that looking is necessary: query and instruction must not hold the answer."""
 
-from builder.checks.candidate import Candidate
-from builder.checks.normal_form import contains
+from schemas.text_rules.candidate import Candidate
+from schemas.text_rules.normal_form import contains
 
 #: A retrieval query may share words with its document; a whole document inside it is a leak, but
 #: for a document of one short word. In Chinese, Japanese and Korean two characters are a word.

@@ -5,6 +5,10 @@ py3langid takes 60 us and more, is the better judge and lacks sd, su and yi;
 langdetect takes 1.6 ms and knows 54. None is loaded before it is needed.
 """
 
+# The identifiers ship no types: what comes of them is unknown, everything else is strict.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false
+
 import logging
 from collections.abc import Callable
 from functools import cache

@@ -2,7 +2,7 @@
 
 import re
 
-from builder.checks.candidate import Candidate
+from schemas.text_rules.candidate import Candidate
 
 _WORD_CHARACTER = re.compile(r"[^\W_]|[^\x00-\x7F]")
 _MIN_RUN_CHARS = 16
@@ -48,6 +48,8 @@ def low_score(candidate: Candidate) -> str | None:
 
     The paper keeps every revision whatever its score, so the default does too.
     """
+    if candidate.evaluation is None:
+        return None
     for criterion, least in candidate.config.min_scores.items():
         if getattr(candidate.evaluation, criterion).score < least:
             return f"low_{criterion}"

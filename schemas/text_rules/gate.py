@@ -3,25 +3,25 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from builder.checks.artefacts import (
+from schemas.sample import CheckResult, Draft, Evaluation, LanguageVote
+from schemas.text_rules.artefacts import (
     escaped_text,
     image_placeholder,
     malformed_text,
     prompt_echo,
     refusal,
 )
-from builder.checks.bounds import empty_text, low_score, repetition, too_long
-from builder.checks.candidate import Candidate
-from builder.checks.language import check_language
-from builder.checks.leakage import answer_leak, query_repeats_instruction
-from builder.checks.negatives import (
+from schemas.text_rules.bounds import empty_text, low_score, repetition, too_long
+from schemas.text_rules.candidate import Candidate
+from schemas.text_rules.language import check_language
+from schemas.text_rules.leakage import answer_leak, query_repeats_instruction
+from schemas.text_rules.negatives import (
     lopsided_negative,
     near_duplicate_negative,
     negative_equals_positive,
     negative_equals_query,
 )
-from builder.config import ChecksConfig
-from schemas.sample import CheckResult, Draft, Evaluation, LanguageVote
+from schemas.text_rules.settings import TextRulesConfig
 from schemas.vocabulary import LANGUAGES, Cell
 
 #: A rule returns None to keep a candidate or a short reason to drop it.
@@ -72,7 +72,7 @@ def check_revision(
     language: str,
     draft: Draft,
     evaluation: Evaluation,
-    config: ChecksConfig,
+    config: TextRulesConfig,
 ) -> CheckReport:
     """Runs every row check on the texts that would be kept.
 
@@ -86,14 +86,8 @@ def check_revision(
     return _check(Candidate(cell, LANGUAGES[language], draft, evaluation, config))
 
 
-def check_edit(
-    cell: Cell,
-    language: str,
-    draft: Draft,
-    evaluation: Evaluation,
-    config: ChecksConfig,
-) -> CheckReport:
-    """Runs every row check on texts that a reviewer mended.
+def check_edit(cell: Cell, language: str, draft: Draft, config: TextRulesConfig) -> CheckReport:
+    """Runs every row check on texts that a reviewer edited.
 
     Two rules yield to a person: a vote of the identifiers for another language
     of the right script only makes the report disputed, and the teacher's
@@ -102,12 +96,10 @@ def check_edit(
     Args:
         cell: Task type and modality combination of the row.
         language: Code of the row's language.
-        draft: The texts as mended.
-        evaluation: The teacher's self-evaluation of the texts before.
+        draft: The texts as edited.
         config: Bounds and identifiers.
     """
-    unscored = config.model_copy(update={"min_scores": {}})
-    candidate = Candidate(cell, LANGUAGES[language], draft, evaluation, unscored)
+    candidate = Candidate(cell, LANGUAGES[language], draft, None, config)
     return _check(candidate, trusts_writer=True)
 
 

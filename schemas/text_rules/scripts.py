@@ -80,7 +80,7 @@ def _foreign_letters(scripts: tuple[str, ...]) -> re.Pattern[str]:
     """Runs of letters of the scripts above that are not of `scripts`."""
     own = {part for script in scripts for part in _COMPOSED.get(script, (script,))}
     others = " ".join(ranges for script, ranges in _RANGES.items() if script not in own)
-    pieces = []
+    pieces: list[str] = []
     for piece in others.split():
         first, _, last = piece.partition("-")
         low, high = int(first, 16), int(last or first, 16)

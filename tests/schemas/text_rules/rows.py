@@ -4,9 +4,9 @@ import json
 from functools import cache
 from pathlib import Path
 
-from builder.checks.candidate import Candidate
 from builder.config import ChecksConfig
 from schemas.sample import Criterion, Draft, Evaluation
+from schemas.text_rules.candidate import Candidate
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
 
 INSTRUCTION = "Find the passage that describes what the person in the picture is doing."

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from builder.checks import check_revision
-from builder.checks.language import group_of
 from builder.config import ChecksConfig
 from schemas.sample import Draft
+from schemas.text_rules import check_revision
+from schemas.text_rules.language import group_of
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
-from tests.checks.rows import load_sentences, make_draft, make_evaluation
+from tests.schemas.text_rules.rows import load_sentences, make_draft, make_evaluation
 
 CELL = CELL_BY_NAME["retrieval_it2t"]
 NUM_ROWS = 3_000

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from builder.checks.candidate import Candidate
+from schemas.text_rules.candidate import Candidate
 
 # Lone surrogates, control characters but tab and line feed, bidi embeddings and isolates (they
 # reorder what a reviewer sees), interlinear marks, U+FFFD, non-characters, private use, and tag

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
-from builder.checks.candidate import Candidate
-from builder.checks.identify import Identifier, Opinion, identify, languages_of
-from builder.checks.normal_form import count_words
-from builder.checks.scripts import has_wrong_script
 from schemas.sample import LanguageVote
+from schemas.text_rules.candidate import Candidate
+from schemas.text_rules.identify import Identifier, Opinion, identify, languages_of
+from schemas.text_rules.normal_form import count_words
+from schemas.text_rules.scripts import has_wrong_script
 from schemas.vocabulary import LANGUAGES
 
 Finding = Literal["confirmed", "abstained", "contradicted"]

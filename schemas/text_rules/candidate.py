@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from builder.checks.normal_form import normalise
-from builder.config import ChecksConfig
 from schemas.sample import Draft, Evaluation
+from schemas.text_rules.normal_form import normalise
+from schemas.text_rules.settings import TextRulesConfig
 from schemas.vocabulary import Cell, Language
 
 
@@ -17,15 +17,15 @@ class Candidate:
         cell: Task type and modality combination of its job.
         language: Language its texts are declared to be in.
         draft: The texts that would be kept.
-        evaluation: The teacher's own judgement.
+        evaluation: The teacher's own judgement; None of texts that it did not write.
         config: Bounds of the checks.
     """
 
     cell: Cell
     language: Language
     draft: Draft
-    evaluation: Evaluation
-    config: ChecksConfig
+    evaluation: Evaluation | None
+    config: TextRulesConfig
 
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:

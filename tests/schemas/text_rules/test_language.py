@@ -5,14 +5,14 @@ from collections import Counter
 
 import pytest
 
-from builder.checks.candidate import Candidate
-from builder.checks.identify import IdentifierMissing, _langdetect, identify, languages_of
-from builder.checks.language import LanguageReport, check_language, group_of, judge
-from builder.checks.normal_form import CHARS_A_WORD, count_words
-from builder.checks.scripts import has_wrong_script
 from builder.config import ChecksConfig
+from schemas.text_rules.candidate import Candidate
+from schemas.text_rules.identify import IdentifierMissing, _langdetect, identify, languages_of
+from schemas.text_rules.language import LanguageReport, check_language, group_of, judge
+from schemas.text_rules.normal_form import CHARS_A_WORD, count_words
+from schemas.text_rules.scripts import has_wrong_script
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
-from tests.checks.rows import INSTRUCTION, load_sentences, make_candidate, make_draft
+from tests.schemas.text_rules.rows import INSTRUCTION, load_sentences, make_candidate, make_draft
 
 IDENTIFIERS = ("pycld2", "py3langid")
 

@@ -2,7 +2,7 @@
 
 import re
 
-from builder.checks.candidate import Candidate
+from schemas.text_rules.candidate import Candidate
 
 #: Arabic and Hebrew vowel points and Arabic tatweel: written or left out without change of meaning.
 _OPTIONAL_MARKS = re.compile("[\u064b-\u0652\u0640\u0591-\u05c7]")
