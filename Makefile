@@ -6,7 +6,6 @@ PORT ?= 7860
 # pip shows its bars on a terminal; a log needs neither them nor a line for each package.
 PIP_INSTALL := test -t 1 || quiet=-q; \
     $(BIN)/python -m pip install --disable-pip-version-check $$quiet -c constraints.txt
-NEWEST = $(shell ls -d demo/workspace/releases/*/manifest.json | sort -V | tail -n 1)
 
 # Nothing here needs a hub or reports home.
 export HF_HUB_DISABLE_TELEMETRY = 1
@@ -22,8 +21,7 @@ demo: $(VENV)/.demo  ## Run the whole loop offline: build, publish, review, trai
 	$(BIN)/python -m builder demo
 
 app: $(VENV)/.demo demo/summary.json  ## Open the review app on the demo's newest version
-	$(BIN)/python -m curation_app serve --dataset $(patsubst %/,%,$(dir $(NEWEST))) \
-	    --store demo/reviews.sqlite --port $(PORT)
+	$(BIN)/python -m curation_app serve --dataset demo/workspace --port $(PORT)
 
 demo/summary.json:
 	$(MAKE) demo

@@ -17,13 +17,13 @@ from rich.table import Table
 
 from benchmarks.machine import describe_machine
 from builder.config import ChecksConfig
-from builder.plan.job import Job
+from builder.job import Job
 from builder.prompts import render_prompt
 from builder.prompts.specimen import specimen_job
 from schemas.sample import Criterion, Draft, Evaluation
 from schemas.text_rules import check_revision
 from schemas.text_rules.language import group_of, judge
-from schemas.text_rules.normal_form import CHARS_A_WORD
+from schemas.text_rules.normal_form import CHARS_PER_WORD
 from schemas.text_rules.scripts import has_wrong_script
 from schemas.vocabulary import CELL_BY_NAME, CELLS, LANGUAGES
 
@@ -113,8 +113,8 @@ def _is_wrong_pair(actual: str, declared: str) -> bool:
 
 
 def _cut(text: str, language: str, num_words: int) -> str:
-    if language in CHARS_A_WORD:
-        return text[: num_words * CHARS_A_WORD[language] * 3 // 2]
+    if language in CHARS_PER_WORD:
+        return text[: num_words * CHARS_PER_WORD[language] * 3 // 2]
     return " ".join(text.split()[:num_words])
 
 

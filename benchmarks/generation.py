@@ -83,7 +83,7 @@ def row_openai_create(directory: Path, num: int, in_flight: int) -> tuple[float,
 def row_openai_bytes(directory: Path, num: int, in_flight: int) -> tuple[float, float]:
     """`client.post` with bytes, the way our engine calls it."""
     from builder.config import TeacherConfig
-    from builder.generate.client import Endpoint
+    from builder.endpoint.client import Endpoint
 
     bodies = requests_of(directory, num)
 
@@ -163,8 +163,8 @@ async def all_at_once(
 
 def requests_of(directory: Path, num: int) -> list[bytes]:
     """The bodies our build sends, images inside."""
-    from builder.generate.abilities import Abilities
-    from builder.generate.session import request_factory
+    from builder.endpoint.capabilities import Capabilities
+    from builder.generate.models import request_factory
     from builder.images.store import ImageStore
     from builder.plan import plan_round
     from builder.prompts import render_prompt
@@ -173,7 +173,9 @@ def requests_of(directory: Path, num: int) -> list[bytes]:
     with ImageStore(directory / "images", config.images) as store:
         factory = request_factory(config.teacher, config, store)
         jobs = plan_round(config, store, 0, {}).jobs()
-        return [factory.body(factory.sample(job, render_prompt(job)), Abilities()) for job in jobs]
+        return [
+            factory.body(factory.sample(job, render_prompt(job)), Capabilities()) for job in jobs
+        ]
 
 
 @contextmanager

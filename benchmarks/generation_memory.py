@@ -20,8 +20,8 @@ from rich.table import Table
 from benchmarks.generation import endpoint
 from benchmarks.machine import describe_machine
 from benchmarks.scripted_build import config_for, fill_workspace
-from builder.generate.ledger import Ledger
 from builder.generate.session import BuildOptions, run_build
+from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace, open_workspace
 
 _MARKS = (500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 50_000, 100_000)

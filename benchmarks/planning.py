@@ -26,7 +26,6 @@ from rich.table import Table
 from benchmarks.machine import describe_machine, peak_memory_mib
 from builder.balance import balance_of, print_balance, surplus_jobs
 from builder.config import BuildConfig
-from builder.generate.ledger import Ledger
 from builder.images.adding import add_images
 from builder.images.embedders import load_embedder
 from builder.images.index import index_images
@@ -34,6 +33,7 @@ from builder.images.neighbours import neighbours_of
 from builder.images.sources import Candidate
 from builder.images.store import ImageStore
 from builder.images.vectors import embed_images
+from builder.ledger.ledger import Ledger
 from builder.plan import Plan, plan_round
 
 Result = TypeVar("Result")

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.machine import describe_machine
 from benchmarks.release_workspaces import images_workspace, rows_workspace
-from builder.generate.ledger import Ledger
+from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace
 from schemas.manifest import read_manifest
 from schemas.sample import CONTENT_FIELDS, content_hash
@@ -41,11 +41,11 @@ _COMPARE = """
 import sys, time
 from pathlib import Path
 from benchmarks.machine import peak_memory_mib
-from builder.publish.sides import find_side
+from builder.publish.compared_version import find_version
 from builder.release.compare import compare
 start = time.perf_counter()
-sides = [find_side(version, Path(sys.argv[1])) for version in sys.argv[2:4]]
-difference = compare(*sides)
+versions = [find_version(version, Path(sys.argv[1])) for version in sys.argv[2:4]]
+difference = compare(*versions)
 print(time.perf_counter() - start, peak_memory_mib(), difference.num_shards_read)
 print(difference.summary(), file=sys.stderr)
 """

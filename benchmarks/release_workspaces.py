@@ -14,9 +14,9 @@ from PIL import Image
 from rich.console import Console
 
 from builder.config import BuildConfig, save_config
-from builder.generate.ledger import Ledger
 from builder.images.pictograms import load_pictograms
 from builder.images.store import ImageStore
+from builder.ledger.ledger import Ledger
 from builder.plan.shares import targets_of
 from builder.workspace import Workspace, open_workspace
 from schemas.vocabulary import CELLS, Cell

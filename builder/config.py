@@ -6,7 +6,15 @@ from typing import Annotated, Literal, Self
 
 import orjson
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from schemas.errors import PolysceneError
 from schemas.pictures import MAX_PICTURE_PIXELS
@@ -114,19 +122,27 @@ class ReleaseConfig(_Section):
 
     Args:
         title: Heading of the card; the dataset's name when null.
-        repo_id: OWNER/NAME it is to be published as; stands in the card's lines on loading.
-        rows_a_shard: A shard holds at most about this many rows.
+        repo_id: OWNER/NAME it is published as, for the card's example that loads it.
+        rows_per_shard: A shard has at most about this many rows. Also read under its former
+            name `rows_a_shard`, which releases keep writing, so that their bytes stay the same.
         max_shard_bytes: And about this many bytes of images.
-        min_reviews_to_reject: A row goes out only when this many reviewers judged it.
+        min_reviews_to_reject: A row is rejected only if this many reviewers judged it.
         flagged: Rows that wait for a second look are held back, or kept.
-        trim_surplus: Leave out what a cell and language hold above the plan's share.
+        trim_surplus: Leave out what a cell and language have above the plan's share.
         licence: Of the texts, as the Hub names licences; "other" for the terms of the teacher's
             provider. Images keep their own.
     """
 
     title: str | None = None
     repo_id: str | None = None
-    rows_a_shard: Annotated[int, Field(gt=0)] = 25_000
+    rows_per_shard: Annotated[
+        int,
+        Field(
+            gt=0,
+            validation_alias=AliasChoices("rows_per_shard", "rows_a_shard"),
+            serialization_alias="rows_a_shard",
+        ),
+    ] = 25_000
     max_shard_bytes: Annotated[int, Field(gt=0)] = 500_000_000
     min_reviews_to_reject: Annotated[int, Field(ge=1)] = 1
     flagged: Literal["hold_back", "keep"] = "hold_back"
@@ -247,7 +263,7 @@ def load_config(path: Path) -> BuildConfig:
         raise ConfigError(f"{path}: {exc.strerror}. Name a YAML configuration file.") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
         problem = " ".join(str(exc).split())
-        raise ConfigError(f"{path}: not YAML: {problem}. Mend the file.") from exc
+        raise ConfigError(f"{path}: not YAML: {problem}. Fix the file.") from exc
     try:
         return BuildConfig.model_validate(content or {})
     except ValidationError as exc:
@@ -255,7 +271,7 @@ def load_config(path: Path) -> BuildConfig:
             f"`{'.'.join(str(part) for part in error['loc']) or 'config'}`: {error['msg']}"
             for error in exc.errors(include_url=False)
         ]
-        raise ConfigError(f"{path}: {'; '.join(lines)}. Mend the file; nothing was sent.") from exc
+        raise ConfigError(f"{path}: {'; '.join(lines)}. Fix the file; nothing was sent.") from exc
 
 
 def save_config(config: BuildConfig, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are safe: on the disk, sealed, or held by one process alone."""
+"""Makes files safe: synced to disk, sealed, or locked for one process."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Waits until a file's bytes, or a folder's names, are on the disk."""
+    """Waits until a file's content, or a folder's entries, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -17,9 +17,9 @@ def sync(path: Path) -> None:
 
 
 def seal(directory: Path) -> None:
-    """Makes every file below read-only, and waits until all of it is on the disk.
+    """Makes every file below read-only, and waits until everything is on disk.
 
-    Files come before the folders that name them.
+    Files are synced before the folders that name them.
     """
     for folder, _, names in os.walk(directory, topdown=False):
         for name in names:
@@ -30,16 +30,16 @@ def seal(directory: Path) -> None:
 
 
 @contextmanager
-def held(path: Path, taken: Exception) -> Iterator[None]:
-    """Holds a file's lock, which the system gives back even after kill -9.
+def lock_file(path: Path, if_locked: Exception) -> Iterator[None]:
+    """Locks a file; the system releases the lock even after kill -9.
 
     Args:
-        path: The file; made when missing, never changed.
-        taken: Raised when another process holds it.
+        path: The file; made if missing, never changed.
+        if_locked: Raised if another process has locked it.
     """
     with path.open("ab") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise taken from exc
+            raise if_locked from exc
         yield

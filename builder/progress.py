@@ -1,15 +1,15 @@
-"""Progress bars on stderr, the same for every long stage; a plain line now and then in a log."""
+"""Progress of long stages: bars on a terminal's stderr, a plain line now and then in a log."""
 
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TaskID,
@@ -17,10 +17,24 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-#: Where there is no terminal: what is over sooner is not told of at all.
+#: Without a terminal, a stage that takes less time than this prints nothing.
 _PLAIN_LINE_S = 15.0
+
+
+class Progress(Protocol):
+    """Called with the stage that runs, and how much of how much of it is done.
+
+    The total is 0 where it is not known. A stage may begin again.
+    """
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None: ...
+
+
+def no_progress(stage: str, done: int, total: int, /) -> None:
+    """Shows nothing."""
 
 
 @contextmanager
@@ -35,9 +49,9 @@ def progress_bar(
 
     Args:
         label: What is counted.
-        total: How many there are, where that is known.
-        console: Where to; stderr when None. Where it is no terminal, a plain
-            line every 15 seconds.
+        total: How many there are; None where that is not known.
+        console: Where to show it; stderr when None. Where that is not a terminal,
+            a plain line appears every 15 seconds.
         clock: Seconds, monotonic.
 
     Yields:
@@ -46,7 +60,7 @@ def progress_bar(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = console or Console(stderr=True)
     lines = _PlainLines(console, clock)
-    with Progress(
+    with RichProgress(
         *columns,
         TimeRemainingColumn(),
         console=console,
@@ -57,7 +71,7 @@ def progress_bar(
 
         def advance(num_done: int) -> None:
             progress.advance(task, num_done)
-            lines.tell(progress, task)
+            lines.print_if_due(progress, task)
 
         yield advance
 
@@ -69,22 +83,21 @@ def stage_bars(
     *,
     console: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Callable[[str, int, int], None]]:
+) -> Iterator[Progress]:
     """Shows a bar for each stage while the block runs.
 
     Args:
-        label: What all of it is about.
+        label: What the stages work on; follows the stage's name.
         byte_stages: Names of the stages that count bytes.
-        console: Where to, as above.
+        console: As in `progress_bar`.
         clock: Seconds, monotonic.
 
     Yields:
-        A function to call with a stage, and how much of how much of it is
-        done; of 0 where nobody knows how much there is.
+        A function to report a stage's progress to.
     """
     console = console or Console(stderr=True)
     lines = _PlainLines(console, clock)
-    with Progress(
+    with RichProgress(
         TextColumn("{task.description}"),
         BarColumn(),
         _AmountColumn(),
@@ -98,7 +111,7 @@ def stage_bars(
                 name = f"{stage} {label}"
                 shown[stage] = progress.add_task(name, total=None, bytes=stage in byte_stages)
             progress.update(shown[stage], completed=done, total=total or None)
-            lines.tell(progress, shown[stage])
+            lines.print_if_due(progress, shown[stage])
 
         yield advance
 
@@ -123,22 +136,22 @@ class _AmountColumn(ProgressColumn):
 
 
 class _PlainLines:
-    """Lines for a log, in place of bars."""
+    """Prints lines for a log instead of bars."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
         self._clock = clock
         self._next_s = clock() + _PLAIN_LINE_S
 
-    def tell(self, progress: Progress, task_id: TaskID) -> None:
-        """Prints how far a task is, if a line is due."""
+    def print_if_due(self, progress: RichProgress, task_id: TaskID) -> None:
+        """Prints how far a task is if the last line is old enough."""
         now_s = self._clock()
         if self._console.is_terminal or now_s < self._next_s:
             return
         self._next_s = now_s + _PLAIN_LINE_S
         task = progress.tasks[progress.task_ids.index(task_id)]
         unit, shown = (1e6, "{:,.1f} MB") if task.fields["bytes"] else (1, "{:,.0f}")
-        amount = shown.format(task.completed / unit) if task.completed else "begun"
+        amount = shown.format(task.completed / unit) if task.completed else "started"
         if task.total is not None and task.completed:
             amount += " of " + shown.format(task.total / unit)
         self._console.print(f"{task.description}: {amount}", highlight=False, soft_wrap=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import orjson
 
-from builder.disk import held
+from builder.disk import lock_file
 from schemas.errors import PolysceneError
 
-#: Raised by one whenever files of a workspace change shape.
+#: Increased whenever the files of a workspace change their format.
 WORKSPACE_VERSION = 1
 _MARKER = "workspace.json"
 
@@ -51,42 +51,31 @@ class Workspace:
     def releases_dir(self) -> Path:
         return self.root / "releases"
 
-    def inside(self, name: str) -> Path:
-        """A path below the root.
-
-        Raises:
-            WorkspaceError: `name` would leave the workspace.
-        """
-        path = (self.root / name).resolve()
-        if not path.is_relative_to(self.root.resolve()):
-            raise WorkspaceError(f"{name!r} lies outside the workspace {self.root}. Use a name.")
-        return path
-
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps a second writer out; the lock goes with the process.
+        """Locks the workspace for writing; the lock ends with the process at the latest.
 
         Raises:
             WorkspaceError: Another process is writing.
         """
-        taken = WorkspaceError(
+        in_use = WorkspaceError(
             f"{self.root}: another process is writing here. Wait for it, or stop it."
         )
-        with held(self.root / ".lock", taken):
+        with lock_file(self.root / ".lock", in_use):
             yield
 
 
 def open_workspace(root: Path, *, create: bool = False) -> Workspace:
-    """Opens a workspace, making it first when `create`.
+    """Opens a workspace; makes a new one first if `create`.
 
     Raises:
-        WorkspaceError: No workspace there, or one of another version.
+        WorkspaceError: There is no workspace, or one of another version.
     """
     marker = root / _MARKER
     if not marker.exists():
         if not create:
             raise WorkspaceError(
-                f"{root}: no workspace there. Make one with "
+                f"{root}: not a workspace. Make one with "
                 "`python -m builder images add DIR --workspace WORKSPACE`."
             )
         try:
@@ -100,11 +89,11 @@ def open_workspace(root: Path, *, create: bool = False) -> Workspace:
         found = orjson.loads(marker.read_bytes())["workspace_version"]
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as exc:
         raise WorkspaceError(
-            f"{marker}: unreadable. Restore it from a backup, or begin a new workspace."
+            f"{marker}: unreadable. Restore it from a backup, or start a new workspace."
         ) from exc
     if found != WORKSPACE_VERSION:
         raise WorkspaceError(
             f"{marker}: workspace version {found}, this program reads {WORKSPACE_VERSION}. "
-            "Use the release of polyscene that made it, or begin a new workspace."
+            "Use the release of polyscene that made it, or start a new workspace."
         )
     return Workspace(root)

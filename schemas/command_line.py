@@ -1,4 +1,4 @@
-"""The one end of every command line: what a user can meet is a line on stderr and an exit code."""
+"""Ends every command line: an error a user can meet becomes one line on stderr and an exit code."""
 
 import contextlib
 import errno
@@ -12,13 +12,13 @@ from typing import NoReturn
 
 from schemas.errors import PolysceneError
 
-#: Set it to see the traceback of an error that is otherwise one line.
+#: Environment variable that shows the traceback of an error that is otherwise one line.
 TRACEBACK_VARIABLE = "POLYSCENE_TRACEBACK"
-INTERRUPTED_CODE = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED_CODE = 130  # 128 + SIGINT, as in shells
 _MAX_PLACES = 2
 
-_FULL = "Free some space or name another place, then run the same command again."
-_FORBIDDEN = "Allow this user to use it, or name another place."
+_FULL = "Free some space or choose another location, then run the same command again."
+_FORBIDDEN = "Give this user access, or choose another location."
 _REMEDIES: dict[int | None, str] = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -28,12 +28,12 @@ _REMEDIES: dict[int | None, str] = {
     errno.EROFS: _FORBIDDEN,
     errno.EISDIR: "Name a file.",
     errno.ENOTDIR: "Name a directory.",
-    errno.EEXIST: "Name another place.",
+    errno.EEXIST: "Choose another location.",
     errno.ENOENT: "Check the name.",
     errno.ENAMETOOLONG: "Give a shorter name.",
     errno.EMFILE: "Raise the limit of this shell with `ulimit -n`.",
-    errno.EADDRINUSE: "Stop what listens there, or give another --port.",
-    errno.ECONNREFUSED: "Start what should answer there, or give another address.",
+    errno.EADDRINUSE: "Stop the process that listens there, or choose another --port.",
+    errno.ECONNREFUSED: "Start the server that should answer there, or give another address.",
 }
 _OTHER = f"Set {TRACEBACK_VARIABLE}=1 to see where it happened."
 
@@ -43,9 +43,9 @@ def run(
 ) -> NoReturn:
     """Runs a command line and leaves the process: 0 done, 1 failed, 130 stopped.
 
-    An error that a user can meet is one line, `error: where: what. Remedy.`; a
-    reader that closed the pipe is none. Anything else is our mistake and keeps
-    its traceback.
+    An error that a user can meet is printed as one line, `error: where: what.
+    Remedy.`; a closed pipe is not an error. Anything else is our mistake and
+    keeps its traceback.
 
     Args:
         command: Parses `sys.argv` and does what it says.
@@ -53,7 +53,7 @@ def run(
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever script, whatever locale
+            stream.reconfigure(errors="backslashreplace")  # any script in any locale
     code = _exit_code(command, stopped)
     problem = _stdout_problem()
     if problem is not None:
@@ -67,7 +67,7 @@ def _exit_code(command: Callable[[], object], stopped: str) -> int:
     try:
         command()
     except SystemExit as exc:
-        # Typer makes an exit of Ctrl-C, without a word.
+        # Typer turns Ctrl-C into an exit and prints nothing.
         if exc.code == INTERRUPTED_CODE:
             _say(stopped)
         if isinstance(exc.code, str):
@@ -92,17 +92,17 @@ def _failed(line: str) -> int:
 
 
 def os_error_line(exc: OSError) -> str:
-    """Where, what and what to do, of an error of the operating system.
+    """Where, what and what to do, for an error of the operating system.
 
-    A write to an open file fails without a name. The path that the innermost
-    function on the way was given is then the place.
+    A failed write to an open file names no file; the path that the innermost
+    function on the stack was given is shown instead.
     """
-    # Copying and renaming name two files; it is the second that had no room.
+    # Copying and renaming name two files; the second is the one that could not be written.
     named = exc.filename2 or exc.filename
     places = [_shown(named)] if named is not None else _paths_on_the_way(exc)
     what = exc.strerror or str(exc) or type(exc).__name__
     if exc.errno == errno.EEXIST and places and Path(places[0]).is_file():
-        what = "a file stands where a directory is needed"
+        what = "a file exists where a directory is needed"
     where = f"{' or '.join(places)}: " if places else ""
     return f"{where}{what.rstrip('.')}. {_remedy(exc)}"
 
@@ -132,7 +132,7 @@ def _say(line: str) -> None:
 
 
 def _stdout_problem() -> OSError | None:
-    """What keeps standard output from taking what was printed."""
+    """The error that keeps standard output from being written, if any."""
     try:
         sys.stdout.flush()
     except OSError as exc:
@@ -142,7 +142,7 @@ def _stdout_problem() -> OSError | None:
 
 
 def _discard_stdout() -> None:
-    """Lets what is still buffered go nowhere, so that the process ends quietly."""
+    """Sends what is still buffered to the null device, so that the process ends quietly."""
     with contextlib.suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

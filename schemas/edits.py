@@ -1,33 +1,25 @@
-"""What a reviewer may write into a row: texts that can be seen, read and told apart."""
+"""What a reviewer may write into a row: visible, readable texts that differ from one another."""
 
-import re
 import unicodedata
 from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from schemas.characters import unwanted_character
 from schemas.errors import PolysceneError
-from schemas.review import Edits
+from schemas.review import EDITABLE_FIELDS, Edits
 from schemas.sample import MAX_TEXT_CHARS, Sample
 
-#: Lone surrogates, control characters but tab and line feed, bidi embeddings and isolates (they
-#: reorder what a reader sees), interlinear marks, U+FFFD, non-characters, private use, and tag
-#: characters outside a flag. Joiners and plain direction marks belong to many writing systems.
-_UNWANTED = re.compile(
-    "[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufff9-\ufffd"
-    "\ufdd0-\ufdef\ufffe\uffff\ufeff\ue000-\uf8ff\U000f0000-\U0010ffff]"
-    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
-)
-#: Letters by category that are drawn as nothing: Hangul fillers, and the empty Braille cell.
-_DRAWN_AS_NOTHING = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+#: Letters by category that are invisible: Hangul fillers, and the empty Braille cell.
+_INVISIBLE_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 class EditError(PolysceneError):
-    """An edit cannot be taken.
+    """An edit is refused.
 
     Args:
         field: The text at fault, such as `query_text` or `negative_texts.0`.
-        what: What is wrong and what to do, going on from the field's name.
+        what: What is wrong and what to do, as a continuation of the field's name.
     """
 
     def __init__(self, field: str, what: str) -> None:
@@ -38,27 +30,28 @@ class EditError(PolysceneError):
 
 def text_problem(text: str) -> str | None:
     """What is wrong with a text that a reviewer wrote and what to do, or None."""
-    if all(_is_unseen(character) for character in text):
+    if all(_is_invisible(character) for character in text):
         return "is blank. Write a text, or reject the row."
     if len(text) > MAX_TEXT_CHARS:
-        return f"has {len(text):,} characters, {MAX_TEXT_CHARS:,} at most. Shorten it."
-    found = _UNWANTED.search(text)
-    if found:
-        name = unicodedata.name(found[0], "").lower()
-        code = f"U+{ord(found[0]):04X}{' ' if name else ''}{name}"
-        return f"holds a character that no text needs ({code}). Delete it, or type the text anew."
+        return f"has {len(text):,} characters; the limit is {MAX_TEXT_CHARS:,}. Shorten it."
+    unwanted = unwanted_character(text)
+    if unwanted is not None:
+        name = unicodedata.name(unwanted, "").lower()
+        code = f"U+{ord(unwanted):04X}{' ' if name else ''}{name}"
+        return (
+            f"contains a character that no text needs ({code}). Delete it, or type the text again."
+        )
     return None
 
 
 def apply_edits(sample: Sample, edits: Edits) -> Sample:
-    """The sample with the edits in place.
+    """The sample with the edits applied.
 
-    What a row held before is left alone: only new texts are looked at, since
-    stored events and published rows may be older than these rules.
+    Only new texts are checked, since stored events and published rows may be
+    older than these rules.
 
     Raises:
-        EditError: A new text cannot be taken, or what comes out is no sample
-            of its cell.
+        EditError: A new text is refused, or the edited row does not fit its cell.
     """
     changed = edits.model_dump(exclude_none=True)
     for field, text in changed_texts(sample, edits):
@@ -73,15 +66,15 @@ def apply_edits(sample: Sample, edits: Edits) -> Sample:
     except ValidationError as exc:
         problem = exc.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         field = next(iter(changed))
-        raise EditError(field, f"cannot be edited so: {problem}. Mend it.") from exc
+        raise EditError(field, f"cannot be edited like this: {problem}. Fix it.") from exc
 
 
 def changed_texts(sample: Sample, edits: Edits) -> Iterator[tuple[str, str]]:
-    """Field and new text of everything the edits make different."""
-    for field in ("instruction", "query_text", "positive_text"):
-        text: str | None = getattr(edits, field)
-        if text is not None and text != getattr(sample, field):
-            yield field, text
+    """Field and new text of every text that the edits change."""
+    for field in EDITABLE_FIELDS:
+        value: object = getattr(edits, field)
+        if isinstance(value, str) and value != getattr(sample, field):
+            yield field, value
     for index, text in enumerate(edits.negative_texts or ()):
         if text is not None and text not in sample.negative_texts[index : index + 1]:
             yield f"negative_texts.{index}", text
@@ -104,5 +97,5 @@ def _letters(text: str) -> str:
     return " ".join(shown.split()) or folded
 
 
-def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character)[0] in "ZC" or character in _DRAWN_AS_NOTHING
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character)[0] in "ZC" or character in _INVISIBLE_LETTERS

@@ -1,4 +1,4 @@
-"""Optional parts: a command asks for what it needs before its work, and says how to get it."""
+"""Optional dependencies: a command checks for them before its work and says how to install them."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ from schemas.errors import PolysceneError
 
 
 def install_extra(extra: str) -> str:
-    """How to install an extra; from the checkout, for this distribution is on no index."""
+    """How to install an extra; from the checkout, as the distribution is not on PyPI."""
     return f"From polyscene's checkout: pip install -e '.[{extra}]'"
 
 
@@ -15,8 +15,8 @@ class MissingExtraError(PolysceneError):
 
     Args:
         extra: Name of the extra in `pyproject.toml`.
-        package: What was to be imported.
-        cause: What the import said.
+        package: What could not be imported.
+        cause: The exception of the import.
     """
 
     def __init__(self, extra: str, package: str, cause: Exception) -> None:
@@ -28,7 +28,7 @@ class MissingExtraError(PolysceneError):
 
 
 def require(extra: str, *packages: str) -> None:
-    """Imports packages of an extra, so that none is found missing when the work is done.
+    """Imports packages of an extra, so that a missing one is noticed before the work starts.
 
     Raises:
         MissingExtraError: One is not installed, or does not load here.

@@ -1,122 +1,77 @@
-"""Arrow schemas of the published configs, and the same as `datasets` features."""
+"""Arrow schemas of the published configs, made from their models, and the same for `datasets`."""
 
 # pyarrow ships no types: what comes of it is unknown, everything else is strict.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import orjson
 import pyarrow as pa
+from pydantic import BaseModel
 
+from schemas.columns import Before, Stored, StoredAsPairs
+from schemas.review import ReviewEvent
+from schemas.sample import Provenance, Sample
 from schemas.vocabulary import CONFIG_OF_TASK
 
 #: How `datasets` stores an Image column.
 IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
-SAMPLE_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("language", pa.string()),
-        pa.field("task_type", pa.string()),
-        pa.field("modality", pa.string()),
-        pa.field("instruction", pa.string()),
-        pa.field("query_text", pa.string()),
-        pa.field("query_image", IMAGE),
-        pa.field("positive_text", pa.string()),
-        pa.field("positive_image", IMAGE),
-        pa.field("negative_texts", pa.list_(pa.string())),
-        pa.field("negative_images", pa.list_(IMAGE)),
-        pa.field("relevance", pa.int8()),
-        pa.field("plausibility", pa.int8()),
-        pa.field("clarity", pa.int8()),
-        pa.field("diversity", pa.int8()),
-        pa.field("alignment", pa.float64()),
-    ]
-)
+_TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_STORED = {"int8": pa.int8(), "int32": pa.int32(), "image": IMAGE}
 
-_INTERPRETATION = pa.struct(
-    [(name, pa.string()) for name in ("image", "general", "objects", "context", "task_ideas")]
-)
-_DRAFT = pa.struct(
-    [(name, pa.string()) for name in ("instruction", "query_text", "positive_text")]
-    + [("negative_text", pa.string())]
-)
-_CRITERION = pa.struct([("score", pa.int8()), ("reason", pa.string())])
-_EVALUATION = pa.struct(
-    [(name, _CRITERION) for name in ("relevance", "plausibility", "clarity", "diversity")]
-    + [("improvements", pa.string())]
-)
 
-PROVENANCE_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("language", pa.string()),
-        pa.field("task_type", pa.string()),
-        pa.field("modality", pa.string()),
-        pa.field("teacher_model", pa.string()),
-        pa.field("prompt_hash", pa.string()),
-        pa.field("request_hash", pa.string()),
-        pa.field("seed", pa.int64()),
-        pa.field("round", pa.int32()),
-        pa.field("length", pa.string()),
-        pa.field("difficulty", pa.string()),
-        pa.field("text_register", pa.string()),
-        pa.field("task_idea", pa.string()),
-        pa.field("interpretations", pa.list_(_INTERPRETATION)),
-        pa.field("draft", _DRAFT),
-        pa.field("evaluation", _EVALUATION),
-        pa.field("revision", _DRAFT),
-        pa.field("judge", _EVALUATION),
-        pa.field("judge_model", pa.string()),
-        pa.field("prompt_tokens", pa.int32()),
-        pa.field("completion_tokens", pa.int32()),
-        pa.field("cost_usd", pa.float64()),
-        pa.field("checks", pa.list_(pa.struct([("check", pa.string()), ("result", pa.string())]))),
-        pa.field(
-            "language_votes",
-            pa.list_(
-                pa.struct([(name, pa.string()) for name in ("field", "identifier", "detected")])
-            ),
-        ),
-        pa.field(
-            "images",
-            pa.list_(
-                pa.struct(
-                    [(name, pa.string()) for name in ("role", "sha256", "group", "source")]
-                    + [("licence", pa.string())]
-                )
-            ),
-        ),
-    ]
-)
+def arrow_schema(model: type[BaseModel]) -> pa.Schema:
+    """Columns of a model's fields, in their order unless a note says otherwise.
 
-REVIEW_SCHEMA = pa.schema(
-    [
-        pa.field("sample_id", pa.string()),
-        pa.field("event_id", pa.string()),
-        pa.field("seq", pa.int64()),
-        pa.field("ts", pa.string()),
-        pa.field("reviewer", pa.string()),
-        pa.field("dataset_version", pa.string()),
-        pa.field("content_hash", pa.string()),
-        pa.field("kind", pa.string()),
-        pa.field("verdict", pa.string()),
-        pa.field("reasons", pa.list_(pa.string())),
-        pa.field("edits", pa.list_(pa.struct([("field", pa.string()), ("value", pa.string())]))),
-        pa.field("note", pa.string()),
-        pa.field("facets", pa.list_(pa.struct([("facet", pa.string()), ("verdict", pa.string())]))),
-        pa.field("undoes", pa.string()),
-        pa.field("queue_id", pa.string()),
-        pa.field("inclusion_prob", pa.float64()),
-        pa.field("ms_active", pa.int64()),
-        pa.field("ui_version", pa.string()),
-        pa.field("seen_edit", pa.string()),
-        pa.field("guideline_version", pa.int32()),
-        pa.field("phase", pa.string()),
-    ]
-)
+    Raises:
+        TypeError: A field has a type without a column type; a note (`schemas.columns`) gives one.
+    """
+    fields = model.model_fields
+    names = list(fields)
+    for name, field in fields.items():
+        for note in field.metadata:
+            if isinstance(note, Before):
+                names.remove(name)
+                names.insert(names.index(note.column), name)
+    return pa.schema(
+        [
+            pa.field(name, _arrow_type(fields[name].annotation, fields[name].metadata))
+            for name in names
+        ]
+    )
+
+
+def _arrow_type(kind: Any, notes: Sequence[Any] = ()) -> pa.DataType:
+    for note in notes:
+        if isinstance(note, Stored):
+            return _STORED[note.kind]
+        if isinstance(note, StoredAsPairs):
+            return pa.list_(pa.struct([(note.key, pa.string()), (note.value, pa.string())]))
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _arrow_type(args[0], args[1:])
+    if origin in (Union, UnionType):  # only ever with None: every column may be null
+        (kind,) = (arg for arg in args if arg is not NoneType)
+        return _arrow_type(kind)
+    if origin is tuple:
+        return pa.list_(_arrow_type(args[0]))
+    if origin is Literal:
+        return pa.string()
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return pa.struct(list(arrow_schema(kind)))
+    if kind not in _TYPES:
+        raise TypeError(f"{kind} has no column type. Note one in `Annotated`: `schemas.columns`.")
+    return _TYPES[kind]
+
+
+SAMPLE_SCHEMA = arrow_schema(Sample)
+PROVENANCE_SCHEMA = arrow_schema(Provenance)
+REVIEW_SCHEMA = arrow_schema(ReviewEvent)
 
 #: Arrow schema of every published config, without the footer.
 CONFIG_SCHEMAS: dict[str, pa.Schema] = {
@@ -147,3 +102,39 @@ def with_footer(schema: pa.Schema) -> pa.Schema:
     """The schema with the footer entry from which `datasets` restores Image columns."""
     info = {"info": {"features": hub_features(schema)}}
     return schema.with_metadata({"huggingface": orjson.dumps(info).decode()})
+
+
+def image_columns_of(schema: pa.Schema) -> list[str]:
+    """Names of the columns that hold an image or a list of them."""
+    return [field.name for field in schema if _with_image_names(field.type) != field.type]
+
+
+def with_image_names(schema: pa.Schema) -> pa.Schema:
+    """The schema with images by name instead of their bytes: as ledger and indexes hold rows."""
+    return pa.schema([pa.field(field.name, _with_image_names(field.type)) for field in schema])
+
+
+def leaf_columns(schema: pa.Schema, *, image_bytes: bool = True) -> list[str]:
+    """Parquet paths of the leaf columns, such as `negative_images.list.element.path`.
+
+    Args:
+        image_bytes: False leaves out the bytes of images, which are nearly all there is to read.
+    """
+    leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
+    return [leaf for leaf in leaves if image_bytes or not leaf.endswith(".bytes")]
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    if pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for child in kind:
+            yield from _leaves(f"{path}.{child.name}", child.type)
+    else:
+        yield path
+
+
+def _with_image_names(kind: pa.DataType) -> pa.DataType:
+    if kind.equals(IMAGE):
+        return pa.string()
+    return pa.list_(pa.string()) if kind.equals(pa.list_(IMAGE)) else kind

@@ -41,7 +41,7 @@ class FileEntry(_Entry):
 
 
 class ReviewInputs(_Entry):
-    """The review events a release took in: how many, up to which, and their hash."""
+    """The review events that a release applied: how many, up to which `seq`, and their hash."""
 
     num_events: int = 0
     last_seq: int = 0
@@ -84,7 +84,7 @@ def read_manifest(path: Path) -> ReleaseManifest:
     try:
         content = orjson.loads(file.read_bytes())
     except FileNotFoundError as exc:
-        raise ManifestError(f"{file}: no manifest there. Name a release directory.") from exc
+        raise ManifestError(f"{file}: no such manifest. Name a release directory.") from exc
     except (OSError, orjson.JSONDecodeError) as exc:
         raise ManifestError(f"{file}: unreadable ({exc}). Restore it or release again.") from exc
     return parse_manifest(content, str(file))

@@ -1,4 +1,4 @@
-"""Why a reviewer rejects: a closed list of reason codes, each touching one facet."""
+"""Why a reviewer rejects: a closed list of reason codes, each about one facet."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +21,7 @@ ReasonCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason: its code in review events, what a page says, the facet it speaks of."""
+    """One reason: its code in review events, its label on a page, the facet it is about."""
 
     code: ReasonCode
     label: str

@@ -1,12 +1,12 @@
-"""The reply asked of a multimodal LLM: one strict JSON object a cell."""
+"""The reply that a multimodal LLM is asked for: one strict JSON object, by cell."""
 
 from functools import cache
-from typing import Annotated, Any
+from typing import Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
-from schemas.sample import Draft
-from schemas.vocabulary import Cell, ImageRole
+from schemas.sample import Criterion, Draft, Evaluation, Interpretation
+from schemas.vocabulary import Cell
 
 #: What each task type calls the texts of a draft, and where they go in a row.
 _DRAFT_NAMES = {
@@ -27,55 +27,31 @@ _DRAFT_NAMES = {
     },
 }
 
+#: Names in the JSON schemas of the models that a reply and a row share. They are part of every
+#: request so far, and a request that changes by a byte is a new one, paid for again.
+_SENT_NAMES = {
+    model.__name__: f"Reply{model.__name__}" for model in (Interpretation, Criterion, Evaluation)
+}
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ReplyInterpretation(_Strict):
-    image: ImageRole
-    general: str
-    objects: str
-    context: str
-    task_ideas: str
-
-
-def _to_whole(value: Any) -> Any:
-    """The integer that `4.0` or `"4"` means; anything else as it came, for the model to refuse."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    return value
-
-
-class ReplyCriterion(_Strict):
-    score: Annotated[int, Field(ge=1, le=5), BeforeValidator(_to_whole)]
-    reason: str
-
-
-class ReplyEvaluation(_Strict):
-    relevance: ReplyCriterion
-    plausibility: ReplyCriterion
-    clarity: ReplyCriterion
-    diversity: ReplyCriterion
-    improvements: str
-
-
 class Reply(_Strict):
     """Base of every cell's reply; `reply_model` gives `draft` and `revision` their fields."""
 
-    interpretations: list[ReplyInterpretation]
+    interpretations: list[Interpretation]
     draft: Any
-    evaluation: ReplyEvaluation
+    evaluation: Evaluation
     revision: Any
 
 
 def draft_names(cell: Cell) -> dict[str, str]:
-    """Row field -> name in the reply, for the texts this cell's draft holds.
+    """Row field -> name in the reply, for the texts in this cell's draft.
 
     `{"positive_text": "label", "negative_text": "misleading_label"}` for
-    classification I->T. `instruction` is always there besides.
+    classification I->T. `instruction` is always there as well.
     """
     names = dict(_DRAFT_NAMES[cell.task_type])
     if not cell.query_has_text:
@@ -87,16 +63,16 @@ def draft_names(cell: Cell) -> dict[str, str]:
 
 @cache
 def reply_model(cell: Cell) -> type[Reply]:
-    """Pydantic model of a cell's reply; fields in the order they are to be written."""
+    """Pydantic model of a cell's reply; fields in the order in which they are written."""
     fields: dict[str, Any] = {"instruction": (str, ...)}
     fields |= dict.fromkeys(draft_names(cell).values(), (str, ...))
     draft = create_model(f"Draft_{cell.name}", __base__=_Strict, **fields)
     return create_model(
         f"Reply_{cell.name}",
         __base__=_Strict,
-        interpretations=(list[ReplyInterpretation], ...),
+        interpretations=(list[Interpretation], ...),
         draft=(draft, ...),
-        evaluation=(ReplyEvaluation, ...),
+        evaluation=(Evaluation, ...),
         revision=(draft, ...),
     )  # type: ignore[return-value]
 
@@ -104,16 +80,37 @@ def reply_model(cell: Cell) -> type[Reply]:
 @cache
 def reply_schema(cell: Cell) -> dict[str, Any]:
     """JSON Schema of a cell's reply, as `response_format` json_schema takes it (strict)."""
-    return reply_model(cell).model_json_schema()
+    return _as_sent(reply_model(cell).model_json_schema())
 
 
 @cache
 def judge_schema() -> dict[str, Any]:
     """JSON Schema of an independent judge's reply: the evaluation alone."""
-    return ReplyEvaluation.model_json_schema()
+    return _as_sent(Evaluation.model_json_schema())
 
 
 def to_draft(cell: Cell, draft: BaseModel) -> Draft:
     """A reply's draft or revision under the row's own field names."""
     texts = {row_field: getattr(draft, name) for row_field, name in draft_names(cell).items()}
     return Draft(instruction=getattr(draft, "instruction"), **texts)  # noqa: B009
+
+
+def _as_sent(node: Any) -> Any:
+    """A JSON schema under the names that are sent, without the docstrings of our models."""
+    if isinstance(node, list):
+        return [_as_sent(entry) for entry in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    sent: dict[str, Any] = {}
+    for key, value in cast("dict[str, Any]", node).items():
+        if key == "title":
+            sent[key] = _SENT_NAMES.get(value, value)
+        elif key == "$ref":
+            path, _, name = value.rpartition("/")
+            sent[key] = f"{path}/{_SENT_NAMES.get(name, name)}"
+        elif key == "$defs":
+            named = {_SENT_NAMES.get(name, name): _as_sent(part) for name, part in value.items()}
+            sent[key] = dict(sorted(named.items()))
+        elif key != "description":
+            sent[key] = _as_sent(value)
+    return sent

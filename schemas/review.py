@@ -1,4 +1,4 @@
-"""Review events: append-only facts about published rows, folded into one state a row."""
+"""Review events: append-only facts about published rows, folded into one state per row."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from pydantic import (
     ValidationError,
 )
 
+from schemas.columns import Before, Stored, StoredAsPairs
 from schemas.errors import RowError
 from schemas.sample import Text
 
@@ -24,9 +25,6 @@ Facet = Literal["fidelity", "alignment", "negative", "language", "safety"]
 EventKind = Literal["verdict", "edit", "skip", "undo", "flag", "adjudicate"]
 #: Whether the reviewer saw machine scores and other people's verdicts before deciding.
 Phase = Literal["blind", "open", ""]
-
-#: Fields a reviewer may edit.
-EDITABLE_FIELDS = ("instruction", "query_text", "positive_text", "negative_texts")
 
 
 class Edits(BaseModel):
@@ -38,6 +36,10 @@ class Edits(BaseModel):
     query_text: Text | None = None
     positive_text: Text | None = None
     negative_texts: tuple[Text | None, ...] | None = None
+
+
+#: Fields a reviewer may edit.
+EDITABLE_FIELDS = tuple(Edits.model_fields)
 
 
 def _with_time_zone(ts: str) -> str:
@@ -53,10 +55,10 @@ def _with_time_zone(ts: str) -> str:
 class ReviewEvent(BaseModel):
     """One act of one reviewer on one row of one version.
 
-    `content_hash` pins the event to the row as the reviewer saw it; an event
-    on other content carries over to no other version. `seen_edit` is the id of
+    `content_hash` ties the event to the row as the reviewer saw it: an event does
+    not carry over to a version in which the row has other content. `seen_edit` is the id of
     the edit whose text the reviewer saw: "" for the text as published, null
-    where it was not recorded. `event_id` is made by the client, so that a retry
+    where it was not recorded. The client chooses `event_id`, so that a retry
     stores nothing twice. An `undo` names the event it takes back in `undoes`;
     an `adjudicate` is a lead's verdict, which outranks those of reviewers and
     may carry edits. `seq` counts within one store, `ts` orders across stores.
@@ -69,38 +71,40 @@ class ReviewEvent(BaseModel):
     ts: Annotated[str, AfterValidator(_with_time_zone)]
     reviewer: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     dataset_version: str
-    sample_id: str
+    sample_id: Annotated[str, Before("event_id")]
     content_hash: str
     kind: EventKind
     verdict: Verdict | None = None
-    facets: dict[Facet, Verdict] = {}
+    facets: Annotated[
+        dict[Facet, Verdict], StoredAsPairs("facet", "verdict"), Before("undoes")
+    ] = {}
     reasons: tuple[str, ...] = ()
-    edits: Edits | None = None
+    edits: Annotated[Edits | None, StoredAsPairs("field", "value")] = None
     undoes: str | None = None
-    note: str = ""
+    note: Annotated[str, Before("facets")] = ""
     queue_id: str = ""
     inclusion_prob: Annotated[float, Field(ge=0, le=1)] | None = None
     ms_active: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     ui_version: str = ""
     seen_edit: Annotated[str, StringConstraints(max_length=64)] | None = None
-    guideline_version: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    guideline_version: Annotated[int, Field(ge=0, lt=2**31), Stored("int32")] | None = None
     phase: Phase = ""
 
 
 @dataclass(slots=True)
 class ReviewState:
-    """What the reviewers hold of one row.
+    """What the reviewers decided about one row.
 
     Args:
-        verdicts: Latest verdict of each reviewer. An accept of a text that was
-            edited since is left out: its sender did not see what stands now.
+        verdicts: Latest verdict of each reviewer, without accepts of a text that
+            was edited since: their reviewers did not see the current text.
         adjudicated: A lead's verdict, which outranks the others.
         edits: Latest edit, if any; a later one replaces an earlier one.
         edited_by: Its author.
         edit_id: Its event.
-        reasons: Reasons of the standing reject verdicts.
-        flagged_by: Who asked for a second look that nobody has taken since.
-        event_ids: The events this state rests on, in order.
+        reasons: Reasons of the reject verdicts that count.
+        flagged_by: Who asked for a second look, unless somebody decided since.
+        event_ids: The events that led to this state, in order.
     """
 
     content_hash: str
@@ -115,7 +119,7 @@ class ReviewState:
 
     @property
     def is_rejected(self) -> bool:
-        """Whether rejects outnumber accepts; a tie rejects, since doubt keeps a row out."""
+        """Whether rejects outnumber accepts; a tie rejects, since a doubtful row is left out."""
         if self.adjudicated is not None:
             return self.adjudicated == "reject"
         rejects = sum(verdict == "reject" for verdict in self.verdicts.values())
@@ -131,9 +135,9 @@ class ReviewState:
 
 
 def in_order(events: Iterable[ReviewEvent]) -> list[ReviewEvent]:
-    """Events in the order they happened, each id once: by time, then by their store's count.
+    """Events in the order they happened, each id once: by time, then by `seq`.
 
-    Events of several stores may be given together: `seq` starts anew in each.
+    Events of several stores may be given together, though each counts `seq` from 1.
     """
     unique = {event.event_id: event for event in events}
     return sorted(unique.values(), key=_moment)
@@ -158,7 +162,7 @@ def fold_events(events: Iterable[ReviewEvent]) -> dict[tuple[str, str], ReviewSt
 
 
 def _fold_row(content_hash: str, acts: list[ReviewEvent]) -> ReviewState:
-    """Folds the standing events of one content of one row, in order."""
+    """Folds the events of one content of one row that were not undone, in order."""
     state = ReviewState(content_hash)
     latest: dict[str, ReviewEvent] = {}
     for act in acts:
@@ -183,7 +187,7 @@ def _fold_row(content_hash: str, acts: list[ReviewEvent]) -> ReviewState:
 
 
 def _is_of_an_older_text(act: ReviewEvent, edit_id: str) -> bool:
-    """Whether it accepts a text that is not the one that stands."""
+    """Whether it accepts a text that was edited since."""
     return (
         act.verdict == "accept"
         and act.seen_edit is not None

@@ -8,9 +8,9 @@ from schemas.review import ReviewEvent
 
 
 def review_record(event: ReviewEvent) -> dict[str, Any]:
-    """An event as a row; `review_event` undoes it.
+    """An event as a row; `review_event` is its inverse.
 
-    New values of edited fields are JSON, as one column holds texts and lists of them.
+    New values of edited fields are JSON, as one column has both texts and lists of texts.
     """
     edits = event.edits.model_dump(exclude_none=True) if event.edits else {}
     return {
@@ -28,11 +28,11 @@ def review_record(event: ReviewEvent) -> dict[str, Any]:
 def review_event(record: dict[str, Any]) -> ReviewEvent:
     """A row as the event it was.
 
-    An edit without new values is one all the same: it takes earlier edits back. Versions
-    published before an event had some of its fields lack their columns.
+    An edit without new values is kept as an edit: it takes earlier edits back. Older versions
+    lack the columns of fields that events did not have yet.
 
     Raises:
-        ValidationError: The row is no review event.
+        ValidationError: The row is not a review event.
     """
     edits = {edit["field"]: orjson.loads(edit["value"]) for edit in record["edits"] or ()}
     facets = {facet["facet"]: facet["verdict"] for facet in record["facets"]}

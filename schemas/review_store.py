@@ -1,4 +1,4 @@
-"""Reads review events from what the app keeps or exports: its SQLite store, or JSON Lines."""
+"""Reads review events from the app's SQLite store or its export in JSON Lines."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from schemas.errors import PolysceneError, RowError
 from schemas.review import ReviewEvent, read_events
 
-#: "poly": tells our stores from other SQLite files.
+#: "poly": distinguishes our stores from other SQLite files.
 APPLICATION_ID = 0x706F6C79
 _MAGIC = b"SQLite format 3\0"
 _BUSY_TIMEOUT_S = 30.0
@@ -57,7 +57,7 @@ def read_reviews(path: Path) -> Iterator[ReviewEvent]:
 
 
 def read_audit_reports(path: Path) -> list[str]:
-    """JSON of the reports of a store's closed audits, oldest first; none from an export.
+    """JSON of the reports of a store's closed audits, oldest first; an export has none.
 
     Raises:
         ReviewSourceError: It cannot be read, or is another program's file.
@@ -70,7 +70,7 @@ def read_audit_reports(path: Path) -> list[str]:
 
 
 def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """Rows of a query on a store that an app may be writing to."""
+    """Rows of a query on a store; an app may be writing to it."""
     try:
         with closing(_open(path)) as connection:
             owner = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -91,8 +91,8 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_master")
         return connection
     except sqlite3.OperationalError:
-        # A folder that cannot be written has no room for the log's shared memory; without a log
-        # the file alone is whole.
+        # In a read-only folder SQLite cannot create the log's shared memory; without a log the
+        # file alone is complete.
         if log.exists() and log.stat().st_size:
             raise
         return sqlite3.connect(f"{where}?immutable=1", uri=True)

@@ -1,61 +1,57 @@
 """The published row and its provenance, with the rules a row must satisfy."""
 
 import hashlib
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
+from schemas.columns import NotContent, Stored
 from schemas.vocabulary import CONFIG_OF_TASK as _CONFIG_OF_TASK
 from schemas.vocabulary import LANGUAGES, Cell, Config, ImageRole, Modality, TaskType
 
 MAX_TEXT_CHARS = 20_000
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Score = Annotated[int, Field(ge=1, le=5)]
-
-#: Fields that make up a sample's content: what its id and content hash cover.
-CONTENT_FIELDS = (
-    "language",
-    "task_type",
-    "modality",
-    "instruction",
-    "query_text",
-    "query_image",
-    "positive_text",
-    "positive_image",
-    "negative_texts",
-    "negative_images",
-)
+#: An image by the sha256 of its bytes; the published column holds the bytes themselves.
+ImageHash = Annotated[Sha256, Stored("image")]
+Score = Annotated[int, Field(ge=1, le=5), Stored("int8")]
 
 
 class Sample(BaseModel):
     """One query, its positive and its hard negatives.
 
     Images are named by the sha256 of their bytes; the Parquet form holds the
-    bytes themselves. `negative_texts` and `negative_images` have one entry a
+    bytes themselves. `negative_texts` and `negative_images` have one entry per
     hard negative and so the same length; an entry is null where the document
     side lacks that modality.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$"), NotContent()]
     language: str
     task_type: TaskType
     modality: Modality
     instruction: Text
     query_text: Text | None = None
-    query_image: Sha256 | None = None
+    query_image: ImageHash | None = None
     positive_text: Text | None = None
-    positive_image: Sha256 | None = None
+    positive_image: ImageHash | None = None
     negative_texts: tuple[Text | None, ...]
-    negative_images: tuple[Sha256 | None, ...]
-    relevance: Score
-    plausibility: Score
-    clarity: Score
-    diversity: Score
-    alignment: float | None = None
+    negative_images: tuple[ImageHash | None, ...]
+    relevance: Annotated[Score, NotContent()]
+    plausibility: Annotated[Score, NotContent()]
+    clarity: Annotated[Score, NotContent()]
+    diversity: Annotated[Score, NotContent()]
+    alignment: Annotated[float | None, NotContent()] = None
 
     @property
     def cell(self) -> Cell:
@@ -85,8 +81,16 @@ class Sample(BaseModel):
         return self
 
 
+#: Fields that make up a sample's content: what its id and content hash cover.
+CONTENT_FIELDS = tuple(
+    name
+    for name, field in Sample.model_fields.items()
+    if not any(isinstance(note, NotContent) for note in field.metadata)
+)
+
+
 def cell_problem(sample: Sample) -> str | None:
-    """What keeps a sample's sides from fitting its language and cell, or None."""
+    """Why a sample does not fit its language and cell, as a clause, or None."""
     if sample.language not in LANGUAGES:
         return f'`language` "{sample.language}" is not one of the 93'
     cell = sample.cell
@@ -101,7 +105,9 @@ def cell_problem(sample: Sample) -> str | None:
             has = "needs one" if wanted else "has none"
             return f'`{field}` does not fit: modality "{sample.modality}" {has}'
     if not sample.negative_texts or len(sample.negative_texts) != len(sample.negative_images):
-        return "`negative_texts` and `negative_images` need one entry a hard negative, at least one"
+        return (
+            "`negative_texts` and `negative_images` need one entry per hard negative, at least one"
+        )
     for text, image in zip(sample.negative_texts, sample.negative_images, strict=True):
         if (text is not None) != cell.document_has_text:
             return f'`negative_texts` does not fit modality "{sample.modality}"'
@@ -129,7 +135,17 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Interpretation(_Record):
+class _ReplyPart(_Record):
+    """A part of a teacher's reply that provenance keeps as it was written (`schemas.reply`).
+
+    Strict: a value of the wrong type is refused, and the reply is asked for
+    again. Only a score may be written as 4.0 or "4".
+    """
+
+    model_config = ConfigDict(strict=True)
+
+
+class Interpretation(_ReplyPart):
     """One image as the teacher sees it, under the four aspects of mmE5, in English."""
 
     image: ImageRole
@@ -148,12 +164,23 @@ class Draft(_Record):
     negative_text: str | None = None
 
 
-class Criterion(_Record):
-    score: Score
+def _to_whole(value: Any) -> Any:
+    """The integer that `4.0` or `"4"` means; anything else as it came, for the model to refuse."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return value
+
+
+class Criterion(_ReplyPart):
+    """Score and reason under one of the four headings of mmE5."""
+
+    score: Annotated[Score, BeforeValidator(_to_whole)]
     reason: str
 
 
-class Evaluation(_Record):
+class Evaluation(_ReplyPart):
     """The teacher's judgement of its own draft."""
 
     relevance: Criterion
@@ -163,8 +190,14 @@ class Evaluation(_Record):
     improvements: str
 
 
+#: Names of the four scores, which a sample and an evaluation share.
+SCORES = tuple(
+    name for name, field in Evaluation.model_fields.items() if field.annotation is Criterion
+)
+
+
 class LanguageVote(_Record):
-    """What one identifier said of one text; `detected` is null when it abstained."""
+    """What one identifier said about one text; `detected` is null when it abstained."""
 
     field: str
     identifier: str
@@ -197,7 +230,7 @@ class Provenance(_Record):
     prompt_hash: str
     request_hash: str
     seed: int
-    round: int
+    round: Annotated[int, Stored("int32")]
     length: str
     difficulty: str
     text_register: str
@@ -208,8 +241,8 @@ class Provenance(_Record):
     revision: Draft
     judge: Evaluation | None = None
     judge_model: str | None = None
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Annotated[int, Stored("int32")]
+    completion_tokens: Annotated[int, Stored("int32")]
     cost_usd: float | None = None
     checks: tuple[CheckResult, ...]
     language_votes: tuple[LanguageVote, ...]

@@ -15,23 +15,23 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from schemas.errors import RowError
-from schemas.features import CONFIG_SCHEMAS, IMAGE, with_footer
+from schemas.features import CONFIG_SCHEMAS, image_columns_of, leaf_columns, with_footer
 from schemas.sample import Sample
 
-#: The Hub's viewer refuses row groups of more than 100 MB and is at ease with about 100 rows of
-#: photographs; bytes bound those, and small pictures come in groups that are quick to read.
+#: The Hub's viewer refuses row groups of more than 100 MB and works best with about 100 rows of
+#: photographs; the limit in bytes ensures both, and small pictures get groups quick to read.
 MAX_GROUP_ROWS_WITH_IMAGES = 1_000
 MAX_GROUP_ROWS = 10_000
 MAX_GROUP_BYTES = 32 * 2**20
 _READ_ROWS = 100
-#: A page ends when it is full, but Parquet looks only once a batch: a thousand rows of
-#: photographs, unless told otherwise. Small pages cost half the time and help who reads one row.
+#: A page ends when it is full, but Parquet checks only once per batch, a thousand rows by default.
+#: With photographs, smaller batches halve the time to write and to read a single row.
 _BATCH_ROWS_WITH_IMAGES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """The bytes of an image as they came, and the file name it is published under."""
+    """The original bytes of an image, and the file name it is published under."""
 
     data: bytes
     path: str
@@ -41,7 +41,7 @@ ReadImage = Callable[[str], ImageFile]
 
 
 def sample_record(sample: Sample, read_image: ReadImage) -> dict[str, Any]:
-    """The row as Parquet holds it: image hashes replaced by `{"bytes", "path"}`."""
+    """The row as stored in Parquet: image hashes replaced by `{"bytes", "path"}`."""
 
     def image(sha256: str | None) -> dict[str, Any] | None:
         if sha256 is None:
@@ -59,13 +59,13 @@ def sample_record(sample: Sample, read_image: ReadImage) -> dict[str, Any]:
 def write_shard(path: Path, config: str, records: Iterable[dict[str, Any]]) -> int:
     """Writes one shard; the same records in the same order give the same bytes.
 
-    Image columns are stored uncompressed, as the images came; row groups are
-    bounded in rows and bytes. Memory is bound by one row group.
+    Image columns are stored uncompressed, as images are compressed already; row
+    groups are limited in rows and bytes. Memory holds one row group at a time.
 
     Args:
         path: File to write.
         config: Published config, a key of `CONFIG_SCHEMAS`.
-        records: Rows as plain Python values, in the order to be written.
+        records: Rows as plain Python values, in the order in which they are written.
 
     Returns:
         Number of rows written.
@@ -84,16 +84,16 @@ def write_shard(path: Path, config: str, records: Iterable[dict[str, Any]]) -> i
 def open_shard(sink: Path | BinaryIO, config: str) -> pq.ParquetWriter:
     """A writer of one shard's row groups, to be closed by the caller or used in a `with`.
 
-    Everything that decides a shard's bytes but its rows is settled here: the
+    Everything besides the rows that decides a shard's bytes is set here: the
     footer, compression (none for images, which are compressed already),
     dictionaries and statistics (of every column but the image bytes).
     """
     schema = with_footer(CONFIG_SCHEMAS[config])
     image_columns = image_columns_of(schema)
-    leaves = _leaf_paths(schema)
-    small = [leaf for leaf in leaves if not leaf.endswith(".bytes")]
+    small = leaf_columns(schema, image_bytes=False)
     compression = {
-        leaf: "none" if leaf.split(".")[0] in image_columns else "zstd" for leaf in leaves
+        leaf: "none" if leaf.split(".")[0] in image_columns else "zstd"
+        for leaf in leaf_columns(schema)
     }
     return pq.ParquetWriter(
         sink,
@@ -127,7 +127,7 @@ def read_samples(path: Path) -> Iterator[tuple[Sample, dict[str, ImageFile]]]:
 def parse_record(
     record: dict[str, Any], *, shard: str | None = None, row_index: int | None = None
 ) -> tuple[Sample, dict[str, ImageFile]]:
-    """Undoes `sample_record`: the sample, and its images by the hash their file name carries."""
+    """The inverse of `sample_record`: the sample, and its images by the hash in their file name."""
     images: dict[str, ImageFile] = {}
 
     def sha256(value: dict[str, Any] | None) -> str | None:
@@ -153,30 +153,6 @@ def parse_record(
         raise RowError(
             what, shard=shard, row_index=row_index, field=field, row_id=str(record.get("id"))
         ) from exc
-
-
-def image_columns_of(schema: pa.Schema) -> list[str]:
-    """Names of the columns that hold an image or a list of them."""
-    return [field.name for field in schema if _holds_images(field.type)]
-
-
-def _holds_images(kind: pa.DataType) -> bool:
-    return kind.equals(IMAGE) or (pa.types.is_list(kind) and kind.value_type.equals(IMAGE))
-
-
-def _leaf_paths(schema: pa.Schema) -> list[str]:
-    """Parquet paths of the leaf columns, such as `negative_images.list.element.bytes`."""
-
-    def walk(prefix: str, kind: pa.DataType) -> Iterator[str]:
-        if pa.types.is_list(kind):
-            yield from walk(f"{prefix}.list.element", kind.value_type)
-        elif pa.types.is_struct(kind):
-            for child in kind:
-                yield from walk(f"{prefix}.{child.name}", child.type)
-        else:
-            yield prefix
-
-    return [path for field in schema for path in walk(field.name, field.type)]
 
 
 def _groups(

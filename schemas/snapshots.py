@@ -22,8 +22,8 @@ def fetch_snapshot(
 ) -> Version:
     """Fetches the manifest at a version's tag, then the files it lists.
 
-    The tag is looked up afresh where the Hub answers; without a network a
-    version that was fetched before, whole, is returned.
+    The tag is looked up again if the Hub answers; without a network a version
+    that was fetched completely before is returned.
 
     Args:
         given: As the user named it.
@@ -92,7 +92,7 @@ def _version_tags(given: str, repository: str) -> list[str]:
 
 
 def _cached_numbers(repository: str) -> list[str]:
-    """Versions of a repository that the cache knows a commit of, in order."""
+    """Versions of a repository whose commit is in the cache, in order."""
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.file_download import repo_folder_name
 
@@ -143,10 +143,10 @@ def _in_words(
     except (XetDownloadError, RuntimeError) as exc:
         raise VersionError(
             given,
-            f"the download broke off ({type(exc).__name__})",
+            f"the download was interrupted ({type(exc).__name__})",
             "Run the same command again; what was fetched is kept.",
         ) from exc
-    except (KeyError, ValueError, FileMetadataError) as exc:  # the client reads answers trustingly
+    except (KeyError, ValueError, FileMetadataError) as exc:  # the client does not check answers
         raise VersionError(
             given,
             f"the Hub's answer cannot be read ({type(exc).__name__})",

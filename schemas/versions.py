@@ -19,7 +19,7 @@ HOW_TO_NAME = "Name a release directory, DIR@X.Y.Z, OWNER/NAME or OWNER/NAME@X.Y
 
 
 class VersionError(PolysceneError):
-    """A version cannot be opened: misnamed, absent, another one, or not whole.
+    """A version cannot be opened: misnamed, missing, another one, or incomplete.
 
     Args:
         version: As the user gave it.
@@ -36,7 +36,7 @@ class VersionError(PolysceneError):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An opened version: what its manifest lists is there.
+    """An opened version; all files that its manifest lists exist.
 
     Args:
         directory: Where the files are.
@@ -80,7 +80,7 @@ class Version:
         ]
 
     def path(self, shard: ShardEntry) -> Path:
-        """Where a file of the manifest lies."""
+        """Path of a file of the manifest."""
         return self.directory / shard.path
 
 
@@ -89,22 +89,22 @@ def open_version(
 ) -> Version:
     """Opens a version by name.
 
-    The manifest decides which version it is: one that holds another than asked
-    for is refused, a directory too. From the Hub (`HF_ENDPOINT`, `HF_TOKEN`)
-    the files of the version's tag are fetched; a version that is cached whole
-    opens without a network.
+    The manifest decides which version it is: a directory or tag that has another
+    version than the one named is refused. From the Hub (`HF_ENDPOINT`, `HF_TOKEN`)
+    the files of the version's tag are fetched; a version that is completely
+    cached opens without a network.
 
         version = open_version("demo/pictograms@0.2.0", configs=["Retrieval"])
 
     Args:
         name: `OWNER/NAME@X.Y.Z`, `OWNER/NAME` (its newest version), `DIR`, or
-            `DIR@X.Y.Z`; `v` may stand before the number. An existing directory
-            comes before a repository of the same name.
+            `DIR@X.Y.Z`; the number may start with `v`. An existing directory
+            takes precedence over a repository of the same name.
         revision: Older spelling of what follows `@`.
-        configs: Whose files are fetched and must be there; None for all.
+        configs: Configs whose files are fetched and must exist; None for all.
 
     Raises:
-        VersionError: There is no such version, or its files are not whole.
+        VersionError: There is no such version, or its files are incomplete.
         ManifestError: Its manifest cannot be read.
     """
     place, number = _parse(name, revision)
@@ -132,7 +132,7 @@ def check_shard_path(version: str, path: str) -> None:
     """Refuses a manifest whose file names leave its release.
 
     Raises:
-        VersionError: The path is absolute, has `..`, or is no plain path.
+        VersionError: The path is absolute, has `..`, or is not a plain path.
     """
     parts = path.split("/")
     if "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in parts):
@@ -178,7 +178,9 @@ def _manifest_of(directory: Path, name: str) -> ReleaseManifest:
         remedy = f"It contains releases ({shown}): name one, such as {directory / releases[0]}."
     else:
         remedy = f"{HOW_TO_NAME}."
-    raise VersionError(name, f"this directory has no {MANIFEST_NAME}, so it is no release", remedy)
+    raise VersionError(
+        name, f"this directory has no {MANIFEST_NAME}, so it is not a release", remedy
+    )
 
 
 def _check_identity(version: Version, number: str | None) -> None:
@@ -187,7 +189,7 @@ def _check_identity(version: Version, number: str | None) -> None:
         raise VersionError(
             where,
             f"its manifest says name {manifest.name[:80]!r}, version {manifest.version[:80]!r}",
-            "These are not the name and number of a release; release again.",
+            "These are not a valid name and number; release again.",
         )
     if number is None or _same(manifest.version, number):
         return
@@ -205,7 +207,7 @@ def _check_identity(version: Version, number: str | None) -> None:
 
 
 def _check_files(version: Version, configs: Collection[str] | None) -> None:
-    """Every file is there and as long as the manifest says; contents are not read."""
+    """Checks that every file exists and has the size in the manifest; contents are not read."""
     for shard in version.manifest.shards:
         if configs is not None and shard.config not in configs:
             continue

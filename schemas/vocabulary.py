@@ -79,7 +79,7 @@ class Language:
     Args:
         code: ISO 639-1, as XLM-R writes it.
         name: English name.
-        scripts: ISO 15924 codes its texts are written in, the commonest first.
+        scripts: ISO 15924 codes of its scripts, the most common first.
     """
 
     code: str
@@ -88,7 +88,7 @@ class Language:
 
     @property
     def is_rtl(self) -> bool:
-        """Whether its commonest script runs right to left."""
+        """Whether its most common script is written right to left."""
         return self.scripts[0] in {"Arab", "Hebr"}
 
 

@@ -51,8 +51,8 @@ def only_line(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
 
 
 def test_our_errors_are_one_line() -> None:
-    done = program('raise PolysceneError("here: wrong. Mend it.")', ".")
-    assert only_line(done) == "error: here: wrong. Mend it."
+    done = program('raise PolysceneError("here: wrong. Fix it.")', ".")
+    assert only_line(done) == "error: here: wrong. Fix it."
 
 
 def test_a_full_disk_names_the_file_that_was_being_written(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_file_too_large_is_told_like_a_full_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("place.mkdir(exist_ok=True)", "a file stands where a directory is needed. Name another"),
+        ("place.mkdir(exist_ok=True)", "a file exists where a directory is needed. Choose another"),
         ("(place / 'inside').mkdir()", "inside: Not a directory. Name a directory"),
         ("place.parent.read_bytes()", "Is a directory. Name a file"),
         ("(place.parent / 'absent').read_bytes()", "absent: No such file or directory. Check"),
@@ -91,7 +91,7 @@ def test_of_two_files_the_one_without_room_is_named() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "from", None, "to")
     assert os_error_line(full).startswith("to: No space left on device. Free")
     refused = PermissionError(errno.EACCES, "Permission denied", b"/secret")
-    assert os_error_line(refused).startswith("/secret: Permission denied. Allow this user")
+    assert os_error_line(refused).startswith("/secret: Permission denied. Give this user")
     assert "POLYSCENE_TRACEBACK=1" in os_error_line(OSError("odd"))
 
 

@@ -32,17 +32,14 @@ def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_app_opens_the_newest_release_of_the_demo(clone: Path) -> None:
-    for path in ("releases/0.2.0", "releases/0.10.0", "releases/.0.11.0.part"):
-        (clone / "demo" / "workspace" / path).mkdir(parents=True)
-        (clone / "demo" / "workspace" / path / "manifest.json").touch()
-    (clone / "demo" / "workspace" / "releases" / "0.12.0").mkdir()
+def test_the_app_opens_the_demos_workspace_once_there_is_one(clone: Path) -> None:
+    (clone / "demo").mkdir()
     (clone / "demo" / "summary.json").touch()
     (clone / ".venv").mkdir()
     (clone / ".venv" / ".demo").touch()
     planned = make(clone, "-n", "app")
     assert planned.returncode == 0, planned.stderr
-    assert "--dataset demo/workspace/releases/0.10.0 " in planned.stdout
+    assert "serve --dataset demo/workspace " in planned.stdout
     (clone / "demo" / "summary.json").unlink()
     assert "builder demo" in make(clone, "-n", "app").stdout
 

@@ -17,6 +17,22 @@ ALLOWED = {
     "trainer": {"trainer", "schemas"},
 }
 
+#: The rooms of each package from the lowest to the highest; a room may use those before it.
+ROOMS = {
+    package: rooms.split()
+    for package, rooms in {
+        "builder": "disk progress config job workspace images prompts checks plan ledger endpoint "
+        "cost balance generate release publish local_hub lexicon_teacher demo commands cli "
+        "__main__",
+        "curation_app": "store statistics data work pages web commands cli __main__",
+        "trainer": "errors config progress distributed loss logs portable data checkpoint encoders "
+        "optimizer grad_cache memory resolve options embed train evaluate weak_spots export "
+        "compare commands measuring cli __main__",
+    }.items()
+}
+#: Of all code that is not tests, in any one room.
+MAX_ROOM_SHARE = 0.12
+
 
 def imported_packages(file: Path) -> set[str]:
     """Top-level names a file imports, anywhere in it."""
@@ -37,6 +53,48 @@ def test_packages_import_only_what_the_design_allows(package: str) -> None:
     for file in files:
         ours = imported_packages(file) & set(PACKAGES)
         assert ours <= ALLOWED[package], f"{file} imports {sorted(ours - ALLOWED[package])}"
+
+
+def room_of(package: str, file: Path) -> str:
+    """The folder or module right below the package that a file belongs to."""
+    return file.relative_to(ROOT / package).parts[0].removesuffix(".py")
+
+
+def imported_rooms(package: str, file: Path) -> set[str]:
+    """Rooms of its own package that a file imports from, anywhere in it."""
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first == package and rest:
+                rooms.add(rest.split(".")[0])
+    return rooms - {room_of(package, file)}
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_import_runs_from_a_lower_room_up(package: str) -> None:
+    height = {room: index for index, room in enumerate(ROOMS[package])}
+    for file in sorted((ROOT / package).rglob("*.py")):
+        room = room_of(package, file)
+        if room == "__init__":
+            continue
+        assert room in height, f"{file}: give the room {room} its place in ROOMS"
+        for used in imported_rooms(package, file):
+            assert height[used] < height[room], f"{file}: {room} must not import {used}"
+
+
+def test_no_room_is_a_house_of_its_own() -> None:
+    sizes: dict[tuple[str, str], int] = {}
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            room = package, room_of(package, file)
+            sizes[room] = sizes.get(room, 0) + len(file.read_text(encoding="utf-8").splitlines())
+    biggest = max(sizes, key=sizes.__getitem__)
+    share = sizes[biggest] / sum(sizes.values())
+    assert share <= MAX_ROOM_SHARE, f"{'/'.join(biggest)} holds {share:.0%} of the code"
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,4 +1,4 @@
-"""Checkpoints that a killed run goes on from exactly: whole or absent, the newest few kept."""
+"""Checkpoints from which a killed run resumes exactly: whole or absent, the newest few kept."""
 
 import hashlib
 import os
@@ -22,14 +22,14 @@ _NAME = re.compile(r"step-(\d{8})\.pt")
 BEST_NAME = "best.pt"
 FORMAT_VERSION = 1
 
-#: Settings that may differ between a run and the one that goes on from it.
+#: Settings that may differ between a run and the one that resumes it.
 _FREE_SETTINGS = frozenset(
     {"log_steps", "save_steps", "eval_steps", "keep_checkpoints", "max_chunk_tokens"}
 )
 
 
 def fingerprint(config: TrainConfig, rows: Iterable[Row], version: str) -> dict[str, str]:
-    """What must be equal for a run to be gone on from: every setting but a few, and the rows."""
+    """What must be equal for a run to be resumed: every setting but a few, and the rows."""
     settings = config.model_dump(mode="json", exclude=set(_FREE_SETTINGS))
     flat = {name: repr(value) for name, value in _flatten(settings).items() if name != "dataset"}
     digest = hashlib.sha256()
@@ -50,13 +50,13 @@ def _flatten(settings: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Progress:
-    """Where a run stands, beside weights and optimiser.
+    """Progress of a run, saved beside weights and optimiser.
 
     Args:
         step: Steps done.
         sampler: State of the batch sampler.
         best_metric: Best evaluation so far.
-        best_step: When that was.
+        best_step: Step at which it was measured.
     """
 
     step: int = 0
@@ -70,8 +70,8 @@ class Checkpoints:
 
     Args:
         directory: Holds them and nothing else.
-        keep: Newest ones that stay.
-        identity: See `fingerprint`; kept in each, and compared before going on.
+        keep: Number of newest checkpoints that are kept.
+        identity: See `fingerprint`; saved in each, and compared before resuming.
     """
 
     def __init__(self, directory: Path, *, keep: int, identity: dict[str, str]) -> None:
@@ -113,7 +113,7 @@ class Checkpoints:
         _write(content, self.directory / BEST_NAME)
 
     def load_best(self, model: nn.Module) -> int | None:
-        """Gives the model the best weights kept; returns their step, None where none are."""
+        """Loads the best weights into the model; returns their step, or None if there are none."""
         path = self.directory / BEST_NAME
         if not path.is_file():
             return None
@@ -132,7 +132,7 @@ class Checkpoints:
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
     ) -> Progress | None:
-        """Puts everything back as the newest checkpoint has it; None where there is none.
+        """Restores the state of the newest checkpoint; None if there is none.
 
         Raises:
             ResumeError: It belongs to a run with other settings or rows, or is damaged.
@@ -191,7 +191,7 @@ def trainable_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_trainable_state(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Puts back what `trainable_state` gave."""
+    """Restores what `trainable_state` returned."""
     result = model.load_state_dict(state, strict=False)
     assert not result.unexpected_keys, f"not of this model: {result.unexpected_keys[:3]}"
 

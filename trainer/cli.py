@@ -44,7 +44,7 @@ def train(
     dataset: Dataset = None,
     revision: Revision = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML with settings; options given here win.")
+        Path | None, typer.Option(help="YAML with settings; options override it.")
     ] = None,
     model: Model = None,
     model_revision: Annotated[str | None, typer.Option(help="Of a model on the Hub.")] = None,
@@ -61,7 +61,7 @@ def train(
     batching: Annotated[
         Batching | None,
         typer.Option(
-            help="cell: batches of one cell; mixed: any; concept: several languages a concept."
+            help="cell: batches of one cell; mixed: any; concept: several languages per concept."
         ),
     ] = None,
     max_chunk_tokens: Annotated[
@@ -72,7 +72,7 @@ def train(
         ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="AdamW's, on matrices.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="AdamW's weight decay.")] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Divides the similarities in InfoNCE.")
     ] = None,
@@ -87,44 +87,45 @@ def train(
     ] = None,
     negative_rule: Annotated[
         str | None,
-        typer.Option(help="ratio or margin: candidates too near the positive are no negatives."),
+        typer.Option(help="ratio or margin: candidates too similar to the positive are ignored."),
     ] = None,
     hard_negatives: Annotated[
         bool | None,
         typer.Option("--hard-negatives/--no-hard-negatives", help="Use the rows' own."),
     ] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters [8].")] = None,
-    lora_alpha: Annotated[float | None, typer.Option(help="Their scale x rank [64].")] = None,
+    lora_alpha: Annotated[float | None, typer.Option(help="LoRA alpha: scale x rank [64].")] = None,
     lora_vision: Annotated[
         bool | None, typer.Option("--lora-vision", help="Adapters in the vision tower too.")
     ] = None,
     dora: Annotated[bool | None, typer.Option("--dora", help="DoRA; 2 to 3 times slower.")] = None,
     pooling: Annotated[Pooling | None, typer.Option(help="last token (with EOS) or mean.")] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Texts are cut to this many tokens, images never [256].")
+        int | None,
+        typer.Option(help="Texts are truncated to as many tokens, images never [256]."),
     ] = None,
     max_image_pixels: Annotated[
         int | None, typer.Option(help="Larger pictures are scaled down first.")
     ] = None,
     eval_steps: Annotated[
-        int | None, typer.Option(help="Measure every so many steps. Default: ten times a run.")
+        int | None, typer.Option(help="Steps between measurements. Default: ten per run.")
     ] = None,
     save_steps: Annotated[
-        int | None, typer.Option(help="Checkpoint every so many steps. Default: ten a run.")
+        int | None, typer.Option(help="Steps between checkpoints. Default: ten per run.")
     ] = None,
-    keep_checkpoints: Annotated[int | None, typer.Option(help="Newest ones that stay [2].")] = None,
+    keep_checkpoints: Annotated[int | None, typer.Option(help="Checkpoints to keep [2].")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same weights [0].")] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over instead of going on from a checkpoint.")
+        bool, typer.Option("--fresh", help="Start over instead of resuming from a checkpoint.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")
+        bool, typer.Option("--dry-run", help="Print what would be trained, then stop.")
     ] = False,
     cache_dir: CacheDir = None,
 ) -> None:
     """Trains a model on a version's train split and exports it for sentence-transformers.
 
-    Run it again after a stop or a kill: it goes on from its newest checkpoint and ends as if
+    Run it again after a stop or a kill: it resumes from its newest checkpoint and ends as if
     nothing had happened. Several GPUs: torchrun --nproc-per-node 8 -m trainer train …
 
     python -m trainer train --dataset me/street-scenes@0.2.0 --output model
@@ -192,14 +193,14 @@ app.command()(weak_spots)
 @app.command()
 def push(
     directory: Annotated[Path, typer.Argument(help="Directory that `train` wrote.")],
-    repo_id: Annotated[str, typer.Argument(help="OWNER/NAME; made where it is not there.")],
-    private: Annotated[bool, typer.Option("--private", help="Make it a private one.")] = False,
+    repo_id: Annotated[str, typer.Argument(help="OWNER/NAME; created if it does not exist.")],
+    private: Annotated[bool, typer.Option("--private", help="Create it as private.")] = False,
     message: Annotated[str | None, typer.Option(help="Title of the commit.")] = None,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Replace files of others under the same names.")
+        bool, typer.Option("--adopt", help="Replace files of the same names that others put there.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be sent, and stop.")
+        bool, typer.Option("--dry-run", help="Print what would be sent, then stop.")
     ] = False,
 ) -> None:
     """Pushes an exported model to the Hub (HF_ENDPOINT, HF_TOKEN) as one commit.
@@ -213,10 +214,10 @@ def push(
 
 @app.command()
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the cached features.")] = False,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Says where features of frozen towers are kept and how large they are; or removes them."""
+    """Shows where features of frozen towers are cached and their size, or removes them."""
     from trainer.encoders.feature_cache import FeatureCache, default_cache_dir
 
     kept = FeatureCache(cache_dir or default_cache_dir())
@@ -234,7 +235,7 @@ def _megabytes(num_bytes: int) -> str:
 
 
 def main() -> None:
-    """Runs a command; whatever a user can meet is one line on stderr and an exit code."""
+    """Runs a command; an error a user can meet is one line on stderr and an exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
     for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):

@@ -1,4 +1,4 @@
-"""What a training, a measurement or a comparison is asked to do; saved beside its output."""
+"""Settings of a training, a measurement or a comparison; saved beside its output."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from schemas.vocabulary import LANGUAGES
 
 CONFIG_NAME = "train_config.json"
 
-#: What torch takes as a seed.
+#: Seeds that torch accepts.
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 #: What is trained: projections over frozen towers, LoRA adapters, or every weight.
@@ -27,7 +27,7 @@ class _Config(BaseModel):
 class LoraSettings(_Config):
     """LoRA (Hu et al. 2021, arXiv:2106.09685) on every Linear of the language model.
 
-    Rank and alpha are mmE5's. DoRA costs two to three times a step.
+    Rank and alpha are mmE5's. With DoRA a step takes two to three times as long.
     """
 
     rank: int = Field(default=8, ge=1)
@@ -45,7 +45,7 @@ class ModelConfig(_Config):
             "TEXT+IMAGE" for two towers; "auto" is compact where its packages are installed,
             else ngram.
         revision: Of a model on the Hub.
-        tune: None takes what suits the model: heads for compact, else LoRA.
+        tune: None takes the model's default: heads for compact, else LoRA.
         max_tokens: Texts are truncated to this many tokens; images never are.
         max_image_pixels: Larger pictures are scaled down before the processor; None
             leaves that to the processor.
@@ -68,15 +68,15 @@ class LossConfig(_Config):
     """InfoNCE and what counts as a negative.
 
     Args:
-        temperature: None takes what suits the model: 0.02 as mmE5, 0.1 for heads.
+        temperature: None takes the model's default: 0.02 as mmE5, 0.1 for heads.
         learn_temperature: Train it, from `temperature` on.
         reverse_weight: Share of the positive-to-query direction; 0.5 is symmetric.
         matryoshka_dims: Further sizes to which embeddings may be cut
             (Kusupati et al. 2022, arXiv:2205.13147).
-        negative_rule: Candidates scored too near the positive are no negatives:
+        negative_rule: Candidates that score too close to the positive are not negatives:
             "ratio" above `negative_bound` x positive (NV-Retriever, arXiv:2407.15831),
             "margin" above positive + `negative_bound` (Qwen3-Embedding, arXiv:2506.05176).
-        hard_negatives: False leaves the rows' own hard negatives out; None as suits the model.
+        hard_negatives: False leaves the rows' own hard negatives out; None for the model's default.
     """
 
     temperature: float | None = Field(default=None, gt=1e-4, le=10)
@@ -146,7 +146,7 @@ class TrainConfig(_Config):
 
 
 class TrainingDefaults(_Config):
-    """What suits a model where the user has not decided; see `Encoder.defaults`.
+    """Defaults of a model for settings that the user left open; see `Encoder.defaults`.
 
     These are of LoRA on a vision-language model: temperature, warm-up and one
     epoch are mmE5's, the learning rate is VLM2Vec's (arXiv:2410.05160).

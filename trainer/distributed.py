@@ -71,7 +71,7 @@ class Ranks:
             dist.all_reduce(parameter.grad)
 
     def wait(self) -> None:
-        """Until every rank has come this far."""
+        """Waits until every rank has come this far."""
         if self.world_size > 1:
             dist.barrier()
 
@@ -83,7 +83,7 @@ def default_device() -> torch.device:
 
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
-    """The ranks that `torchrun` started, joined within; or one process alone."""
+    """Joins the ranks that `torchrun` started, for the block; without it, one process alone."""
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     if world_size == 1:
         yield Ranks(device=default_device())

@@ -32,7 +32,7 @@ def embed(
         items: Any number, repeated ones too.
         pictures: Has their images.
         max_chunk_tokens: Tokens embedded at once; padding counts.
-        progress: What the progress bar calls them.
+        progress: Label of the progress bar.
 
     Returns:
         Shape (len(items), D).

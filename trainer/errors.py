@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from schemas.errors import PolysceneError
 from schemas.extras import install_extra
 
-#: Options that are not called as their fields are.
+#: Options whose names differ from their fields'.
 _OPTIONS = {
     "num_steps": "steps",
     "num_epochs": "epochs",
@@ -23,7 +23,7 @@ _OPTIONS = {
 
 
 class SettingError(PolysceneError):
-    """An option has a value that it cannot have.
+    """An option has an invalid value.
 
     Args:
         option: Its name on the command line, without dashes.
@@ -60,8 +60,8 @@ class NoRowsError(PolysceneError):
     Args:
         dataset: The version, such as "owner/name@0.2.0".
         split: The split that was read.
-        languages: Languages asked for; None stands for all.
-        cells: Cells asked for; None stands for all.
+        languages: Requested languages; None means all.
+        cells: Requested cells; None means all.
         available_languages: Languages that do have such rows.
         available_cells: Cells that do.
         encoder_takes: Items the model takes, where that is what leaves nothing.
@@ -130,7 +130,7 @@ class ModelError(PolysceneError):
 
 
 class DivergedError(PolysceneError):
-    """Training left the finite numbers.
+    """The loss or a gradient became infinite or NaN.
 
     Args:
         step: The step whose loss or gradient was not finite.
@@ -150,7 +150,7 @@ class DivergedError(PolysceneError):
 
 
 class ResumeError(PolysceneError):
-    """A checkpoint cannot be gone on from.
+    """A checkpoint cannot be resumed.
 
     Args:
         path: The checkpoint.
@@ -213,4 +213,4 @@ class CorpusError(PolysceneError):
 
 
 class NoHeldOutError(CorpusError):
-    """A version has rows, but none in the split asked for."""
+    """A version has rows, but none in the requested split."""

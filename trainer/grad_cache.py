@@ -14,7 +14,7 @@ from trainer.encoders.encoder import Encoder, Prepared
 #: From all embeddings, shape (I, D), to the loss.
 LossOf = Callable[[Tensor], Tensor]
 
-#: What one more pass of a model costs, in tokens of padding.
+#: Cost of one more pass of a model, in tokens of padding.
 TOKENS_PER_PASS = 256
 _MAX_LENGTHS = 64
 
@@ -72,7 +72,7 @@ def plan_chunks(
 
 
 def _group_starts(rising: Sequence[int], tokens_per_pass: int) -> set[int]:
-    """Where groups of rising lengths begin that cost least.
+    """Starts of the groups, of rising lengths, that cost least.
 
     A group costs its items times its longest, and `tokens_per_pass`. Dynamic
     programming over the places where a group may end; there are at most

@@ -85,7 +85,7 @@ class RunLog:
         line_steps: Steps between two progress lines, whose loss is the mean since the last.
 
     Raises:
-        LogError: The file to be continued is no such log.
+        LogError: The file to be continued is not such a log.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class RunLog:
         except ModuleNotFoundError:
             _LOG.warning("%s is not drawn: matplotlib is not installed.", CURVES_NAME)
         except (OSError, LogError) as exc:
-            # What was trained is worth more than a picture of it.
+            # A failed plot must not lose the trained model.
             _LOG.warning("%s is not drawn: %s", CURVES_NAME, exc)
 
     def __enter__(self) -> Self:
@@ -256,7 +256,7 @@ def _read_rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _parse_row(line: str) -> dict[str, str] | None:
-    """A row by column; None where it is no row of a log."""
+    """A row by column; None if it is not a row of a log."""
     try:
         values = next(csv.reader([line]), [])
         row = dict(zip(COLUMNS, values, strict=True))
@@ -272,7 +272,7 @@ def read_curves(path: Path) -> dict[str, Curve]:
     """Every quantity of a `log.csv` by name: those of the steps, then the measurements.
 
     Raises:
-        LogError: It is no such log.
+        LogError: It is not such a log.
     """
     curves: dict[str, Curve] = {name: Curve([], []) for name in VALUES}
     for row in _read_rows(path):
@@ -291,7 +291,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     """Draws loss, learning rate and measurements of a `log.csv` over the steps, as a PNG.
 
     Raises:
-        LogError: It is no such log.
+        LogError: It is not such a log.
     """
     from matplotlib.figure import Figure
 

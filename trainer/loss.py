@@ -1,4 +1,4 @@
-"""InfoNCE over in-batch and hard negatives, with any number of positives a query."""
+"""InfoNCE over in-batch and hard negatives, with any number of positives per query."""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def info_nce(
         query_BD: L2-normalised embeddings, shape (B, D).
         candidate_ND: L2-normalised embeddings, shape (N, D).
         temperature: Positive; divides the cosine similarities.
-        masked_BN: True where a candidate is no negative of a query; a positive
+        masked_BN: True where a candidate is not a negative of a query; a positive
             counts whatever the mask says.
         positive_BN: True where a candidate is a positive of a query.
 
@@ -152,7 +152,7 @@ def too_similar_mask(
     rule: NegativeRule,
     bound: float | None = None,
 ) -> Tensor:
-    """True where a candidate scores so near the query's best positive that it may be one itself.
+    """True where a candidate scores so close to the query's best positive that it may be one.
 
     Args:
         query_BD: L2-normalised embeddings, shape (B, D).

@@ -118,7 +118,7 @@ def compare(
     num_candidates: NumCandidates = None,
     cache_dir: CacheDir = None,
 ) -> None:
-    """Trains on versions or on parts of one, and says in a sentence which data is better.
+    """Trains on versions or on parts of one, and says which data is better.
 
     Every arm has the same steps, first weights and held-out rows, which none trained on; the
     difference comes with an interval over seeds and concepts. Writes recall.json and recall.png.

@@ -11,12 +11,12 @@ from trainer.errors import OutOfMemoryError
 
 _LOG = logging.getLogger(__name__)
 
-#: What allocators say where torch has no error class of its own.
+#: Messages of allocators for which torch has no error class.
 _MEMORY_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class Chunking:
-    """Finds and keeps the number of tokens that are embedded at once.
+    """Finds and remembers the number of tokens that can be embedded at once.
 
     The whole batch is tried first; each time it does not fit, the bound is
     halved and the step taken again with the same random state.

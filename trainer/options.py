@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they stand for."""
+"""Options that several commands share, and what they mean."""
 
 import os
 from pathlib import Path
@@ -45,12 +45,12 @@ def dataset_name(dataset: str | None, revision: str | None) -> str | None:
     if dataset is None or revision is None:
         return dataset
     if "@" in dataset:
-        raise SettingError("revision", revision, "the version already stands after @.")
+        raise SettingError("revision", revision, "the version is already given after @.")
     return f"{dataset}@{revision}"
 
 
 def use_cache(directory: Path | None) -> None:
-    """Has features kept elsewhere than in the user's cache."""
+    """Sets another directory than the user's cache for features."""
     from trainer.encoders.feature_cache import CACHE_VARIABLE
 
     if directory is not None:

@@ -16,7 +16,7 @@ _LOG = logging.getLogger(__name__)
 def resolve(
     config: TrainConfig, encoder: Encoder, rows: Sequence[Row], corpus: Corpus
 ) -> tuple[TrainConfig, BatchSampler]:
-    """The config with every default of the model filled in, and the batches it stands for."""
+    """The config with every default of the model filled in, and the batches it makes."""
     defaults = encoder.defaults
     batching = config.batching or defaults.batching
     wanted = config.batch_size or defaults.batch_size

@@ -47,7 +47,7 @@ Measure = Callable[[Encoder], float]
 
 @dataclass(slots=True)
 class TrainResult:
-    """What a run came to.
+    """Result of a run.
 
     Args:
         config: As it ran, with every default filled in.
@@ -87,8 +87,8 @@ def train(
     """Trains an encoder in place on the rows of a version.
 
     The same arguments give the same weights on one machine. With `output`, a
-    run that was stopped goes on from its newest checkpoint and ends as if it
-    had not been.
+    run that was stopped resumes from its newest checkpoint and ends as if it
+    had never stopped.
 
     Args:
         config: What was decided; the encoder's defaults fill in the rest.
@@ -97,12 +97,12 @@ def train(
         output: Holds checkpoints, log and curves; None keeps nothing.
         measure: Called every `eval_steps`; the best weights are kept.
         ranks: This process among those of the run.
-        fresh: Starts over instead of going on.
+        fresh: Starts over instead of resuming.
 
     Raises:
         NoRowsError: No row is left in these languages and cells, or for this model.
         ResumeError: `output` holds a run with other settings.
-        DivergedError: The loss left the finite numbers.
+        DivergedError: The loss or a gradient became infinite or NaN.
         OutOfMemoryError: A step does not fit, even in parts.
     """
     ranks = ranks or Ranks()
@@ -362,7 +362,7 @@ class _Run:
 
 
 def _announce(result: TrainResult, corpus: Corpus, run: _Run) -> None:
-    """What is trained on what, before the first slow part."""
+    """Logs what is trained on what, before the first slow part."""
     config, encoder = result.config, run.encoder
     trained = sum(each.numel() for each in encoder.parameters() if each.requires_grad)
     _LOG.info(

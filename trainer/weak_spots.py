@@ -50,8 +50,8 @@ class Spot:
         name: Code, or task type and modality combination.
         num_queries: It was measured with; 0 where the model does not take the cell.
         recall: As measured; None where it was not.
-        score: Recall as far as so many queries show it: set against the same cells in
-            other languages, and drawn towards the mean where queries are few.
+        score: Recall compared with the same cells in other languages, and shrunk
+            towards the mean where queries are few.
         share: Of the next round, in percent.
     """
 
@@ -113,10 +113,10 @@ def find_weak_spots(
     """Shares that are larger where a model finds less.
 
     A share is proportional to the part of queries that are not found, raised
-    to `strength`; cells start from mmE5's shares instead of equal ones. Few
-    queries say little, so a language is drawn towards the mean as far as its
-    difference could be chance (empirical Bayes), and it is compared with other
-    languages cell by cell, for not all languages have the same cells.
+    to `strength`; cells start from mmE5's shares instead of equal ones. With few
+    queries a figure is uncertain, so a language is shrunk towards the mean as far as
+    its difference could be chance (empirical Bayes), and it is compared with other
+    languages cell by cell, as not all languages have the same cells.
 
         spots = find_weak_spots(Path("evaluation/evaluation.json"), strength=2)
         print(spots.block())
@@ -127,7 +127,7 @@ def find_weak_spots(
         max_share: No language or cell gets more, where there are enough others.
 
     Raises:
-        NothingToMeasureError: The file is no evaluation, or has no figures by language.
+        NothingToMeasureError: The file is not an evaluation, or has no figures by language.
 
     Source: Efron and Morris 1975, Data analysis using Stein's estimator.
     """
@@ -194,7 +194,7 @@ def _language_scores(section: _Section, languages: Mapping[str, _Entry]) -> dict
 def _shrink(
     ahead: Mapping[str, float], entries: Mapping[str, _Entry], mean: float
 ) -> dict[str, float]:
-    """Differences from the mean, each drawn to zero by the part of it that chance would give."""
+    """Differences from the mean, each shrunk by the part of it that chance would give."""
     chance = {
         code: max(mean * (1 - mean), 1e-6) / entry.num_queries for code, entry in entries.items()
     }

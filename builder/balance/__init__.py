@@ -1,7 +1,7 @@
 """What was reached and what is missing: SQL over the outcomes, and its report."""
 
-from builder.balance.outcomes import read_counts, read_outcomes
 from builder.balance.report import Balance, balance_of, print_balance, surplus_jobs
+from builder.ledger.arrow import read_counts, read_outcomes
 
 __all__ = [
     "Balance",

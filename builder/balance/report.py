@@ -11,8 +11,8 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from builder.balance.outcomes import last_round, read_counts, read_outcomes
 from builder.config import BuildConfig
+from builder.ledger.arrow import last_round, read_counts, read_outcomes
 from builder.plan.shares import Slot, targets_of
 from schemas.vocabulary import LANGUAGES
 
@@ -25,7 +25,7 @@ class Share(NamedTuple):
     `gap` is reached less wanted share, `shortfall` what lacks of its own count.
     """
 
-    side: str
+    dimension: str
     value: str
     wanted: int
     accepted: int
@@ -141,10 +141,10 @@ def print_balance(balance: Balance, console: Console) -> None:
     table.add_column("", no_wrap=True)
     for name in ("wanted", "accepted", "dropped", "wanted %", "reached %"):
         table.add_column(name, justify="right")
-    languages = [share for share in balance.shares if share.side == "language"]
+    languages = [share for share in balance.shares if share.dimension == "language"]
     behind = sorted(languages, key=lambda share: (-share.shortfall, -share.wanted))
-    for side in ("task type", "modality"):
-        for share in (share for share in balance.shares if share.side == side):
+    for dimension in ("task type", "modality"):
+        for share in (share for share in balance.shares if share.dimension == dimension):
             _add_row(table, share, share.value)
         table.add_section()
     for share in behind[:_LANGUAGES_SHOWN]:

@@ -1,7 +1,7 @@
 -- Wanted and reached share of every task type, modality combination and language.
 -- Tables: slot, the rows of missing.sql.
 WITH long AS (
-    SELECT 'task type' AS side, task_type AS value, wanted, accepted, dropped FROM slot
+    SELECT 'task type' AS dimension, task_type AS value, wanted, accepted, dropped FROM slot
     UNION ALL
     SELECT 'modality', task_type || ' ' || modality, wanted, accepted, dropped FROM slot
     UNION ALL
@@ -11,7 +11,7 @@ total AS (
     SELECT greatest(1, sum(wanted)) AS wanted, greatest(1, sum(accepted)) AS accepted FROM slot
 )
 SELECT
-    side,
+    dimension,
     value,
     sum(long.wanted)::BIGINT AS wanted,
     sum(long.accepted)::BIGINT AS accepted,
@@ -21,5 +21,5 @@ SELECT
     reached_share - wanted_share AS gap,
     greatest(0, 1 - sum(long.accepted) / greatest(1, sum(long.wanted))) AS shortfall
 FROM long, total
-GROUP BY side, value
-ORDER BY side, sum(long.wanted) DESC, value
+GROUP BY dimension, value
+ORDER BY dimension, sum(long.wanted) DESC, value

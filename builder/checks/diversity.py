@@ -6,7 +6,7 @@ it is measured.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from schemas.text_rules.normal_form import CHARS_A_WORD, normalise
+from schemas.text_rules.normal_form import CHARS_PER_WORD, normalise
 
 #: Texts looked at for distinct-n, evenly spread: the ratio falls with the number of texts, so
 #: figures compare only at equal size.
@@ -44,7 +44,7 @@ def text_diversity(texts_by_language: Mapping[str, Sequence[str]]) -> dict[str, 
     """
     found: dict[str, dict[str, float]] = {}
     for language, texts in texts_by_language.items():
-        split = list if language in CHARS_A_WORD else str.split
+        split = list if language in CHARS_PER_WORD else str.split
         tokens = [split(normalise(text)) for text in _spread(texts)]
         found[language] = {
             "num": len(texts),

@@ -1,1 +1,1 @@
-"""The command line, one module a command; each registers itself on the app."""
+"""The command line, one module per command; each registers itself on the app."""

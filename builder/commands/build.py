@@ -25,16 +25,16 @@ def build(
     ] = None,
     batch: Annotated[bool, typer.Option("--batch", help="Use the endpoint's Batch API.")] = False,
     max_usd: Annotated[
-        float | None, typer.Option(min=0, help="Stop before the workspace has spent more.")
+        float | None, typer.Option(min=0, help="Stop before the workspace spends more than this.")
     ] = None,
     max_requests: Annotated[
-        int | None, typer.Option(min=0, help="Stop when the workspace has sent this many.")
+        int | None, typer.Option(min=0, help="Stop when the workspace has sent this many requests.")
     ] = None,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Cap on rounds, instead of the config's max_rounds.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be asked for; send nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be requested; send nothing.")
     ] = False,
 ) -> None:
     """Ask a multimodal LLM for samples until the wanted shares are met.
@@ -42,7 +42,7 @@ def build(
     The endpoint comes from the configuration or OPENAI_BASE_URL, the key from the
     variable that `api_key_env` names there, OPENAI_API_KEY by default. Every paid reply
     is on disk before it is read: stop the build at any moment, run the same command
-    again, and it goes on where it was.
+    again, and it resumes where it stopped.
     """
     from rich.console import Console
 
@@ -53,7 +53,9 @@ def build(
     console = Console(stderr=True)
     opened = open_workspace(workspace, create=True)
     if config is None and not opened.config_path.exists():
-        raise ConfigError(f"{opened.config_path}: not there. Name a configuration with --config.")
+        raise ConfigError(
+            f"{opened.config_path}: no such file. Name a configuration with --config."
+        )
     wanted = load_config(config or opened.config_path)
     changes: dict[str, object] = {}
     if model is not None:
@@ -74,7 +76,7 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
     """ "2/8" -> (1, 8): the second of eight, counted from 0.
 
     Raises:
-        ConfigError: Not of that form.
+        ConfigError: The text has another form.
     """
     from builder.config import ConfigError
 
@@ -83,7 +85,7 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
     first, slash, second = text.partition("/")
     if slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second):
         return int(first) - 1, int(second)
-    raise ConfigError(f"--shard {text}: not i/N with 1 <= i <= N, such as 1/4. Mend it.")
+    raise ConfigError(f"--shard {text}: not i/N with 1 <= i <= N. Write a part such as 1/4.")
 
 
 def register(app: typer.Typer) -> None:

@@ -14,10 +14,10 @@ def demo(
         int | None, typer.Option(help="Samples to build instead of the recipe's number.", min=200)
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Training steps an arm instead of the default.", min=1)
+        int | None, typer.Option(help="Training steps per arm instead of the default.", min=1)
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew: remove what an earlier demo made first.")
+        bool, typer.Option("--fresh", help="Start again: first remove what an earlier demo made.")
     ] = False,
 ) -> None:
     """Run the whole loop offline: images, build, publish, review, publish again, train, measure.

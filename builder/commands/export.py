@@ -32,9 +32,7 @@ def export(
 
     release = find_release(open_workspace(workspace).releases_dir, version)
     with stage_bars(release.name) as progress:
-        done = FORMATS[to](
-            release, directory, lambda num_rows, total: progress(f"export {to}", num_rows, total)
-        )
+        done = FORMATS[to](release, directory, progress)
     print(
         f"{done.directory}: {done.num_rows:,} samples of version {release.name}, "
         f"{done.num_files:,} files. Read it with: {done.how_to_read}"

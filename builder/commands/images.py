@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from builder.images.store import ImageStore
 
 WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", "-w", help="Directory of this build; made when missing.")
+    Path, typer.Option("--workspace", "-w", help="Directory of this build; made if missing.")
 ]
 
 
@@ -28,14 +28,14 @@ def add(
     workspace: WorkspaceOption = Path("workspace"),
     licence: Annotated[
         str | None,
-        typer.Option(help="Licence of the images, where the source states none: CC-BY-4.0, …"),
+        typer.Option(help="Licence of images whose source states none: CC-BY-4.0, …"),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="Published as the images' origin, before each file's path.")
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option(help="folder, file, webdataset, parquet, dataset; found out where not given."),
+        typer.Option(help="folder, file, webdataset, parquet, dataset; detected if not given."),
     ] = None,
     group_by_folder: Annotated[
         bool,
@@ -52,13 +52,14 @@ def add(
     split: Annotated[str, typer.Option(help="Of a dataset.")] = "train",
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many files.")] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Configuration whose `images` section sets the bounds.")
+        Path | None, typer.Option(help="Configuration whose `images` section sets the limits.")
     ] = None,
 ) -> None:
-    """Add images to the workspace; those already there are passed over.
+    """Add images to the workspace; those it already has are skipped.
 
-    Each file is checked: unreadable, truncated, animated, too small or absurdly large ones are
-    refused with a reason, counted, and listed by `images refused`. It fails when none is fit.
+    Each file is checked: unreadable, truncated, animated, too small or far too large ones are
+    refused with a reason, counted, and listed by `images refused`. The command fails if every
+    file is refused.
     """
     from itertools import islice
 
@@ -134,7 +135,7 @@ def list_images(
     workspace: WorkspaceOption = Path("workspace"),
     limit: Annotated[int, typer.Option(min=1, help="How many to print.")] = 50,
 ) -> None:
-    """Print the images, one a line: hash, size, format, licence, group, source."""
+    """Print the images, one per line: hash, size, format, licence, group, source."""
     from itertools import islice
 
     with _store(workspace) as store:
@@ -149,7 +150,7 @@ def list_images(
 
 
 def refused(workspace: WorkspaceOption = Path("workspace")) -> None:
-    """Print the refused files, one a line: reason, name, explanation."""
+    """Print the refused files, one per line: reason, name, explanation."""
     with _store(workspace) as store:
         for name, reason, what in store.refused():
             typer.echo(f"{reason}\t{name}\t{what}")
@@ -175,7 +176,7 @@ def _summary_lines(summary: "AddSummary", num_stored: int, workspace: Path) -> I
         + f"; {num_stored:,} in the store"
     )
     if summary.num_misnamed:
-        yield f"{summary.num_misnamed:,} were kept although their suffix names another format."
+        yield f"{summary.num_misnamed:,} were kept although their suffix belongs to another format."
     if num_refused:
         yield f"Which were refused: python -m builder images refused -w {workspace}"
 
@@ -195,8 +196,8 @@ def _no_images(name: str, summary: "AddSummary") -> Exception:
     from builder.images.sources.choose import SourceError
 
     if summary.num_seen == 0:
-        return SourceError(f"{name}: no image file in it. Name another folder, or use --kind.")
+        return SourceError(f"{name}: it has no image file. Name another folder, or use --kind.")
     return SourceError(
-        f"{name}: no fit image in it ({_counted(summary.refused)}). "
-        "Mend it, or name another source."
+        f"{name}: every image was refused ({_counted(summary.refused)}). "
+        "Fix the files, or name another source."
     )

@@ -8,12 +8,12 @@ import typer
 
 def merge(
     workspaces: Annotated[list[Path], typer.Argument(help="Workspaces built with --shard i/N.")],
-    into: Annotated[Path, typer.Option(help="Workspace to join them in; made when missing.")],
+    into: Annotated[Path, typer.Option(help="Workspace to join them in; made if missing.")],
 ) -> None:
     """Join workspaces that ran parts of one plan on several machines.
 
-    Afterwards `build` on the joined workspace goes on with the rounds that follow;
-    the samples are the same as of a single machine's build.
+    Afterwards `build` on the joined workspace continues with the next rounds;
+    the samples are the same as from a build on a single machine.
     """
     from rich.console import Console
 
@@ -22,7 +22,7 @@ def merge(
     num_jobs = run_merge(workspaces, into)
     Console(stderr=True).print(
         f"merge: {len(workspaces)} workspaces joined in {into}, {num_jobs} jobs with an outcome. "
-        f"Go on with `python -m builder build --workspace {into}`.",
+        f"Continue with `python -m builder build --workspace {into}`.",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,4 +1,4 @@
-"""`builder plan`: what would be asked and what it would cost, before anything is sent."""
+"""`builder plan`: what would be requested and what it would cost, before anything is sent."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from builder.config import BuildConfig
+    from builder.cost.estimate import Estimate
     from builder.plan import Targets
-    from builder.plan.price import Estimate
 
 _LANGUAGES_SHOWN = 14
 
@@ -25,7 +25,7 @@ def plan(
         typer.Option(
             "--workspace",
             "-w",
-            help="Where it exists, its images give the picture size, and only what its ledger "
+            help="If it exists, its images give the picture size, and only what its ledger "
             "still lacks is planned.",
         ),
     ] = Path("workspace"),
@@ -43,8 +43,8 @@ def plan(
     """Print jobs by cell and language, and estimate tokens and price. Sends nothing.
 
     Works without any image. Token counts are estimates from the prompts and reply schemas as they
-    are sent, published image formulas, and replies of a large model in eight scripts; another
-    model may write a third more or less.
+    are sent, published image formulas, and replies of a large model in eight scripts; those of
+    another model may be a third longer or shorter.
     """
     from rich.console import Console
 
@@ -74,7 +74,7 @@ def plan(
         f"{width:.0f} x {height:.0f} px on average" if num_images else "none yet, a size is assumed"
     )
     console.print(
-        f"images: {num_images:,} ({size}); sent at most {settings.images.max_side_px} px a side. "
+        f"images: {num_images:,} ({size}); sent at most {settings.images.max_side_px} px per side. "
         f"{drop_share:.0%} of replies expected to be dropped. Nothing was sent.",
         highlight=False,
     )
@@ -86,11 +86,11 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How far a workspace is.
+    """The state of a workspace.
 
     Args:
         planned_CL: Jobs still missing.
-        to_judge_CL: Samples that a judge is to be asked about: those and what it has not seen.
+        to_judge_CL: Samples for the judge: those of the missing jobs, and those it has not seen.
         num_tried: Jobs done.
         image_size: Mean width and height in pixels; zeros without images.
         num_images: Images in the store.
@@ -107,9 +107,9 @@ def _standing(workspace: Path, settings: "BuildConfig", targets: "Targets") -> _
     import numpy as np
 
     from builder.balance import read_counts
-    from builder.generate.ledger import JUDGED_BY, Ledger
     from builder.images.index import index_images
     from builder.images.store import ImageStore
+    from builder.ledger.ledger import JUDGED_BY, Ledger
     from builder.plan.round import jobs_to_plan
     from builder.workspace import open_workspace
 
@@ -190,7 +190,7 @@ def _print_prices(
     from rich.table import Table
 
     from builder.config import TeacherConfig
-    from builder.plan.price import estimate, estimate_judge
+    from builder.cost.estimate import estimate, estimate_judge
 
     table = Table(title="Tokens and price, estimated", title_justify="left")
     table.add_column("model", no_wrap=True)

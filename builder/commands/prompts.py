@@ -10,8 +10,8 @@ _COLUMNS = ("cell", "modality", "characters", "prompt hash")
 def list_cells() -> None:
     """List the ten prompts with their length and hash.
 
-    The hash stands in every row's provenance; it changes when a template, a
-    shared part or the reply format does.
+    Every row's provenance names the hash; it changes with a template, a shared
+    part or the reply format.
     """
     from rich.console import Console
     from rich.table import Column, Table

@@ -20,6 +20,13 @@ def release(
             show_default=False,
         ),
     ] = None,
+    audit: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Report of an audit (JSON) for the card, besides those in the stores.",
+            show_default=False,
+        ),
+    ] = None,
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", help="Directory of the build.")
     ] = Path("workspace"),
@@ -28,46 +35,46 @@ def release(
 
     It holds card, Parquet shards, manifest, quality report, plots, Croissant
     metadata and changelog, and loads with
-    [bold]load_dataset("WORKSPACE/releases/X.Y.Z", "Retrieval")[/bold] as it stands.
+    [bold]load_dataset("WORKSPACE/releases/X.Y.Z", "Retrieval")[/bold] without any conversion.
     """
     import sys
 
     from builder import release as releases
     from builder.progress import stage_bars
-    from builder.publish.rollback import note_on_restored
+    from builder.publish.rollback import warn_about_restored
     from builder.release.review_sources import newer_reviews
     from builder.release.versions import next_version
     from builder.workspace import open_workspace
 
     if (version is None) == (bump is None):
         raise releases.VersionError("Give either --version X.Y.Z or --bump minor.")
-    place = open_workspace(workspace)
-    note = note_on_restored(place)
+    opened = open_workspace(workspace)
+    note = warn_about_restored(opened)
     if note is not None:
         print(f"warning: {note}", file=sys.stderr)
-    with place.locked(), releases.open_inputs(place, reviews) as inputs:
+    with opened.locked(), releases.open_inputs(opened, reviews, audit or ()) as inputs:
         wanted = (
             releases.Version.parse(version)
             if version
-            else next_version(place.releases_dir, bump or "minor")
+            else next_version(opened.releases_dir, bump or "minor")
         )
         with stage_bars(str(wanted)) as progress:
-            made = releases.release(inputs, wanted, place.releases_dir, progress)
-        newer = newer_reviews(place, inputs.review_sources, inputs.events)
-    _say(made)
+            made = releases.release(inputs, wanted, opened.releases_dir, progress)
+        newer = newer_reviews(opened, inputs.review_sources, inputs.events)
+    _print_summary(made)
     if newer is not None:
         store, num_newer = newer
         print(
-            f"note: {store} holds {num_newer:,} newer review events that are not in this version. "
-            f"Release again with --reviews {store} to take them in.",
+            f"note: {store} has {num_newer:,} newer review events that are not in this version. "
+            f"Release again with --reviews {store} to include them.",
             file=sys.stderr,
         )
 
 
-def _say(made) -> None:
+def _print_summary(made) -> None:
     manifest = made.manifest
     size = sum(e.num_bytes for e in (*manifest.shards, *manifest.files))
-    verb = "made" if made.is_new else "was there already, with the same bytes"
+    verb = "made" if made.is_new else "already exists, with the same bytes"
     print(f"release {manifest.version} {verb}: {made.directory}")
     print(
         f"  {manifest.num_samples:,} samples, {len(manifest.languages)} languages, "

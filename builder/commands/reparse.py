@@ -1,4 +1,4 @@
-"""`builder reparse`: parsing and checks once more over the replies in the ledger."""
+"""`builder reparse`: parse and check the replies in the ledger again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,22 +12,20 @@ def reparse(
     ] = Path("workspace"),
     config: Annotated[
         Path | None,
-        typer.Option(
-            "--config", "-c", help="Configuration with other checks; same plan otherwise."
-        ),
+        typer.Option("--config", "-c", help="Configuration with other checks but the same plan."),
     ] = None,
 ) -> None:
     """Parse and check every reply again, without one new request.
 
     For a new version of the parser or the checks: replies that were paid for are
-    read anew, and samples kept or dropped as the rules are now. They are found by
-    their job, so prompt templates may have changed since.
+    parsed again, and samples kept or dropped by the current rules. Replies are found
+    by their job, so prompt templates may have changed meanwhile.
     """
     from rich.console import Console
 
     from builder.config import load_config
+    from builder.generate.progress import print_summary
     from builder.generate.reparse import run_reparse
-    from builder.generate.summary import print_summary
     from builder.workspace import open_workspace
 
     console = Console(stderr=True)

@@ -27,7 +27,7 @@ def teacher(
     wrong_concept: _Rate = 0.015,
     swapped_negative: _Rate = 0.015,
 ) -> None:
-    """Run the lexicon teacher: an OpenAI-compatible endpoint on loopback, no key, no model.
+    """Run the lexicon teacher: an OpenAI-compatible endpoint on loopback, without key or model.
 
     It knows the bundled pictograms and answers with human-written names and
     keywords in 92 languages; it prints its base URL once it listens. Set

@@ -1,4 +1,4 @@
-"""`builder versions`, `diff`, `rollback` and `pull`: what is published, and moving about in it."""
+"""`builder versions`, `diff`, `rollback` and `pull`: lists, compares and restores versions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,17 +16,17 @@ def diff(
 ) -> None:
     """Count the rows that differ between two versions: added, removed, changed by field.
 
-    Shards that both have are not read, and images never are.
+    Shards that both versions share are not read, and images never are.
     """
     import orjson
 
     from builder.publish.client import limit_waiting
-    from builder.publish.sides import find_side
+    from builder.publish.compared_version import find_version
     from builder.release.compare import compare
 
     limit_waiting()
     releases_dir = workspace / "releases"
-    difference = compare(find_side(old, releases_dir), find_side(new, releases_dir))
+    difference = compare(find_version(old, releases_dir), find_version(new, releases_dir))
     if as_json:
         print(orjson.dumps(difference.as_json(), option=orjson.OPT_INDENT_2).decode())
         return
@@ -81,7 +81,7 @@ def versions(
         print(orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode())
         return
     if not found:
-        print(f"{repo_id or workspace / 'releases'}: no version there")
+        print(f"{repo_id or workspace / 'releases'}: no version yet")
     for entry in found:
         commit = f"  {entry.commit[:12]}" if entry.commit else ""
         print(
@@ -98,16 +98,16 @@ def rollback(
     """Make an earlier version the latest again, under the next patch version.
 
     The new commit holds the old version's files unchanged; only manifest.json
-    differs, and says which version it restores. No data is moved. A workspace
+    differs, and says which version it restores. No data is uploaded. A workspace
     that published to this repository gets the new version too; its rows and
-    reviews stay as they are, so go on from the restored version in a new
-    workspace, by [bold]pull[/bold].
+    reviews stay as they are. To continue from the restored version, [bold]pull[/bold]
+    it into a new workspace.
     """
     from builder.progress import stage_bars
     from builder.publish.client import limit_waiting
     from builder.publish.progress import BYTE_STAGES
     from builder.publish.repo import DatasetRepo
-    from builder.publish.rollback import how_to_go_on, materialise
+    from builder.publish.rollback import add_to_workspace, how_to_continue
     from builder.publish.rollback import rollback as roll_back
     from builder.release.versions import Version
     from builder.workspace import open_workspace
@@ -115,26 +115,26 @@ def rollback(
     limit_waiting()
     repo = DatasetRepo(repo_id)
     done = roll_back(repo, Version.parse(version))
-    verb = "restores" if done.made_commit or done.made_tag else "restored already"
+    verb = "restores" if done.made_commit or done.made_tag else "already restored"
     print(f"{repo_id}: version {done.version} {verb} {done.restored} (commit {done.commit[:12]})")
-    print(how_to_go_on(repo_id, done.version, workspace))
+    print(how_to_continue(repo_id, done.version, workspace))
     if (workspace / "releases").is_dir():
         with stage_bars(str(done.version), BYTE_STAGES) as progress:
-            directory = materialise(repo, done, open_workspace(workspace), progress)
+            directory = add_to_workspace(repo, done, open_workspace(workspace), progress)
         if directory is not None:
-            print(f"also in the workspace: {directory}")
+            print(f"also added to the workspace: {directory}")
 
 
 def pull(
     address: Annotated[str, typer.Argument(help="Published version: OWNER/NAME@X.Y.Z.")],
     workspace: _Workspace = Path("workspace"),
 ) -> None:
-    """Rebuild a workspace from a published version, to go on from there.
+    """Rebuild a workspace from a published version, to continue from it.
 
-    Brings back its images, rows, reviews and configuration, so that `build` and
-    `release` go on on another machine. Replies of the model are not published
-    and do not come back; nor do addresses and further settings of endpoints, for
-    a configuration that somebody published does not decide where your key goes.
+    Restores its images, rows, reviews and configuration, so that `build` and
+    `release` continue on another machine. Replies of the model are not published,
+    so they are not restored; nor are addresses and further settings of endpoints,
+    since a published configuration must not decide where your key is sent.
     """
     from builder.progress import stage_bars
     from builder.publish.client import limit_waiting
@@ -147,11 +147,11 @@ def pull(
     with stage_bars(str(version), BYTE_STAGES) as progress:
         pulled = pull_version(DatasetRepo(repo_id), version, workspace, progress)
     root = pulled.workspace.root
-    print(f"{address}: rebuilt in {root}. Go on with `python -m builder build -w {root}`.")
+    print(f"{address}: rebuilt in {root}. Continue with `python -m builder build -w {root}`.")
     if pulled.reset:
         print(
-            f"  set back to the default, for whoever published it does not decide where your "
-            f"requests and your key go: {', '.join(pulled.reset)}"
+            f"  reset to the default, since a published configuration must not decide where your "
+            f"requests and your key are sent: {', '.join(pulled.reset)}"
         )
 
 

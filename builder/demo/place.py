@@ -10,7 +10,7 @@ import orjson
 
 from builder.config import BuildConfig, load_config, save_config
 from builder.demo.setting import DemoError
-from builder.disk import held, sync
+from builder.disk import lock_file, sync
 
 #: Marks a directory as a demo's; written before anything else is.
 MARKER = "demo.json"
@@ -29,9 +29,10 @@ _MADE = (
     "hf_home",
     "cold_cache",
     "rollback",
-    "reviews.sqlite",
-    "reviews.sqlite-shm",
-    "reviews.sqlite-wal",
+    "audit",
+    "audit.begun",
+    "audit_items.jsonl",
+    "audit_decisions.jsonl",
     "decisions.jsonl",
     "planted.jsonl",
     "hub.log",
@@ -59,7 +60,7 @@ class DemoPlace:
         taken = DemoError(
             f"{self.root}: another demo runs here. Wait for it, or name another --root."
         )
-        with held(self.root / MARKER, taken):
+        with lock_file(self.root / MARKER, taken):
             yield
 
     def clear(self) -> None:
@@ -108,7 +109,7 @@ def open_place(root: Path) -> DemoPlace:
         if not marker.exists():
             if any(root.iterdir()):
                 raise DemoError(
-                    f"{root}: holds something that is no demo. Name another --root, or remove it."
+                    f"{root}: exists and is not a demo directory. Name another --root, or remove it."
                 )
             marker.write_bytes(orjson.dumps({"made_by": "python -m builder demo"}) + b"\n")
             sync(marker)

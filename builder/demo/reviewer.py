@@ -83,6 +83,17 @@ def decide(release_dir: Path, planted: Path, num_rows: int, seed: int) -> Decisi
     return decisions
 
 
+def standing_mistakes(release_dir: Path, planted: Path) -> dict[str, ReasonCode]:
+    """Why each row of a version that carries a planted mistake is to be rejected, by its id."""
+    mistakes = planted_mistakes(planted)
+    found: dict[str, ReasonCode] = {}
+    for row in _provenance(release_dir):
+        mistake = mistakes.get(row["seed"])
+        if mistake is not None and mistake["mistake"] in _REASONS and _wrong_fields(mistake, row):
+            found[row["id"]] = _REASONS[mistake["mistake"]]
+    return found
+
+
 def write_decisions(path: Path, decisions: Decisions) -> None:
     path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in decisions.lines))
 

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from builder.demo import reviewer
+from builder.demo.auditing import audit_first_version
 from builder.demo.environment import demo_environment
 from builder.demo.publishing import load_cold, release_and_publish
 from builder.demo.rolling_back import pull_and_roll_back
@@ -64,9 +65,9 @@ def _build_and_publish(demo: Demo) -> list[dict[str, Any]]:
 
 
 def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> reviewer.Decisions:
-    store = demo.root / "reviews.sqlite"
     release_dir = demo.workspace / "releases" / FIRST
-    with demo.stage("review", f"4 · Review, release and publish v{SECOND}"):
+    with demo.stage("review", f"4 · Audit and review, release and publish v{SECOND}"):
+        audit_first_version(demo)
         decisions = reviewer.decide(release_dir, demo.planted, NUM_REVIEWED, SEED)
         reviewer.write_decisions(demo.root / "decisions.jsonl", decisions)
         demo.console.print(
@@ -74,10 +75,8 @@ def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> revie
             f"{decisions.num_accepted}, mended {decisions.num_mended}, "
             f"rejected {decisions.num_rejected}."
         )
-        source = ("--dataset", release_dir, "--store", store, "--reviewer", reviewer.NAME)
+        source = ("--dataset", release_dir, "--store", demo.store, "--reviewer", reviewer.NAME)
         demo.show("curation_app", "record", demo.root / "decisions.jsonl", *source)
-        reviews = demo.workspace / "reviews.jsonl"
-        demo.show("curation_app", "export", "--store", store, "--output", reviews)
         release_and_publish(demo, SECOND)
         loaded.append(load_cold(demo, SECOND))
         demo.show("builder", "diff", FIRST, SECOND, "-w", demo.workspace)

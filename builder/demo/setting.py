@@ -60,6 +60,21 @@ class Demo:
         return self.root / "planted.jsonl"
 
     @property
+    def store(self) -> Path:
+        """Where the workspace's reviews are kept, so that releases and the app find them."""
+        return self.workspace / "reviews.sqlite"
+
+    @property
+    def audit(self) -> Path:
+        """The report of the first version's audit."""
+        return self.root / "audit"
+
+    @property
+    def audit_report(self) -> Path | None:
+        """Its JSON; None before it is written."""
+        return next(iter(sorted(self.audit.glob("audit-*.json"))), None)
+
+    @property
     def training(self) -> Path:
         """English rows against all languages."""
         return self.root / "training"

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from builder.demo import reviewer
+from builder.demo.auditing import audit_figures
 from builder.demo.setting import FIRST, SECOND, Demo
-from builder.generate.ledger import Ledger
+from builder.ledger.ledger import Ledger
 from schemas.manifest import read_manifest
 from schemas.shards import read_records
 
@@ -51,6 +52,7 @@ def summarise(
             "num_mended": decisions.num_mended,
             "num_rejected": decisions.num_rejected,
         },
+        "audit": audit_figures(demo),
         "loaded": loaded,
         "rolled_back": rolled_back,
         "recall_at_10": {
@@ -70,6 +72,15 @@ def summarise(
         "seconds": {**seconds, "total": round(sum(seconds.values()), 1)},
         "resumed": demo.times.resumed,
     }
+
+
+def _audit_line(audit: dict[str, Any]) -> str:
+    overall, seeds = audit["overall"], audit["seeds"]
+    return (
+        f"{audit['num_decided']:,} rows by {audit['num_reviewers']} reviewers, defects "
+        f"{overall['rate']:.1%} ({overall['low']:.1%} to {overall['high']:.1%}), "
+        f"planted defects found {seeds['found']} of {seeds['decided']}"
+    )
 
 
 def _recall_of(model: Path) -> float:
@@ -117,6 +128,7 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     for kind, counts in summary["mistakes"].items():
         fates = [f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items()]
         table.add_row(kind.replace("_", " "), ", ".join(fates))
+    table.add_row(f"audit of {summary['audit']['version']}", _audit_line(summary["audit"]))
     for release in summary["releases"]:
         table.add_row(release["tag"], f"commit {release['commit'][:12]}")
     restored = summary["rolled_back"]

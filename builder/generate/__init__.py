@@ -1,1 +1,1 @@
-"""Asks the model: client, pace, ledger, replies, the closed loop of rounds, batches."""
+"""Asks the models for samples, round after round, until the wanted shares are met."""

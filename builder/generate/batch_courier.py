@@ -6,112 +6,101 @@ was, and no batch is started twice.
 
 import asyncio
 import logging
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from builder.config import BatchConfig
-from builder.generate.abilities import (
-    Abilities,
-    FoundAbilities,
+from builder.cost.price import Price
+from builder.endpoint.batch_api import BatchApi, BatchLimit, BatchState
+from builder.endpoint.capabilities import (
+    Capabilities,
+    LearnedCapabilities,
     Wanted,
-    abilities_name,
-    read_abilities,
-    remembered_abilities,
-    write_abilities,
+    capabilities_name,
+    read_capabilities,
+    remembered_capabilities,
+    write_capabilities,
 )
-from builder.generate.answers import Usage, read_completion
-from builder.generate.batch_api import BatchApi, BatchLimit, BatchState
-from builder.generate.batch_lines import read_line
-from builder.generate.client import EndpointError
-from builder.generate.ledger import Ledger
-from builder.generate.pace import Stopped
-from builder.generate.records import BatchRecord
-from builder.generate.writer import LedgerWriter
+from builder.endpoint.completion import read_completion, read_json
+from builder.endpoint.health import EndpointError
+from builder.generate.run_context import RunContext
+from builder.ledger.tables import BatchRecord
 
 _log = logging.getLogger(__name__)
 
-_INGESTED_AT_ONCE = 500
-#: After the provider said that its queue is full, so many polls pass before the next try.
-_POLLS_HELD = 10
-#: So often a batch may be turned away while no other of ours is under way, before it is broken up.
+_RESULTS_PER_COMMIT = 500
+#: After the provider said that its queue is full, this many polls pass before the next try.
+_POLLS_TO_WAIT = 10
+#: This often a batch may be turned away while no other of ours is under way, before it is split.
 _MAX_TURNED_AWAY = 3
+_STOP_POLL_S = 0.25
 
 
 class BatchCourier:
-    """Sends batches while there is room for them, looks at those under way, takes results in.
+    """Sends batches while there is room for them, polls those under way, stores their results.
 
     Args:
+        run: The run it is part of.
+        role: "teacher" or "judge": whose batches these are.
         api: The provider.
         wanted: `structured_output` of the configuration.
-        config: How many may be under way, and how often to look.
-        directory: Where files of requests and results lie meanwhile.
-        role: "teacher" or "judge": whose batches these are.
-        ledger: Batches and their requests.
-        writer: Takes rows.
-        count: Told the key of a paid request and what it took; returns its cost.
-        release: Told the key of a request that was refused, so cost nothing.
-        say: Tells people what happens.
+        config: How many may be under way, and how often to poll.
+        price: Of what batches bring; None where it is not known.
     """
 
     def __init__(
         self,
-        *,
+        run: RunContext,
+        role: str,
         api: BatchApi,
         wanted: Wanted,
         config: BatchConfig,
-        directory: Path,
-        role: str,
-        ledger: Ledger,
-        writer: LedgerWriter,
-        count: Callable[[str, Usage], float | None],
-        release: Callable[[str], object],
-        say: Callable[[str], None],
+        price: Price | None,
     ) -> None:
-        self._api = api
-        self._config = config
-        self._directory = directory
-        self._role = role
-        self._ledger = ledger
-        self._writer = writer
-        self._count = count
-        self._release = release
-        self._say = say
-        self._abilities_name = abilities_name(api.endpoint, wanted)
-        known = remembered_abilities(ledger, self._abilities_name, wanted)
-        self._found = FoundAbilities(wanted, known, self._remember)
-        self._answered: set[Abilities] = set()
+        self.role = role
+        self.config = config
         #: Largest batch that the provider may take; less once one was turned away for its size.
         self.max_requests = config.max_requests
-        self.stopping = False
-        self._said: dict[str, str] = {}
-        self._held_until = 0.0
+        self._run = run
+        self._ledger = run.ledger
+        self._writer = run.writer
+        self._api = api
+        self._price = price
+        self._directory = run.ledger.path.parent / "batches"
+        self._capabilities_name = capabilities_name(api.endpoint, wanted)
+        known = remembered_capabilities(run.ledger, self._capabilities_name, wanted)
+        self._learned = LearnedCapabilities(wanted, known, self._remember)
+        self._answered: set[Capabilities] = set()
+        self._last_status: dict[str, str] = {}
+        self._wait_until = 0.0
         self._num_turned_away = 0
 
     @property
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """How requests of the next batch are asked."""
-        return self._found.now
+        return self._learned.now
 
     def path_of(self, key: str) -> Path:
         """Where the requests of a batch lie until the provider has taken them."""
         return self._directory / f"{key}.jsonl"
 
-    async def submit(self) -> None:
+    async def send_all(self) -> None:
         """Sends every batch that is written down, waiting for room where there is none.
 
         Raises:
             EndpointError: A batch failed as a whole.
-            Stopped: The run is draining; batches go on at the provider.
+            Stopped: The run is stopping; batches go on at the provider.
         """
         while any(record.batch_id is None for record in self._open()):
             await self._step()
 
-    async def settle(self) -> bool:
-        """Waits until every batch is over; returns whether there was any.
+    async def collect_all(self) -> bool:
+        """Sends what is left and waits until every batch is over; returns whether there was any.
 
         Raises:
             EndpointError: A batch failed as a whole.
-            Stopped: The run is draining; batches go on at the provider.
+            Stopped: The run is stopping; batches go on at the provider.
         """
         has_any = False
         while self._open():
@@ -119,56 +108,51 @@ class BatchCourier:
             await self._step()
         return has_any
 
-    async def recall(self) -> None:
+    async def finish_earlier(self) -> None:
         """Waits for batches that an earlier run started, and gives up those it never started.
 
         Raises:
             EndpointError: A batch failed as a whole, or cannot be found at the provider.
-            Stopped: The run is draining; batches go on at the provider.
+            Stopped: The run is stopping; batches go on at the provider.
         """
         for record in self._open():
             if record.batch_id is None and not await self._find(record):
                 await self._give_up(record)
         if left := self._open():
-            self._say(
+            self._run.say(
                 f"{len(left)} batches of {sum(record.num_requests for record in left)} requests, "
-                "sent by an earlier run with --batch, are at the provider still. Waiting for them "
+                "sent by an earlier run with --batch, are still at the provider. Waiting for them "
                 "before anything is asked live; interrupt to leave them there."
             )
-            await self.settle()
+            await self.collect_all()
 
-    def clean_up(self) -> None:
+    def delete_leftovers(self) -> None:
         """Deletes files of batches that were never meant to be sent, after a kill."""
         mine = {record.key for record in self._open()}
-        for path in self._directory.glob(f"{self._role}-*"):
+        for path in self._directory.glob(f"{self.role}-*"):
             if path.name.split(".")[0] not in mine:
                 path.unlink()
 
-    def refuse_while_stopping(self) -> None:
-        """Raises `Stopped` while the run drains."""
-        if self.stopping:
-            raise Stopped
-
     def _open(self) -> list[BatchRecord]:
-        return self._ledger.open_batches(self._role)
+        return self._ledger.open_batches(self.role)
 
     async def _step(self) -> None:
-        """Sends one batch if there is room, else looks at those under way, else sleeps."""
-        self.refuse_while_stopping()
+        """Sends one batch if there is room, else polls those under way, else sleeps."""
+        self._run.stop.check_collecting()
         records = self._open()
         under_way = [record for record in records if record.batch_id is not None]
         waiting = [record for record in records if record.batch_id is None]
         if waiting and self._has_room(len(under_way)):
             await self._send(waiting[0], alone=not under_way)
             return
-        were_over = [await self._look(record) for record in under_way]
+        were_over = [await self._poll(record) for record in under_way]
         if not any(were_over) and self._open():
-            await self._sleep(self._config.poll_s)
+            await self._sleep(self.config.poll_s)
 
     def _has_room(self, num_under_way: int) -> bool:
-        max_open = self._config.max_open
-        is_held = asyncio.get_running_loop().time() < self._held_until
-        return not is_held and (max_open is None or num_under_way < max_open)
+        max_open = self.config.max_open
+        must_wait = asyncio.get_running_loop().time() < self._wait_until
+        return not must_wait and (max_open is None or num_under_way < max_open)
 
     async def _send(self, record: BatchRecord, *, alone: bool) -> None:
         """Takes a batch from wherever it was left to being under way."""
@@ -180,15 +164,16 @@ class BatchCourier:
                 await self._give_up(record)
                 return
             file_id = await self._api.upload(path)
-            await self._writer.add("batch_file", file_id, record.key)
-        self.refuse_while_stopping()
+            self._writer.batch_uploaded(record.key, file_id)
+            await self._writer.flush()
+        self._run.stop.check_collecting()
         try:
-            batch_id = await self._api.start(file_id, record.key, self._config.completion_window)
+            batch_id = await self._api.start(file_id, record.key, self.config.completion_window)
         except BatchLimit as exc:
-            await self._hold(record, str(exc), alone=alone)
+            await self._wait_for_room(record, str(exc), alone=alone)
             return
         await self._started(record, batch_id)
-        self._say(f"batch {batch_id}: {record.num_requests} requests submitted")
+        self._run.say(f"batch {batch_id}: {record.num_requests} requests submitted")
 
     async def _find(self, record: BatchRecord) -> bool:
         """Whether the batch was started after all, by a run that could not write that down."""
@@ -200,39 +185,45 @@ class BatchCourier:
         return batch_id is not None
 
     async def _started(self, record: BatchRecord, batch_id: str) -> None:
-        await self._writer.add("batch_started", batch_id, record.key)
+        self._writer.batch_started(record.key, batch_id)
+        await self._writer.flush()
         self.path_of(record.key).unlink(missing_ok=True)
 
-    async def _hold(self, record: BatchRecord, said: str, *, alone: bool) -> None:
+    async def _wait_for_room(self, record: BatchRecord, message: str, *, alone: bool) -> None:
         """Sends nothing for a while, for the provider's queue is full.
 
         A batch that is turned away again and again, though none of ours is
         under way, is too large for the queue: its requests go out in smaller ones.
+
+        Args:
+            record: The batch that was turned away.
+            message: What the provider said.
+            alone: Whether none of ours is under way.
         """
         self._num_turned_away += alone
         if self._num_turned_away >= _MAX_TURNED_AWAY and record.num_requests > 1:
             self._num_turned_away = 0
             self.max_requests = max(1, record.num_requests // 2)
-            self._say(f"{said} Going on with batches of {self.max_requests} requests.")
+            self._run.say(f"{message} Going on with batches of {self.max_requests} requests.")
             await self._give_up(record)
             return
-        wait_s = _POLLS_HELD * self._config.poll_s
-        self._held_until = asyncio.get_running_loop().time() + wait_s
-        self._say(f"{said} Trying again in {wait_s:g} s, or when another batch is over.")
+        wait_s = _POLLS_TO_WAIT * self.config.poll_s
+        self._wait_until = asyncio.get_running_loop().time() + wait_s
+        self._run.say(f"{message} Trying again in {wait_s:g} s, or when another batch is over.")
 
     async def _give_up(self, record: BatchRecord) -> None:
         """Its requests were not run, so they are asked for anew and no attempt counts."""
-        self._writer.post("unsent", record.key)
-        await self._writer.add("batch_over", "given_up", record.key)
+        self._writer.batch_given_up(record.key)
+        await self._writer.flush()
         self.path_of(record.key).unlink(missing_ok=True)
 
-    async def _look(self, record: BatchRecord) -> bool:
-        """Takes the results of a batch in when it is over; returns whether it is."""
+    async def _poll(self, record: BatchRecord) -> bool:
+        """Stores the results of a batch when it is over; returns whether it is."""
         assert record.batch_id is not None
-        state = await self._api.look(record.batch_id)
-        if self._said.get(record.key) != state.status:
-            self._said[record.key] = state.status
-            self._say(f"batch {state.id}: {state.status}")
+        state = await self._api.state(record.batch_id)
+        if self._last_status.get(record.key) != state.status:
+            self._last_status[record.key] = state.status
+            self._run.say(f"batch {state.id}: {state.status}")
         if state.is_over:
             await self._finish(record, state)
         return state.is_over
@@ -242,39 +233,44 @@ class BatchCourier:
         if state.status == "failed" and not any(file_id for _, file_id in files):
             what = state.what or "no reason given"
             if state.is_turned_away:
-                await self._writer.add("batch_started", None, record.key)
+                self._writer.batch_started(record.key, None)
+                await self._writer.flush()
                 alone = not any(other.batch_id is not None for other in self._open())
-                await self._hold(record, f"batch {state.id}: {what}.", alone=alone)
+                await self._wait_for_room(record, f"batch {state.id}: {what}.", alone=alone)
                 return
-            await self._writer.add("batch_over", "failed", record.key)
+            await self._end(record, "failed")
             raise EndpointError(
-                f"batch {state.id} failed as a whole: {what}. Mend that and run the same command "
+                f"batch {state.id} failed as a whole: {what}. Fix that and run the same command "
                 "again; its requests are asked for anew."
             )
         for name, file_id in files:
             if file_id is not None:
                 path = self._directory / f"{record.key}.{name}.jsonl"
                 await self._api.download(file_id, path)
-                await self._take_in(path, record)
+                await self._store_results(path, record)
                 path.unlink()
-        await self._writer.add("batch_over", state.status, record.key)
-        self._held_until = 0.0
+        await self._end(record, state.status)
+        self._wait_until = 0.0
         self._num_turned_away = 0
 
-    async def _take_in(self, path: Path, record: BatchRecord) -> None:
-        """Writes results into the ledger; taking the same file in twice changes nothing."""
-        asked_with = read_abilities(record.abilities)
+    async def _end(self, record: BatchRecord, state: str) -> None:
+        self._writer.batch_ended(record.key, state)
+        await self._writer.flush()
+
+    async def _store_results(self, path: Path, record: BatchRecord) -> None:
+        """Writes results into the ledger; doing so twice with the same file changes nothing."""
+        asked_with = read_capabilities(record.capabilities)
         num_lines = 0
         with path.open("rb") as file:
             for line in file:
                 if line.strip():
-                    self._take_line(line, asked_with, record.key)
+                    self._store_line(line, asked_with, record.key)
                     num_lines += 1
-                if num_lines % _INGESTED_AT_ONCE == 0:
+                if num_lines % _RESULTS_PER_COMMIT == 0:
                     await self._writer.flush()
         await self._writer.flush()
 
-    def _take_line(self, line: bytes, asked_with: Abilities, batch_key: str) -> None:
+    def _store_line(self, line: bytes, asked_with: Capabilities, batch_key: str) -> None:
         """Stores a result as it came; a request without one goes into the next batch.
 
         A refusal is not about how a batch was asked if other requests,
@@ -287,21 +283,21 @@ class BatchCourier:
             return
         if result.status == 200:
             self._answered.add(asked_with)
-            self._writer.post("reply", request_id, 200, line)
-            self._pay(result.key, request_id, line)
+            self._writer.reply(request_id, 200, line)
+            self._count_cost(result.key, request_id, line)
         elif result.status == 400:
-            # A batch may hold one request only, so its refusal in the next batch counts again.
+            # A batch may be of one request, so that its refusal in the next batch counts again.
             refusal = f"{batch_key} {result.key}"
             if (
                 asked_with in self._answered
-                or self._found.refused(refusal, asked_with, line) is None
+                or self._learned.refused(refusal, asked_with, line) is None
             ):
-                self._writer.post("reply", request_id, 400, line)
-                self._release(result.key)
+                self._writer.reply(request_id, 400, line)
+                self._run.budget.release(result.key)
 
-    def _remember(self, abilities: Abilities, missing: str) -> None:
+    def _remember(self, capabilities: Capabilities, missing: str) -> None:
         """Notes for this and later runs what the endpoint does without."""
-        self._writer.post("meta", self._abilities_name, write_abilities(abilities))
+        self._writer.meta(self._capabilities_name, write_capabilities(capabilities))
         endpoint = self._api.endpoint
         _log.warning(
             "%s refuses %s for model %s; its requests go without from now on.",
@@ -310,17 +306,59 @@ class BatchCourier:
             endpoint.model,
         )
 
-    def _pay(self, key: str, request_id: int, line: bytes) -> None:
+    def _count_cost(self, key: str, request_id: int, line: bytes) -> None:
         """Counts what a reply cost, unless an earlier run did; one without `usage` waits."""
         usage = read_completion(line).usage
         if not usage.is_given or self._ledger.is_counted(request_id):
             return
+        cost_usd = self._price.cost_usd(usage) if self._price else None
+        self._run.budget.charge(key, cost_usd)
+        self._run.counts.add_reply(usage, cost_usd)
         tokens = (usage.prompt_tokens, usage.completion_tokens)
-        self._writer.post("usage", request_id, *tokens, self._count(key, usage))
+        self._writer.usage(request_id, *tokens, cost_usd)
 
     async def _sleep(self, seconds: float) -> None:
+        # Polled, for a stop that lets batches be collected does not end this wait.
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while (left := deadline - loop.time()) > 0:
-            self.refuse_while_stopping()
-            await asyncio.sleep(min(left, 0.25))
+            self._run.stop.check_collecting()
+            await asyncio.sleep(min(left, _STOP_POLL_S))
+
+
+#: Found without parsing, so that a paid line can be stored before it is read. Inside a reply's
+#: text the quotes would stand behind backslashes.
+_KEY = re.compile(rb'"custom_id"\s*:\s*"([0-9a-f]{64})"')
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """One result.
+
+    Args:
+        key: Key of its request.
+        status: HTTP status; 0 where the request was never answered, as when a batch expires.
+            A line that is no JSON counts as answered: it was paid.
+    """
+
+    key: str
+    status: int
+
+
+def read_line(line: bytes) -> BatchLine | None:
+    """Reads a line; None where it is nobody's result. Never raises."""
+    found = _KEY.search(line)
+    if found is None:
+        return None
+    return BatchLine(found[1].decode(), _status(line))
+
+
+def _status(line: bytes) -> int:
+    result = read_json(line)
+    if not isinstance(result, dict):
+        return 200
+    response = result.get("response")
+    if not isinstance(response, dict) or "body" not in response:
+        return 0
+    status = response.get("status_code", 200)
+    return status if isinstance(status, int) else 200

@@ -5,25 +5,22 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from builder.generate.answers import Usage, read_completion
-from builder.generate.asking import Asker, GaveUp
-from builder.generate.bound import CostBound
-from builder.generate.budget import Budget
-from builder.generate.client import DeadEndpoint
-from builder.generate.cost import Price
-from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped_row, kept_row
-from builder.generate.pace import Stopped
-from builder.generate.records import StoredReply
+from builder.cost.price import Price
+from builder.cost.upper_bound import CostUpperBound
+from builder.endpoint.completion import Usage, read_completion
+from builder.endpoint.health import GRACE_S, DeadEndpoint, UnusableWatch
+from builder.endpoint.requests import Request, RequestFactory
+from builder.endpoint.stop import Stopped
+from builder.generate.live import Asker, GaveUp
+from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped, kept
 from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
-from builder.generate.requests import Request, RequestFactory
-from builder.generate.tally import Tally
-from builder.generate.useless import UselessWatch
-from builder.generate.writer import LedgerWriter
-from builder.plan.job import Job
+from builder.generate.run_context import RunContext
+from builder.job import Job
+from builder.ledger.tables import Outcome, StoredReply
 from builder.prompts import Prompt, correction, render_judge, render_prompt
 from schemas.errors import PolysceneError
 from schemas.sample import Draft, Evaluation, Provenance
@@ -34,22 +31,20 @@ T = TypeVar("T")
 
 #: Of an unreadable reply, this much is shown to the model when it is asked to write it again.
 MAX_QUOTED_CHARS = 8_000
-#: How long calls in flight are waited for once the endpoint is given up.
-GRACE_S = 5.0
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
     """A model to ask: how to make its requests, where its replies come from, what they cost.
 
-    `bound` is what a reply is taken to cost that comes without `usage`.
+    `upper_bound` is what a reply is taken to cost that comes without `usage`.
     """
 
     factory: RequestFactory
     asker: Asker
     price: Price | None
-    bound: CostBound | None = None
+    upper_bound: CostUpperBound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,88 +57,68 @@ class _Bought:
     paid: Paid
 
 
-class _Open(Exception):
-    pass
+class _LeftOpen(Exception):
+    """A job has no reply for now; a later wave or run asks for it again."""
 
 
 class Engine:
     """Runs jobs until they end, or the run is stopped.
 
     Args:
+        run: The run it is part of.
         teacher: Writes samples.
         judge: Scores revisions, if one is configured.
-        outcomes: Makes rows.
-        writer: Takes them.
-        tally: Counts.
-        budget: Told what replies cost.
-        watch: Stops the run when every job is dropped; None where nothing is paid for.
+        outcomes: Makes outcomes of replies.
         num_workers: Jobs under way at once: bounds memory.
+        watch: Stops the run when every job is dropped; None where nothing is paid for.
     """
 
     def __init__(
         self,
-        *,
+        run: RunContext,
         teacher: Teacher,
         judge: Teacher | None,
         outcomes: OutcomeMaker,
-        writer: LedgerWriter,
-        tally: Tally,
-        budget: Budget,
         num_workers: int,
-        watch: UselessWatch | None = None,
+        watch: UnusableWatch | None = None,
     ) -> None:
+        self._run = run
         self._teacher = teacher
         self._judge = judge
         self._outcomes = outcomes
-        self._writer = writer
-        self._tally = tally
-        self._budget = budget
         self._num_workers = num_workers
         self._watch = watch
-        self._stopping = False
-        self.stopped_by: PolysceneError | None = None
-        self.on_stop: list[Callable[[], None]] = []
-
-    def stop(self, error: PolysceneError | None = None) -> None:
-        """Takes no new job and sends nothing more; requests in flight are waited for."""
-        if error is not None and self.stopped_by is None:
-            self.stopped_by = error
-        if not self._stopping:
-            self._stopping = True
-            for call in self.on_stop:
-                call()
-
-    @property
-    def stopping(self) -> bool:
-        return self._stopping
 
     async def run(self, jobs: Iterator[Job]) -> None:
-        """Runs every job; those a stop leaves open are asked for by the next run.
-
-        What went wrong for all of them is in `stopped_by` afterwards.
-        """
+        """Runs every job; those a stop leaves open are asked for by the next run."""
         await self._run_all(jobs, self._run_job)
 
-    async def judge(self, kept: Iterator[tuple[Job, Provenance]]) -> None:
-        """Asks the judge about samples that were kept before; a stop leaves some for the next run.
+    async def judge(self, samples: Iterator[tuple[Job, Provenance]]) -> None:
+        """Asks the judge about samples that were kept before; a stop leaves some for later."""
+        await self._run_all(samples, self._judge_kept)
 
-        What went wrong for all of them is in `stopped_by` afterwards.
-        """
-        await self._run_all(kept, self._judge_kept)
+    def end_round(self) -> None:
+        """Stops where a whole round brought nothing, and none before it did."""
+        error = self._watch.end_round() if self._watch is not None else None
+        if error is not None:
+            self._run.stop.set(error)
 
     async def _run_all(self, items: Iterator[T], do: Callable[[T], Awaitable[None]]) -> None:
+        # All workers draw from one iterator, so at most one item each is in memory.
         running = {asyncio.create_task(self._work(items, do)) for _ in range(self._num_workers)}
         grace_s = GRACE_S
         try:
             while running:
                 ended, running = await asyncio.wait(
-                    running, timeout=_LOOK_S, return_when=asyncio.FIRST_EXCEPTION
+                    running, timeout=_POLL_S, return_when=asyncio.FIRST_EXCEPTION
                 )
                 for task in ended:
                     task.result()
-                if isinstance(self.stopped_by, DeadEndpoint):
-                    grace_s -= _LOOK_S
-                    if grace_s <= 0:  # it may hold calls until their timeout
+                # Any other stop waits for calls in flight, for they are paid; a dead endpoint
+                # may hold them until their timeout.
+                if isinstance(self._run.stop.error, DeadEndpoint):
+                    grace_s -= _POLL_S
+                    if grace_s <= 0:
                         return
         finally:
             for task in running:
@@ -153,75 +128,70 @@ class Engine:
     async def _work(self, items: Iterator[T], do: Callable[[T], Awaitable[None]]) -> None:
         try:
             for item in items:
-                if self._stopping:
+                if self._run.stop.is_set:
                     return
-                with suppress(Stopped, _Open):
+                with suppress(Stopped, _LeftOpen):
                     await do(item)
         except PolysceneError as exc:
-            self.stop(exc)
+            self._run.stop.set(exc)
 
     async def _run_job(self, job: Job) -> None:
         try:
-            row = await self._outcome(job)
-        except (Stopped, _Open, PolysceneError):
+            outcome = await self._outcome(job)
+        except (Stopped, _LeftOpen, PolysceneError):
             raise
         except Exception:
             # A reply that breaks our own code must not stop a build of half a million: it is in
-            # the ledger, and `reparse` takes it up once the code is mended.
+            # the ledger, and `reparse` takes it up once the code is fixed.
             _log.exception("job %s (%s, %s)", job.id, job.cell.name, job.language)
-            row = dropped_row(job, "internal_error", None)
-        if self._writer.is_full:  # replies may come faster than a disk takes them
-            await self._writer.add("outcome", *row)
-        else:
-            self._writer.post("outcome", *row)
-        self._note_end(job, row[7])
+            outcome = dropped(job, "internal_error", None)
+        self._run.writer.outcome(outcome)
+        if self._run.writer.is_full:  # replies may come faster than a disk takes them
+            await self._run.writer.flush()
+        self._count_outcome(outcome)
 
-    async def _judge_kept(self, kept: tuple[Job, Provenance]) -> None:
-        job, provenance = kept
+    async def _judge_kept(self, sample: tuple[Job, Provenance]) -> None:
+        job, provenance = sample
         assert self._judge is not None
         judged, cost = await self._ask_judge(self._judge, job, provenance.revision)
         if judged is not None:  # else its sample stays without one
-            row = self._outcomes.judged(provenance, judged, cost)
-            await self._writer.add("judged", row, job.id)
+            self._run.writer.judged(job.id, self._outcomes.judged(provenance, judged, cost))
+            await self._run.writer.flush()
 
-    def _note_end(self, job: Job, reason: str | None) -> None:
-        useless = None
-        if reason is None:
-            self._tally.keep(job.language)
+    def _count_outcome(self, outcome: Outcome) -> None:
+        """Counts how a job ended; stops the run where replies are paid for and none is kept."""
+        if outcome.reason is None:
+            self._run.counts.keep(outcome.language)
             if self._watch is not None:
                 self._watch.keep()
-        else:
-            self._tally.drop(job.language, reason)
-            if self._watch is not None:
-                cell = f"{job.cell.task_type} {job.cell.modality}"
-                useless = self._watch.drop(cell, reason)
-        if useless is not None:
-            self.stop(useless)
+            return
+        self._run.counts.drop(outcome.language, outcome.reason)
+        if self._watch is not None:
+            cell = f"{outcome.task_type} {outcome.modality}"
+            error = self._watch.drop(cell, outcome.reason)
+            if error is not None:
+                self._run.stop.set(error)
 
-    def end_round(self) -> None:
-        """Stops where a whole round brought nothing, and none before it did."""
-        useless = self._watch.end_round() if self._watch is not None else None
-        if useless is not None:
-            self.stop(useless)
-
-    async def _outcome(self, job: Job) -> tuple[Any, ...]:
+    async def _outcome(self, job: Job) -> Outcome:
+        """A job from its request to its outcome: ask, correct once, check, judge."""
         prompt = render_prompt(job)
-        asked = self._teacher.factory.sample(job, prompt)
-        bought = await self._buy(self._teacher, asked, urgent=False)
+        request = self._teacher.factory.sample(job, prompt)
+        bought = await self._buy(self._teacher, request, urgent=False)
         if isinstance(bought.read, Unreadable) and bought.read.error is not None:
             bought = await self._ask_again(prompt, bought, bought.read.error)
         if isinstance(bought.read, Unreadable):
-            return dropped_row(job, bought.read.reason, bought.request.key)
+            return dropped(job, bought.read.reason, bought.request.key)
         checked = self._outcomes.check(job, bought.read)
         if checked.report.reason is not None:
-            return dropped_row(job, checked.report.reason, bought.request.key)
+            return dropped(job, checked.report.reason, bought.request.key)
         try:
             sample = self._outcomes.sample(job, checked)
         except ValidationError as exc:
             _log.info("job %s: %s", job.id, exc.errors(include_url=False, include_input=False))
-            return dropped_row(job, "invalid_row", bought.request.key)
+            return dropped(job, "invalid_row", bought.request.key)
         paid = bought.paid
         judged = None
+        # The judge comes last, so that only what is kept otherwise is paid for.
         if self._judge is not None:
             judged, judge_cost = await self._ask_judge(self._judge, job, checked.revision)
             paid += judge_cost
@@ -235,7 +205,7 @@ class Engine:
             repaired=bought.read.repaired,
             judged=judged,
         )
-        return kept_row(job, sample, provenance)
+        return kept(job, sample, provenance)
 
     async def _ask_again(self, prompt: Prompt, bought: _Bought, error: str) -> _Bought:
         """Asks once more for an unreadable reply, naming what is wrong with it."""
@@ -243,11 +213,11 @@ class Engine:
         again = self._teacher.factory.correction(bought.request, prompt, quoted, correction(error))
         try:
             second = await self._buy(self._teacher, again, urgent=True)
-        except _Open:
+        except _LeftOpen:
             if self._teacher.asker.can_buy:
                 raise
             return bought
-        self._tally.num_corrections += 1
+        self._run.counts.num_corrections += 1
         return _Bought(second.request, second.read, second.content, bought.paid + second.paid)
 
     async def _ask_judge(
@@ -257,28 +227,26 @@ class Engine:
         request = judge.factory.judge(job, render_judge(job, revision))
         try:
             bought = await self._buy(judge, request, urgent=True)
-        except _Open:
+        except _LeftOpen:
             if judge.asker.can_buy:
                 raise
             return None, Paid()
         cost = Paid(0, 0, bought.paid.cost_usd)
         if isinstance(bought.read, Unreadable):
             return None, cost
-        evaluation = Evaluation.model_validate(bought.read.value, from_attributes=True)
+        evaluation: Evaluation = bought.read.value
         return Judged(evaluation, judge.factory.teacher.model), cost
 
     async def _buy(self, teacher: Teacher, request: Request, *, urgent: bool) -> _Bought:
-        got = await teacher.asker.ask(request, urgent=urgent)
-        if got is None:
-            raise _Open
-        if isinstance(got, GaveUp):
-            self._budget.release(request.key)
-            return _Bought(request, Unreadable(got.reason), "", Paid())
-        if got.status != 200:
-            self._budget.release(request.key)
-            return _Bought(request, Unreadable(_refusal_reason(got)), "", Paid())
-        completion = read_completion(got.raw)
-        cost_usd = self._count(teacher, request, got, completion.usage)
+        reply = await teacher.asker.ask(request, urgent=urgent)
+        if reply is None:
+            raise _LeftOpen
+        if isinstance(reply, GaveUp) or reply.status != 200:
+            self._run.budget.release(request.key)
+            reason = reply.reason if isinstance(reply, GaveUp) else _refusal_reason(reply)
+            return _Bought(request, Unreadable(reason), "", Paid())
+        completion = read_completion(reply.raw)
+        cost_usd = self._count_cost(teacher, request, reply, completion.usage)
         if request.kind == "judge":
             read = read_evaluation(completion)
         else:
@@ -287,19 +255,19 @@ class Engine:
         paid = Paid(usage.prompt_tokens, usage.completion_tokens, cost_usd)
         return _Bought(request, read, completion.content, paid)
 
-    def _count(
+    def _count_cost(
         self, teacher: Teacher, request: Request, reply: StoredReply, usage: Usage
     ) -> float | None:
-        if reply.is_counted:  # at the price of the time
+        if reply.is_counted:  # by an earlier run, at the price of the time
             return reply.cost_usd
         cost_usd = teacher.price.cost_usd(usage) if teacher.price else None
-        is_estimate = not usage.is_given and teacher.bound is not None
-        if is_estimate and teacher.bound is not None:
-            cost_usd = teacher.bound.usd(request)
+        is_estimate = not usage.is_given and teacher.upper_bound is not None
+        if is_estimate and teacher.upper_bound is not None:
+            cost_usd = teacher.upper_bound.usd(request)
         tokens = (usage.prompt_tokens, usage.completion_tokens)
-        self._writer.post("usage", reply.request_id, *tokens, cost_usd)
-        self._budget.settle(request.key, cost_usd, is_estimate=is_estimate)
-        self._tally.read(usage, cost_usd)
+        self._run.writer.usage(reply.request_id, *tokens, cost_usd)
+        self._run.budget.charge(request.key, cost_usd, is_estimate=is_estimate)
+        self._run.counts.add_reply(usage, cost_usd)
         return cost_usd
 
 

@@ -7,16 +7,21 @@ the two agree; over all samples the revision's own effect is among what is
 measured.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 
-from builder.generate.ledger import Ledger
+from builder.generate.engine import Engine
+from builder.generate.run_context import RunContext
+from builder.job import Job
+from builder.ledger.ledger import JUDGED_BY, Ledger
+from schemas.sample import SCORES as CRITERIA
+from schemas.sample import Provenance
+from schemas.vocabulary import Cell
 
-CRITERIA = ("relevance", "plausibility", "clarity", "diversity")
 _SCORES = 5
 _LANGUAGES_SHOWN = 12
 
@@ -127,7 +132,7 @@ def print_agreement(ledger: Ledger, console: Console) -> None:
     console.print(
         "Scores of all four criteria, kappa with quadratic weights. The teacher scored its draft "
         "before it revised it, the judge scored the revision: over every sample, agreement and "
-        "what the revision mended are mixed. Same texts: the revision changed nothing, so both "
+        "what the revision improved are mixed. Same texts: the revision changed nothing, so both "
         "scored the same; there the figures are agreement.",
         highlight=False,
     )
@@ -139,4 +144,67 @@ def _figures(agreement: Agreement) -> tuple[str, str, str]:
         str(agreement.num),
         f"{agreement.within_one:.1%}" if agreement.num else "-",
         "-" if kappa is None else f"{kappa:.2f}",
+    )
+
+
+_ROWS_AT_ONCE = 500
+_BEFORE_ALL = (-(2**31), -1)
+
+
+async def judge_kept(
+    run: RunContext,
+    engine: Engine,
+    model: str,
+    finish_wave: Callable[[], Awaitable[bool]] | None = None,
+) -> None:
+    """Asks the judge about every kept sample that it has not judged; does nothing the next time.
+
+    A sample comes out as if the judge had been there from the start. One whose
+    judgement cannot be read stays without.
+
+    Args:
+        run: The run it is part of; its ledger holds the samples.
+        engine: Asks; its judge is `model`.
+        model: The judge.
+        finish_wave: In batch mode, sends what was collected and waits for it; returns
+            whether another wave is needed.
+    """
+    if run.ledger.meta(JUDGED_BY) == model:
+        return
+    run.say(f"{model} is asked about the samples that were kept before it was the judge.")
+    if finish_wave is not None:
+        await finish_wave()  # what an earlier run sent
+    while not run.stop.is_set:
+        await engine.judge(_unjudged(run.ledger, model))
+        await run.writer.flush()
+        if finish_wave is None or not await finish_wave():
+            break
+    if not run.stop.is_set:
+        run.ledger.set_meta(JUDGED_BY, model)
+
+
+def _unjudged(ledger: Ledger, model: str) -> Iterator[tuple[Job, Provenance]]:
+    place = _BEFORE_ALL
+    while rows := ledger.kept_after(place, _ROWS_AT_ONCE):
+        for row in rows:
+            place = row.round, row.index
+            provenance = Provenance.model_validate_json(row.provenance)
+            if provenance.judge_model != model:
+                yield _job(row.job_id, row.index, provenance), provenance
+
+
+def _job(job_id: str, index: int, provenance: Provenance) -> Job:
+    """The job a sample came from."""
+    return Job(
+        id=job_id,
+        round=provenance.round,
+        index=index,
+        cell=Cell(provenance.task_type, provenance.modality),
+        language=provenance.language,
+        seed=provenance.seed,
+        images=tuple(image.sha256 for image in provenance.images),
+        length=provenance.length,
+        difficulty=provenance.difficulty,
+        text_register=provenance.text_register,
+        task_idea=provenance.task_idea,
     )

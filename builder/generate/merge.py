@@ -1,11 +1,11 @@
-"""Joining workspaces: the shards of a first round become one ledger, from which a build goes on."""
+"""Joins workspaces: the shards of a first round become one ledger, from which a build goes on."""
 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from builder.config import load_config, save_config
-from builder.generate.ledger import JUDGED_BY, Ledger, LedgerError
+from builder.ledger.ledger import JUDGED_BY, Ledger, LedgerError
 from builder.workspace import Workspace, open_workspace
 
 _COPY = """
@@ -33,7 +33,7 @@ def run_merge(parts: Sequence[Path], into: Path) -> int:
 
     Args:
         parts: Workspaces built with `--shard i/N`, and the same images.
-        into: Made when missing; may hold some of the parts already.
+        into: Made when missing; some of the parts may be in it already.
 
     Returns:
         Number of jobs with an outcome afterwards.
@@ -68,7 +68,7 @@ def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
                 "them first."
             )
     if not rounds:
-        raise LedgerError(f"{part.root}: nothing was built there. Leave it out.")
+        raise LedgerError(f"{part.root}: nothing was built in it. Leave it out.")
     if len(rounds) > 1 or rounds[0].closed:
         raise LedgerError(
             f"{part.root}: past its first round, so not a shard. Build shards with --shard i/N."
@@ -97,7 +97,7 @@ def _copy_rows(ledger: Ledger, part: Workspace) -> None:
 
 
 def _copy_images(part: Workspace, target: Workspace) -> None:
-    """Copies the first part's images; the plan's hash tells whether the others have the same."""
+    """Copies the first part's images; the plan's hash shows whether the others have the same."""
     if target.images_dir.exists():
         return
     arriving = target.images_dir.with_suffix(".part")

@@ -1,16 +1,15 @@
-"""A job's end: a kept sample with its provenance, or a reason; as rows of the ledger."""
+"""How a job ends: a kept sample with its provenance, or the reason it was dropped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pydantic import ValidationError
-
 from builder.config import BuildConfig
 from builder.generate.reply import Read
 from builder.images.store import ImageRecord
-from builder.plan.job import Job
+from builder.job import Job
+from builder.ledger.tables import Outcome
 from schemas.reply import Reply, to_draft
 from schemas.sample import (
     CheckResult,
@@ -77,12 +76,9 @@ class OutcomeMaker:
         """Runs the row checks over a reply's revision."""
         reply: Reply = read.value
         revision = to_draft(job.cell, reply.revision)
-        evaluation = Evaluation.model_validate(reply.evaluation, from_attributes=True)
+        evaluation = reply.evaluation
         report = check_revision(job.cell, job.language, revision, evaluation, self._config.checks)
-        interpretations = tuple(
-            Interpretation.model_validate(entry, from_attributes=True)
-            for entry in reply.interpretations
-        )
+        interpretations = tuple(reply.interpretations)
         return Checked(
             to_draft(job.cell, reply.draft), revision, evaluation, interpretations, report
         )
@@ -187,34 +183,35 @@ class OutcomeMaker:
         return sources
 
 
-def kept_row(job: Job, sample: Sample, provenance: Provenance) -> tuple[Any, ...]:
-    """Row of the outcome table for a kept sample."""
-    return (
-        *_place(job),
-        sample.id,
-        None,
-        provenance.request_hash,
-        sample.__pydantic_serializer__.to_json(sample),
-        provenance.__pydantic_serializer__.to_json(provenance),
+def kept(job: Job, sample: Sample, provenance: Provenance) -> Outcome:
+    """The outcome of a job that became a sample."""
+    return Outcome(
+        job_id=job.id,
+        round=job.round,
+        index=job.index,
+        task_type=job.cell.task_type,
+        modality=job.cell.modality,
+        language=job.language,
+        sample_id=sample.id,
+        reason=None,
+        request_hash=provenance.request_hash,
+        sample=sample.__pydantic_serializer__.to_json(sample),
+        provenance=provenance.__pydantic_serializer__.to_json(provenance),
     )
 
 
-def dropped_row(job: Job, reason: str, request_hash: str | None) -> tuple[Any, ...]:
-    """Row of the outcome table for a dropped sample."""
-    return (*_place(job), None, reason, request_hash, None, None)
-
-
-def _place(job: Job) -> tuple[Any, ...]:
-    cell = job.cell
-    return job.id, job.round, job.index, cell.task_type, cell.modality, job.language
-
-
-__all__ = [
-    "Checked",
-    "Judged",
-    "OutcomeMaker",
-    "Paid",
-    "ValidationError",
-    "dropped_row",
-    "kept_row",
-]
+def dropped(job: Job, reason: str, request_hash: str | None) -> Outcome:
+    """The outcome of a job whose reply cannot be kept."""
+    return Outcome(
+        job_id=job.id,
+        round=job.round,
+        index=job.index,
+        task_type=job.cell.task_type,
+        modality=job.cell.modality,
+        language=job.language,
+        sample_id=None,
+        reason=reason,
+        request_hash=request_hash,
+        sample=None,
+        provenance=None,
+    )

@@ -1,33 +1,100 @@
-"""What a running build shows: a live panel on a terminal, a plain line now and then elsewhere."""
+"""Counts of a run: what is shown while it goes on, and the summary at its end."""
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
 from rich.text import Text
 
-from builder.generate.budget import Budget
-from builder.generate.pace import Pace
-from builder.generate.tally import Tally
+from builder.balance import Balance, balance_of, print_balance
+from builder.config import BuildConfig
+from builder.cost.budget import Budget
+from builder.endpoint.completion import Usage
+from builder.endpoint.pace import Pace
+from builder.ledger.ledger import Ledger
+from builder.ledger.tables import Spent
 
 _REFRESH_S = 0.5
 _PLAIN_LINE_S = 15.0
-#: Rows a second are counted over this long.
+#: Jobs per second are counted over this long.
 _RATE_WINDOW_S = 30.0
 _LANGUAGES_IN_LINE = 3
 _LANGUAGES_IN_PANEL = 5
+
+
+@dataclass(slots=True)
+class RunCounts:
+    """Counts of one run; earlier runs of the workspace are not in it.
+
+    Args:
+        num_planned: Jobs of the round that were still open when it began.
+        num_kept: Jobs that became samples.
+        dropped: Dropped jobs by reason.
+        kept_by_language: Kept samples by language.
+        dropped_by_language: Dropped jobs by language.
+        num_replies: Replies read, those of corrections and judges among them.
+    """
+
+    round: int = 0
+    num_planned: int = 0
+    num_done_in_round: int = 0
+    num_kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    kept_by_language: Counter[str] = field(default_factory=Counter)
+    dropped_by_language: Counter[str] = field(default_factory=Counter)
+    num_replies: int = 0
+    num_corrections: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+    @property
+    def num_done(self) -> int:
+        return self.num_kept + self.dropped.total()
+
+    def begin_round(self, round_: int, num_planned: int) -> None:
+        self.round = round_
+        self.num_planned = num_planned
+        self.num_done_in_round = 0
+
+    def add_reply(self, usage: Usage, cost_usd: float | None) -> None:
+        """Counts a reply."""
+        self.num_replies += 1
+        self.prompt_tokens += usage.prompt_tokens
+        self.completion_tokens += usage.completion_tokens
+        self.cost_usd += cost_usd or 0.0
+
+    def keep(self, language: str) -> None:
+        self.num_kept += 1
+        self.num_done_in_round += 1
+        self.kept_by_language[language] += 1
+
+    def drop(self, language: str, reason: str) -> None:
+        self.dropped[reason] += 1
+        self.num_done_in_round += 1
+        self.dropped_by_language[language] += 1
+
+    def worst_languages(self, num: int = 5) -> list[tuple[str, float]]:
+        """Languages with the largest share of dropped jobs, the worst first."""
+        shares = [
+            (language, dropped / (dropped + self.kept_by_language[language]))
+            for language, dropped in self.dropped_by_language.items()
+        ]
+        return sorted(shares, key=lambda entry: (-entry[1], entry[0]))[:num]
 
 
 class Report:
     """Renders the counts of a run.
 
     Args:
-        tally: What is counted.
+        counts: What is counted.
         pace: Requests in flight.
         budget: Dollars of the whole workspace.
         has_price: Whether the model's price is known.
@@ -36,14 +103,14 @@ class Report:
 
     def __init__(
         self,
-        tally: Tally,
+        counts: RunCounts,
         pace: Pace,
         budget: Budget,
         *,
         has_price: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tally = tally
+        self._counts = counts
         self._pace = pace
         self._budget = budget
         self._has_price = has_price
@@ -60,21 +127,21 @@ class Report:
 
     def line(self) -> str:
         """Everything on one line."""
-        tally = self._tally
-        done = f"{tally.num_done_in_round}/{tally.num_planned}"
+        counts = self._counts
+        done = f"{counts.num_done_in_round}/{counts.num_planned}"
         worst = self._worst(_LANGUAGES_IN_LINE)
-        return f"round {tally.round}: {done} jobs{self._eta()}; {self._facts()}" + (
+        return f"round {counts.round}: {done} jobs{self._eta()}; {self._facts()}" + (
             f" · most dropped: {worst}" if worst else ""
         )
 
     def panel(self) -> Group:
         """The live display: a bar and two lines."""
-        tally = self._tally
+        counts = self._counts
         self._bar.update(
             self._task,
-            total=tally.num_planned or None,
-            completed=tally.num_done_in_round,
-            round=tally.round,
+            total=counts.num_planned or None,
+            completed=counts.num_done_in_round,
+            round=counts.round,
             eta=self._eta().removeprefix(", "),
         )
         worst = self._worst(_LANGUAGES_IN_PANEL) or "none"
@@ -82,11 +149,11 @@ class Report:
 
     def _worst(self, num: int) -> str:
         """Languages with the largest share of dropped jobs; empty where nothing was dropped."""
-        worst = self._tally.worst_languages(num)
+        worst = self._counts.worst_languages(num)
         return ", ".join(f"{code} {share:.0%}" for code, share in worst)
 
     def _rate(self) -> float:
-        now, done = self._clock(), self._tally.num_done
+        now, done = self._clock(), self._counts.num_done
         self._seen.append((now, done))
         while len(self._seen) > 2 and now - self._seen[0][0] > _RATE_WINDOW_S:
             self._seen.popleft()
@@ -95,7 +162,7 @@ class Report:
 
     def _eta(self) -> str:
         rate = self._rate()
-        left = self._tally.num_planned - self._tally.num_done_in_round
+        left = self._counts.num_planned - self._counts.num_done_in_round
         if rate <= 0 or left <= 0:
             return ""
         minutes, seconds = divmod(int(left / rate), 60)
@@ -103,14 +170,14 @@ class Report:
         return f", {hours}:{minutes:02}:{seconds:02} left"
 
     def _facts(self) -> str:
-        tally = self._tally
-        dropped = tally.dropped.total()
+        counts = self._counts
+        dropped = counts.dropped.total()
         spent = f"${self._budget.cost_usd:.4f}" if self._has_price else "price unknown"
         if self._budget.num_estimated:
             spent += f" ({self._budget.num_estimated} replies without usage estimated)"
         failed = self._pace.failures.total()
         return (
-            f"{self._rate():.1f}/s · kept {tally.num_kept} · dropped {dropped} · "
+            f"{self._rate():.1f}/s · kept {counts.num_kept} · dropped {dropped} · "
             f"in flight {self._pace.in_flight}/{int(self._pace.limit)} · "
             f"failed calls {failed} · {spent}"
         )
@@ -136,3 +203,81 @@ async def _show(report: Report, console: Console) -> None:
         while True:
             live.update(report.panel(), refresh=True)
             await asyncio.sleep(_REFRESH_S)
+
+
+_LANGUAGES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a workspace holds after a run.
+
+    Args:
+        num_kept: Samples.
+        dropped: Dropped jobs by reason, the commonest first.
+        languages: (kept, dropped) by language.
+        balance: Shares wanted and reached.
+        spent: Requests, tokens and dollars.
+        has_price: Whether dollars are known.
+    """
+
+    num_kept: int
+    dropped: dict[str, int]
+    languages: dict[str, tuple[int, int]]
+    balance: Balance
+    spent: Spent
+    has_price: bool
+
+    @property
+    def num_jobs(self) -> int:
+        """Jobs with an outcome: kept and dropped ones."""
+        return self.num_kept + sum(self.dropped.values())
+
+
+def summarise(config: BuildConfig, ledger: Ledger, *, has_price: bool) -> Summary:
+    """Reads a summary from the ledger."""
+    languages = ledger.language_counts()
+    return Summary(
+        num_kept=sum(kept for kept, _ in languages.values()),
+        dropped=ledger.drop_counts(),
+        languages=languages,
+        balance=balance_of(config, ledger.path),
+        spent=ledger.spent(),
+        has_price=has_price,
+    )
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Prints the summary, the counts last."""
+    print_balance(summary.balance, console)
+    worst = sorted(
+        ((d / (k + d), code, k, d) for code, (k, d) in summary.languages.items() if d),
+        reverse=True,
+    )[:_LANGUAGES_SHOWN]
+    if worst:
+        table = Table("language", "kept", "dropped", "share dropped", title="Most dropped")
+        for share, code, kept, dropped in worst:
+            table.add_row(code, str(kept), str(dropped), f"{share:.1%}")
+        console.print(table)
+    spent = summary.spent
+    cost = f"${spent.cost_usd:.4f}" if summary.has_price else "price unknown"
+    if spent.num_estimated:
+        cost += (
+            f" (${spent.estimated_usd:.4f} of it estimated, for {spent.num_estimated} replies "
+            "without `usage`)"
+        )
+    _say(
+        console,
+        f"requests: {spent.num_requests} sent, {spent.num_replies} replies, "
+        f"{spent.prompt_tokens} + {spent.completion_tokens} tokens, {cost}",
+    )
+    reasons = ", ".join(f"{reason} {num}" for reason, num in summary.dropped.items())
+    _say(
+        console,
+        f"build: {summary.num_jobs} in, {summary.num_kept} kept, "
+        f"{summary.num_jobs - summary.num_kept} dropped" + (f" ({reasons})" if reasons else ""),
+    )
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""From a reply's text to an object: strictly, then out of its wrapping, then repaired, or not."""
+"""Reads a reply's text: strictly, then out of its wrapping, then repaired, or not at all."""
 
 import json
 import re
@@ -7,15 +7,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from builder.generate.answers import Completion
-from schemas.reply import Reply, ReplyEvaluation, draft_names, reply_model
+from builder.endpoint.completion import Completion, remove_flood
+from schemas.reply import Reply, draft_names, reply_model
+from schemas.sample import Evaluation
 from schemas.vocabulary import Cell
 
 #: Longer texts are not searched or repaired: no reply is that long, and repair is not linear.
 MAX_REPAIRED_CHARS = 64_000
-#: A longer run of white space is a model that ran away under constrained decoding: a JSON grammar
-#: lets white space go on for ever.
-MAX_WHITESPACE_RUN = 200
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECASE)
 _REFUSAL = re.compile(
@@ -24,13 +22,12 @@ _REFUSAL = re.compile(
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_WHITESPACE = re.compile(r"\s+")
 _HALF_A_PAIR = "the text holds half of a surrogate pair"
 #: In valid JSON each key is one match; the rest are texts that look like keys.
 _KEY = re.compile(r'"\s*:')
 #: Keys as broken JSON may write them: in single or curly quotes, or bare.
 _ANY_KEY = re.compile(r"[\"'\u2019\u201d]\s*:|[{,]\s*\w+\s*:")
-#: Keys of a reply besides those of drafts: 5 a criterion list, 5 an interpretation.
+#: Keys of a reply besides those of drafts: 5 per criterion list, 5 per interpretation.
 _EVALUATION_KEYS = 4 + 1 + 4 * 2
 _TOP_KEYS = 4
 
@@ -43,7 +40,7 @@ class Unreadable:
 
     Args:
         reason: Short name, for counts.
-        error: What is wrong in words, for a correction; None where asking again is no use.
+        error: What is wrong, in words for a correction; None where that would not help.
     """
 
     reason: str
@@ -56,7 +53,7 @@ _FLOOD = Unreadable("whitespace_flood", "it runs on into white space instead of 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A reply that satisfies its model; `repaired` says that its JSON was mended first."""
+    """A reply that satisfies its model; `repaired` says that its JSON was repaired first."""
 
     value: Any
     repaired: bool = False
@@ -65,7 +62,7 @@ class Read:
 def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
     """Reads a cell's reply.
 
-    The ladder: strict JSON; the same out of fences or prose; `json-repair`,
+    It is tried in turn: strict JSON; the same out of fences or prose; `json-repair`,
     only when the model itself ended the reply (`finish_reason` "stop") and
     the JSON is closed. A truncated reply is never repaired, for repair would
     complete it without complaint. A flood of white space is no mere
@@ -73,7 +70,7 @@ def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
     key given twice makes the reply ambiguous, so it counts as unreadable, not
     as the last one given.
     """
-    read = _climb(reply_model(cell), completion, _num_keys(cell))
+    read = _read(reply_model(cell), completion, _num_keys(cell))
     if isinstance(read, Unreadable):
         return read
     return _match_images(cell, read)
@@ -81,23 +78,15 @@ def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
 
 def read_evaluation(completion: Completion) -> Read | Unreadable:
     """Reads a judge's reply."""
-    return _climb(ReplyEvaluation, completion, _EVALUATION_KEYS)
+    return _read(Evaluation, completion, _EVALUATION_KEYS)
 
 
-def drain(text: str) -> str | None:
-    """A text flooded with white space without the flood; None where there is no flood in it."""
-    drained = _WHITESPACE.sub(
-        lambda run: "\n" if len(run[0]) > MAX_WHITESPACE_RUN else run[0], text
-    )
-    return drained.strip() if len(drained) < len(text) else None
-
-
-def _climb(model: type[T], completion: Completion, num_keys: int) -> Read | Unreadable:
+def _read(model: type[T], completion: Completion, num_keys: int) -> Read | Unreadable:
     if completion.problem is not None:
         return Unreadable(completion.problem)
     text = completion.content.strip()
     if not text or completion.finish_reason == "length":
-        if drain(completion.content) is not None:
+        if remove_flood(completion.content) is not None:
             return _FLOOD
         return Unreadable("truncated" if completion.finish_reason == "length" else "empty_content")
     problem: Unreadable | None = None
@@ -107,7 +96,7 @@ def _climb(model: type[T], completion: Completion, num_keys: int) -> Read | Unre
             return read
         problem = problem or read
     assert problem is not None
-    if drain(completion.content) is not None:
+    if remove_flood(completion.content) is not None:
         return _FLOOD
     if problem.reason != "not_json":
         return problem
@@ -115,7 +104,7 @@ def _climb(model: type[T], completion: Completion, num_keys: int) -> Read | Unre
 
 
 def _candidates(text: str) -> list[str]:
-    """The text itself, and what stands in it between fences or the outermost braces."""
+    """The text itself, and what is in it between fences or the outermost braces."""
     found = [text]
     if text[0] == "{" and text[-1] == "}":
         return found
@@ -144,7 +133,7 @@ def _strict(model: type[T], text: str, num_keys: int) -> Read | Unreadable:
 
 
 def _given_twice(text: str) -> Unreadable | None:
-    """Whether valid JSON holds a key twice in one object."""
+    """Whether a key of valid JSON is given twice in one object."""
     twice: list[str] = []
 
     def note(pairs: list[tuple[str, Any]]) -> None:
@@ -162,7 +151,7 @@ def _given_twice(text: str) -> Unreadable | None:
 
 def _what_is_wrong(exc: ValidationError) -> Unreadable:
     errors = exc.errors(include_url=False, include_input=False)
-    if errors[0]["type"] == "string_unicode":  # half a pair as it stands, not escaped
+    if errors[0]["type"] == "string_unicode":  # half a pair that is not escaped
         return Unreadable("lone_surrogate", _HALF_A_PAIR)
     if errors[0]["type"] == "json_invalid":
         if "surrogate" in errors[0]["msg"] or _ESCAPED_SURROGATE.search(errors[0]["msg"]):
@@ -177,18 +166,12 @@ def _what_is_wrong(exc: ValidationError) -> Unreadable:
 def _repair(
     model: type[T], completion: Completion, text: str, num_keys: int, problem: Unreadable
 ) -> Read | Unreadable:
-    if "{" not in text:
-        if _REFUSAL.match(text.replace("\u2019", "'")):
-            return Unreadable("refusal")
-        return Unreadable("not_json", "there is no JSON object in the reply")
-    body = text[text.find("{") :].removesuffix("```").rstrip()
-    if not body.endswith("}") and "}" not in body[-200:]:
-        return Unreadable("truncated")
-    body = body[: body.rfind("}") + 1]
-    if body.count("{") > body.count("}") or body.count("[") > body.count("]"):
-        return Unreadable("truncated")
-    ambiguous = len(_ANY_KEY.findall(body)) > num_keys
-    if completion.finish_reason != "stop" or len(text) > MAX_REPAIRED_CHARS or ambiguous:
+    """Reads JSON that is broken but whole; `problem` is what strict reading found."""
+    body = _whole_object(text)
+    if isinstance(body, Unreadable):
+        return body
+    is_ambiguous = len(_ANY_KEY.findall(body)) > num_keys
+    if completion.finish_reason != "stop" or len(text) > MAX_REPAIRED_CHARS or is_ambiguous:
         return problem
     from json_repair import repair_json
 
@@ -205,6 +188,24 @@ def _repair(
         return Read(model.model_validate_json(repaired), repaired=True)
     except ValidationError:
         return problem
+
+
+def _whole_object(text: str) -> str | Unreadable:
+    """The JSON object in a text, from its first brace to its last, or why there is none.
+
+    One that was cut off is refused, for repair would complete it without complaint.
+    """
+    if "{" not in text:
+        if _REFUSAL.match(text.replace("\u2019", "'")):
+            return Unreadable("refusal")
+        return Unreadable("not_json", "there is no JSON object in the reply")
+    body = text[text.find("{") :].removesuffix("```").rstrip()
+    if not body.endswith("}") and "}" not in body[-200:]:
+        return Unreadable("truncated")
+    body = body[: body.rfind("}") + 1]
+    if body.count("{") > body.count("}") or body.count("[") > body.count("]"):
+        return Unreadable("truncated")
+    return body
 
 
 def _num_keys(cell: Cell) -> int:

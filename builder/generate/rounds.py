@@ -10,13 +10,12 @@ from builder.balance import balance_of, surplus_jobs
 from builder.checks.across import find_repeats
 from builder.config import BuildConfig
 from builder.generate.engine import Engine
-from builder.generate.ledger import Ledger, LedgerError
-from builder.generate.records import RoundRecord, Slot
-from builder.generate.tally import Tally
-from builder.generate.writer import LedgerWriter
+from builder.generate.run_context import RunContext
 from builder.images.store import ImageStore
-from builder.plan import Plan, plan_round
-from builder.plan.job import Job
+from builder.job import Job
+from builder.ledger.ledger import Ledger, LedgerError
+from builder.ledger.tables import RoundRecord
+from builder.plan import Plan, Slot, plan_round
 
 #: These rounds plan just what is missing; later ones, with little left to overshoot by, also more
 #: of what is often dropped.
@@ -36,11 +35,11 @@ class OpenRound:
 
 
 class Rounds:
-    """Plans rounds, remembers what they were planned from, and closes them.
+    """Plans rounds, notes what they were planned from, and closes them.
 
     Args:
         config: Its `max_rounds` is the cap.
-        ledger: Where rounds stand.
+        ledger: Where rounds are noted.
         store: The images.
         shard: Only this part of round 0, which stays open for the others.
         say: Told how far the embedding of new images is, which may take long.
@@ -73,20 +72,20 @@ class Rounds:
             note: Whether to write a new round down, as must be before its first request.
 
         Raises:
-            LedgerError: A round begun earlier does not come out the same any more.
+            LedgerError: A round planned earlier does not come out the same any more.
         """
         known = self._ledger.rounds()
         for record in known:
             if not record.closed:
                 return self._opened(record.round, self.replan(record))
         number = len(known)
-        num_alike = self._num_alike(known)
-        if num_alike >= self._config.max_rounds or (self._shard and number):
+        num_rounds = self._num_rounds(known)
+        if num_rounds >= self._config.max_rounds or (self._shard and number):
             return None
         accepted = self._ledger.accepted_counts()
         if known and balance_of(self._config, self._ledger.path).is_met:
             return None
-        tried = self._ledger.tried_counts() if num_alike >= _NUM_EXACT_ROUNDS else {}
+        tried = self._ledger.tried_counts() if num_rounds >= _NUM_EXACT_ROUNDS else {}
         plan = self._plan(self._config, number, accepted, tried)
         if len(plan) == 0:
             return None
@@ -96,7 +95,7 @@ class Rounds:
             self._ledger.add_round(record)
         return self._opened(number, plan)
 
-    def _num_alike(self, known: list[RoundRecord]) -> int:
+    def _num_rounds(self, known: list[RoundRecord]) -> int:
         """How many rounds were planned since the targets last changed."""
         targets = self._config.targets
         return sum(1 for _ in takewhile(lambda r: r.targets == targets, reversed(known)))
@@ -112,7 +111,8 @@ class Rounds:
         if plan.hash != record.plan_hash:
             raise LedgerError(
                 f"{self._ledger.path}: round {record.round} comes out differently from when it was "
-                "begun: images were added or removed since. Restore them, or begin a new workspace."
+                "planned: images were added or removed since. Restore them, or start a new "
+                "workspace."
             )
         return plan
 
@@ -128,8 +128,8 @@ class Rounds:
             config,
             self._store,
             number,
-            accepted,  # type: ignore[arg-type]
-            tried,  # type: ignore[arg-type]
+            accepted,
+            tried,
             on_progress=self._count_embedded,
         )
 
@@ -163,37 +163,35 @@ class Rounds:
 
 
 async def run_rounds(
+    run: RunContext,
     rounds: Rounds,
     engine: Engine,
-    writer: LedgerWriter,
-    tally: Tally,
-    settle: Callable[[], Awaitable[bool]] | None = None,
+    finish_wave: Callable[[], Awaitable[bool]] | None = None,
 ) -> None:
-    """Runs round after round until none is left or the engine stops.
+    """Runs round after round until none is left or the run is stopped.
 
     Args:
+        run: The run it is part of.
         rounds: What to run.
         engine: Runs a round's jobs.
-        writer: Where outcomes go.
-        tally: Told of each round.
-        settle: In batch mode, sends what was collected and waits for it; returns
+        finish_wave: In batch mode, sends what was collected and waits for it; returns
             whether there was anything. A round is run again after each wave.
     """
-    while not engine.stopping:
+    while not run.stop.is_set:
         current = rounds.next_open()
         if current is None:
             rounds.finish()
             return
-        tally.begin_round(current.round, current.num_open)
-        if settle is not None:
-            await settle()
+        run.counts.begin_round(current.round, current.num_open)
+        if finish_wave is not None:
+            await finish_wave()  # what an earlier run sent
         while True:
             await engine.run(current.jobs())
-            await writer.flush()
-            if settle is None or not await settle():
+            await run.writer.flush()
+            if finish_wave is None or not await finish_wave():
                 break
-        if not engine.stopping:
+        if not run.stop.is_set:
             engine.end_round()
-        if engine.stopping or rounds.is_shard:
+        if run.stop.is_set or rounds.is_shard:
             return
         rounds.close(current.round)

@@ -1,47 +1,40 @@
-"""One run of a build: opens everything, runs the rounds, drains on a signal, closes everything."""
+"""One run of a build, from its start to its summary."""
 
 import asyncio
 import gc
 import resource
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from builder.config import BuildConfig, TeacherConfig
-from builder.generate.answers import Usage
-from builder.generate.asking import LiveAsker
+from builder.config import BuildConfig
+from builder.cost.budget import Budget
+from builder.cost.price import price_of
+from builder.endpoint.health import UnusableWatch, nothing_kept
+from builder.endpoint.no_response import watched
+from builder.endpoint.stop import Stop, Stopped
 from builder.generate.batch import BatchAsker
-from builder.generate.batch_api import BatchApi
-from builder.generate.batch_courier import BatchCourier
-from builder.generate.bound import CostBound
-from builder.generate.budget import Budget, BudgetReached
-from builder.generate.claim import claim, refuse_other_plan
-from builder.generate.client import Endpoint
-from builder.generate.cost import Price, price_of
-from builder.generate.engine import Engine, Teacher
-from builder.generate.judge import print_agreement
-from builder.generate.late_judging import judge_kept
-from builder.generate.ledger import Ledger
+from builder.generate.engine import Engine
+from builder.generate.judge import judge_kept, print_agreement
+from builder.generate.models import OpenModel, models_of, open_model, require_prices
 from builder.generate.outcome import OutcomeMaker
-from builder.generate.pace import Pace, Stopped
-from builder.generate.progress import Report, shown
-from builder.generate.requests import RequestFactory
+from builder.generate.progress import Report, RunCounts, Summary, print_summary, shown, summarise
 from builder.generate.rounds import Rounds, Shard, run_rounds
-from builder.generate.silence import SilenceWatch, watched
-from builder.generate.summary import Summary, print_summary, summarise
-from builder.generate.tally import Tally
-from builder.generate.useless import UselessWatch, nothing_kept
-from builder.generate.writer import LedgerWriter, free_bytes
+from builder.generate.run_context import RunContext
+from builder.generate.workspace_config import adopt_config, require_same_plan
 from builder.images.store import ImageStore
+from builder.ledger.ledger import Ledger
+from builder.ledger.writer import LedgerWriter, free_bytes
 from builder.workspace import Workspace
 from schemas.errors import PolysceneError
 
-#: Jobs beyond the concurrency that are rendered, parsed or written meanwhile.
-_WORKERS_A_PLACE = 1.25
+#: Jobs beyond the concurrency, which are rendered, parsed or written meanwhile.
+_WORKERS_PER_CALL = 1.25
 #: Open files besides connections.
 _OTHER_FILES = 256
 
@@ -69,264 +62,144 @@ def run_build(
 ) -> Summary:
     """Builds until the shares are met, the cap on rounds is reached, or something stops it.
 
-    Resumes what the workspace holds. Samples come out the same whatever the
+    Resumes what earlier runs began. Samples come out the same whatever the
     order of replies, the concurrency or the number of times it was stopped.
+
+    Example:
+        summary = run_build(workspace, config, BuildOptions(max_usd=5.0), Console(stderr=True))
 
     Raises:
         PolysceneError: It could not start, was stopped, or kept nothing; what was done is kept.
         KeyboardInterrupt: SIGINT or SIGTERM; likewise.
     """
     _allow_connections(config.pace.max_in_flight)
+    stop = Stop()
     with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
-        claim(ledger, config, workspace)
+        adopt_config(ledger, config, workspace)
         num_replies_before = ledger.spent().num_replies
+        if options.max_usd is not None:
+            require_prices(config)
         with ImageStore(workspace.images_dir, config.images) as store:
-            run = _Run(config, options, ledger, store, console)
-            _run_loop(run.build())
-        summary = summarise(config, ledger, has_price=run.has_price)
-        # Where nothing came in, the error stands alone: tables would push it out of sight.
-        if run.stopped_by is None or summary.spent.num_replies > num_replies_before:
+            _run_loop(_build(config, options, ledger, store, console, stop))
+        summary = summarise(config, ledger, has_price=price_of(config.teacher) is not None)
+        # Where nothing came in, only the error is shown: tables would push it out of sight.
+        if stop.error is None or summary.spent.num_replies > num_replies_before:
             print_summary(summary, console)
             if config.judge is not None:
                 print_agreement(ledger, console)
-    if run.interrupted:
+    if stop.is_interrupted:
         raise KeyboardInterrupt
-    if run.stopped_by is not None:
-        raise run.stopped_by
+    if stop.error is not None:
+        raise stop.error
     if summary.num_jobs and not summary.num_kept:
         raise nothing_kept(summary.dropped)
     return summary
 
 
-def describe_next(
-    workspace: Workspace, config: BuildConfig, options: BuildOptions, console: Console
+async def _build(
+    config: BuildConfig,
+    options: BuildOptions,
+    ledger: Ledger,
+    store: ImageStore,
+    console: Console,
+    stop: Stop,
 ) -> None:
-    """Says what a build would ask for next; sends and writes nothing but the workspace itself."""
-    with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
-        refuse_other_plan(ledger, config, workspace)
-        with ImageStore(workspace.images_dir, config.images) as store:
-            current = Rounds(config, ledger, store, options.shard).next_open(note=False)
-    if current is None:
-        console.print("Nothing is missing, or the cap on rounds is reached.")
-        return
-    console.print(
-        f"Round {current.round}: {current.num_open} jobs would be asked of "
-        f"{config.teacher.model}. `python -m builder plan` tells tokens and price.",
-        highlight=False,
-        soft_wrap=True,
+    """Opens the models, lets the judge catch up, runs the rounds, closes everything.
+
+    Why it ended early, if it did, is in `stop` afterwards.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    async with AsyncExitStack() as stack:
+        writer = LedgerWriter(ledger, stop.set, options.free_bytes)
+        stack.push_async_callback(writer.close)  # last, with all that the others wrote
+        run = RunContext(ledger, writer, _budget(ledger, options), RunCounts(), stop, say)
+        models: dict[str, OpenModel] = {}
+        for role in models_of(config):
+            models[role] = open_model(run, role, config, store, batch=options.batch)
+            stack.push_async_callback(models[role].close)
+        engine = _engine(run, config, store, models)
+        finish_wave = _finish_wave([model.batch for model in models.values() if model.batch])
+        report = Report(
+            run.counts,
+            models["teacher"].pace,
+            run.budget,
+            has_price=price_of(config.teacher) is not None,
+        )
+        watches = [] if options.batch else [model.watch(run) for model in models.values()]
+        _listen_to_signals(stop, console)
+        try:
+            async with shown(report, console), watched(watches):
+                if not options.batch:
+                    for model in models.values():
+                        await model.courier.finish_earlier()
+                if config.judge is not None:
+                    await judge_kept(run, engine, config.judge.model, finish_wave)
+                rounds = Rounds(config, ledger, store, options.shard, say)
+                await run_rounds(run, rounds, engine, finish_wave)
+        except Stopped:
+            pass  # batches go on at the provider
+
+
+def _budget(ledger: Ledger, options: BuildOptions) -> Budget:
+    """The limits, and what earlier runs spent of them."""
+    spent = ledger.spent()
+    return Budget(
+        max_requests=options.max_requests,
+        max_usd=options.max_usd,
+        num_requests=spent.num_requests,
+        cost_usd=spent.cost_usd,
+        num_estimated=spent.num_estimated,
+        estimated_usd=spent.estimated_usd,
     )
 
 
-class _Run:
-    """The parts of one run, made inside the event loop."""
+def _engine(
+    run: RunContext, config: BuildConfig, store: ImageStore, models: dict[str, OpenModel]
+) -> Engine:
+    judge = models.get("judge")
+    return Engine(
+        run,
+        teacher=models["teacher"].teacher,
+        judge=judge.teacher if judge else None,
+        outcomes=OutcomeMaker(config, store.record),
+        num_workers=int(config.pace.max_in_flight * _WORKERS_PER_CALL) + 2,
+        watch=UnusableWatch(has_kept=bool(run.ledger.accepted_counts())),
+    )
 
-    def __init__(
-        self,
-        config: BuildConfig,
-        options: BuildOptions,
-        ledger: Ledger,
-        store: ImageStore,
-        console: Console,
-    ) -> None:
-        self.config = config
-        self.options = options
-        self.ledger = ledger
-        self.store = store
-        self.console = console
-        self.prices = {role: price_of(teacher) for role, teacher in self._models().items()}
-        self.has_price = self.prices["teacher"] is not None
-        self.interrupted = False
-        self.engine: Engine | None = None
-        self.endpoints: list[Endpoint] = []
-        self.paces: dict[str, Pace] = {}
-        self.silences: list[SilenceWatch] = []
-        self.batches: list[BatchAsker] = []
-        self.couriers: list[BatchCourier] = []
-        unknown = next((role for role, price in self.prices.items() if price is None), None)
-        if options.max_usd is not None and unknown is not None:
-            raise PolysceneError(
-                f"--max-usd: the price of {self._models()[unknown].model} is not known. Give "
-                f"`{unknown}.prices` in the configuration, or use --max-requests."
-            )
 
-    def _models(self) -> dict[str, TeacherConfig]:
-        models = {"teacher": self.config.teacher}
-        return models | ({"judge": self.config.judge} if self.config.judge else {})
+def _finish_wave(batches: list[BatchAsker]) -> Callable[[], Coroutine[Any, Any, bool]] | None:
+    """What waits for every role's batches; None outside batch mode."""
 
-    async def build(self) -> None:
-        spent = self.ledger.spent()
-        budget = Budget(
-            self.options.max_requests,
-            self.options.max_usd,
-            spent.num_requests,
-            spent.cost_usd,
-            spent.num_estimated,
-            spent.estimated_usd,
+    async def finish() -> bool:
+        return any([await batch.finish_wave() for batch in batches])
+
+    return finish if batches else None
+
+
+def _listen_to_signals(stop: Stop, console: Console) -> None:
+    """First signal: send nothing more. Second: leave, with all that was committed."""
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    assert main is not None
+
+    def on_signal() -> None:
+        if stop.is_interrupted:
+            main.cancel()
+            return
+        console.print(
+            "Stopping: requests in flight are waited for and kept. Once more to leave at once."
         )
-        tally = Tally()
-        writer = LedgerWriter(self.ledger, self._stop, self.options.free_bytes)
-        try:
-            teachers = {
-                role: self._teacher(role, model, budget, tally, writer)
-                for role, model in self._models().items()
-            }
-            self.engine = Engine(
-                teacher=teachers["teacher"],
-                judge=teachers.get("judge"),
-                outcomes=OutcomeMaker(self.config, self.store.record),
-                writer=writer,
-                tally=tally,
-                budget=budget,
-                num_workers=int(self.config.pace.max_in_flight * _WORKERS_A_PLACE) + 2,
-                watch=UselessWatch(has_kept=bool(self.ledger.accepted_counts())),
-            )
-            self.engine.on_stop.append(self._stop_sending)
-            self._listen()
-            rounds = Rounds(self.config, self.ledger, self.store, self.options.shard, self._say)
-            report = Report(tally, self.paces["teacher"], budget, has_price=self.has_price)
-            settle = self._settle if self.batches else None
-            async with shown(report, self.console), watched(self.silences):
-                if not self.options.batch:
-                    for courier in self.couriers:
-                        await courier.recall()
-                if self.config.judge is not None:
-                    model = self.config.judge.model
-                    await judge_kept(self.ledger, self.engine, writer, model, self._say, settle)
-                await run_rounds(rounds, self.engine, writer, tally, settle)
-        except Stopped:
-            pass  # batches go on at the provider
-        finally:
-            for batch in self.batches:
-                batch.close()
-            for endpoint in self.endpoints:
-                await endpoint.close()
-            await writer.close()
+        stop.set()
 
-    def _teacher(
-        self,
-        role: str,
-        model: TeacherConfig,
-        budget: Budget,
-        tally: Tally,
-        writer: LedgerWriter,
-    ) -> Teacher:
-        endpoint = Endpoint(model)
-        self.endpoints.append(endpoint)
-        factory = request_factory(model, self.config, self.store)
-        price = self.prices[role]
-        # Prices of the configuration are those of whatever it is used for.
-        batch_price = price.halved() if price and model.prices is None else price
-
-        def count(key: str, usage: Usage) -> float | None:
-            cost_usd = batch_price.cost_usd(usage) if batch_price else None
-            budget.settle(key, cost_usd)
-            tally.read(usage, cost_usd)
-            return cost_usd
-
-        price = batch_price if self.options.batch else price
-        bound = self._bound(price, factory) if price else None
-        pace = self.paces[role] = Pace(self.config.pace)
-        courier = BatchCourier(
-            api=BatchApi(endpoint),
-            wanted=model.structured_output,
-            config=self.config.batch,
-            directory=self.ledger.path.parent / "batches",
-            role=role,
-            ledger=self.ledger,
-            writer=writer,
-            count=count,
-            release=budget.release,
-            say=self._say,
-        )
-        courier.clean_up()
-        self.couriers.append(courier)
-        if not self.options.batch:
-            self.silences.append(SilenceWatch(endpoint, pace, say=self._say, stop=self._stop))
-            live = LiveAsker(
-                endpoint=endpoint,
-                factory=factory,
-                pace=pace,
-                budget=budget,
-                bound=bound,
-                ledger=self.ledger,
-                writer=writer,
-                stop=self._stop,
-            )
-            return Teacher(factory, live, price, bound)
-        batch = BatchAsker(
-            courier=courier,
-            factory=factory,
-            config=self.config.batch,
-            max_attempts=self.config.pace.max_attempts,
-            role=role,
-            budget=budget,
-            bound=bound,
-            ledger=self.ledger,
-            writer=writer,
-            stop=self._stop,
-        )
-        self.batches.append(batch)
-        return Teacher(factory, batch, price, bound)
-
-    def _bound(self, price: Price, factory: RequestFactory) -> CostBound:
-        def image_size(sha256: str) -> tuple[int, int]:
-            record = self.store.record(sha256)
-            return record.width, record.height
-
-        return CostBound(price, factory, image_size, self.config.images.max_side_px)
-
-    async def _settle(self) -> bool:
-        """Waits for every role's batches."""
-        return any([await batch.settle() for batch in self.batches])
-
-    def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False, soft_wrap=True)
-
-    def _stop(self, error: PolysceneError | None) -> None:
-        if self.engine is not None:
-            self.engine.stop(error)
-
-    def _stop_sending(self) -> None:
-        for pace in self.paces.values():
-            pace.stop()
-        # What a budget allowed to be collected is still sent and waited for.
-        is_budget = self.engine is not None and isinstance(self.engine.stopped_by, BudgetReached)
-        for courier in self.couriers:
-            courier.stopping = not is_budget
-
-    @property
-    def stopped_by(self) -> PolysceneError | None:
-        """What ended the run early, if anything did."""
-        return self.engine.stopped_by if self.engine is not None else None
-
-    def _listen(self) -> None:
-        """First signal: drain. Second: leave, with all that was committed."""
-        loop = asyncio.get_running_loop()
-        main = asyncio.current_task()
-        assert main is not None
-
-        def on_signal() -> None:
-            if self.interrupted:
-                main.cancel()
-                return
-            self.interrupted = True
-            self.console.print(
-                "Stopping: requests in flight are waited for and kept. Once more to leave at once."
-            )
-            self._stop(None)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, on_signal)
-
-
-def request_factory(model: TeacherConfig, config: BuildConfig, store: ImageStore) -> RequestFactory:
-    """Makes requests with images no larger than the configuration allows."""
-    side = config.images.max_side_px
-    return RequestFactory(model, lambda sha256: store.data_url(sha256, side))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
 
 
 def _allow_connections(num: int) -> None:
-    """Raises the bound on open files where many calls are to be in flight.
+    """Raises the limit on open files where many calls are to be in flight.
 
     Raises:
         PolysceneError: The system allows fewer.
@@ -338,7 +211,7 @@ def _allow_connections(num: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise PolysceneError(
             f"pace.max_in_flight: {num} calls need {wanted} open files, the system allows {hard}. "
-            "Lower it, or raise the bound (`ulimit -Hn`)."
+            "Lower it, or raise the limit (`ulimit -Hn`)."
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
@@ -356,3 +229,22 @@ def _run_loop(main: Coroutine[Any, Any, None]) -> None:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def describe_next(
+    workspace: Workspace, config: BuildConfig, options: BuildOptions, console: Console
+) -> None:
+    """Says what a build would ask for next; sends nothing, and at most makes the workspace."""
+    with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
+        require_same_plan(ledger, config, workspace)
+        with ImageStore(workspace.images_dir, config.images) as store:
+            current = Rounds(config, ledger, store, options.shard).next_open(note=False)
+    if current is None:
+        console.print("Nothing is missing, or the cap on rounds is reached.")
+        return
+    console.print(
+        f"Round {current.round}: {current.num_open} jobs would be asked of "
+        f"{config.teacher.model}. `python -m builder plan` estimates tokens and price.",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,4 +1,4 @@
-"""The image corpus: where pictures come from, which are fit, how alike they are."""
+"""The image corpus: sources, checks, storage and similarity of images."""
 
 from builder.images.split import split_of
 from builder.images.store import ImageRecord, ImageStore

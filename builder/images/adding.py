@@ -1,4 +1,4 @@
-"""Adding a source to the store: vetted in parallel, written in batches, counted."""
+"""Adds a source to the store: checked in parallel, written in batches, counted."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -24,14 +24,14 @@ _SUFFIXES = {
 
 @dataclass(slots=True)
 class AddSummary:
-    """What became of a source's files.
+    """Counts of a source's files.
 
     Args:
-        num_seen: Files looked at.
-        num_added: Images that are new in the store.
-        num_present: Images whose bytes were there already.
-        num_misnamed: Images kept although their suffix names another format.
-        refused: How many were refused, by reason.
+        num_seen: Files read.
+        num_added: Images new to the store.
+        num_present: Images that the store already had.
+        num_misnamed: Images kept although their suffix belongs to another format.
+        refused: Files refused, by reason.
     """
 
     num_seen: int = 0
@@ -49,22 +49,22 @@ def add_images(
     source: str | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> AddSummary:
-    """Adds every fit image; a stop in between keeps whole batches.
+    """Adds every suitable image; an interruption keeps whole batches.
 
     Args:
-        store: Where to.
-        files: What a source yields.
-        licence: Taken where the source states none.
-        source: Put before each file's own, as `SOURCE/path`.
-        on_progress: Called with the number of files just done.
+        store: The store.
+        files: Files of a source.
+        licence: For files whose source states none.
+        source: Prefix of each file's source, as in `SOURCE/path`.
+        on_progress: Called with the number of files just added.
     """
     summary = AddSummary()
     stream = iter(files)
     with ThreadPoolExecutor() as pool:
-        while batch := _take(stream):
-            looked_at = list(pool.map(lambda entry: _look(store, entry), batch))
+        while batch := _next_batch(stream):
+            checked = list(pool.map(lambda entry: _check(store, entry), batch))
             with store.batch():
-                for entry, result in zip(batch, looked_at, strict=True):
+                for entry, result in zip(batch, checked, strict=True):
                     _keep(store, entry, result, summary, licence, source)
             summary.num_seen += len(batch)
             if on_progress:
@@ -72,8 +72,8 @@ def add_images(
     return summary
 
 
-def _take(stream: Iterator[Candidate | RefusedFile]) -> list[Candidate | RefusedFile]:
-    """The next files, bounded in number and in bytes."""
+def _next_batch(stream: Iterator[Candidate | RefusedFile]) -> list[Candidate | RefusedFile]:
+    """The next files, limited in number and in bytes."""
     batch: list[Candidate | RefusedFile] = []
     num_bytes = 0
     for entry in islice(stream, _BATCH):
@@ -84,8 +84,8 @@ def _take(stream: Iterator[Candidate | RefusedFile]) -> list[Candidate | Refused
     return batch
 
 
-def _look(store: ImageStore, entry: Candidate | RefusedFile) -> Vetted | RefusedFile | None:
-    """What the file is; None when the store has it already."""
+def _check(store: ImageStore, entry: Candidate | RefusedFile) -> Vetted | RefusedFile | None:
+    """Facts about the file; None if the store already has it."""
     if isinstance(entry, RefusedFile):
         return entry
     if sha256(entry.data).hexdigest() in store:

@@ -1,4 +1,4 @@
-"""Images as endpoints take them: a `data:` URL, scaled down where a side is too long."""
+"""Images as endpoints accept them: `data:` URLs, scaled down if a side is too long."""
 
 import base64
 from io import BytesIO
@@ -19,7 +19,7 @@ def needs_scaling(width: int, height: int, num_bytes: int, max_side_px: int) -> 
 
 
 def scaled(data: bytes, max_side_px: int) -> bytes:
-    """JPEG of at most `max_side_px` a side, upright, transparency on white, without metadata."""
+    """JPEG of at most `max_side_px` per side, upright, transparency on white, without metadata."""
     buffer = BytesIO()
     read_picture(data, max_side_px=max_side_px).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()

@@ -20,8 +20,8 @@ _HUES = 12
 class DescriptorEmbedder:
     """Colour layout, edge directions and hues of a 48 x 48 thumbnail: 248 numbers.
 
-    It finds images alike in colour and shape, not in meaning; a vision model
-    does that better. Each part has unit length and a fixed weight, so cosines
+    It finds images of similar colour and shape; for similar meaning, use a vision
+    model. Each part has unit length and a fixed weight, so cosines
     of unrelated images lie near 0.2 and those of near-duplicates above 0.98.
 
     Sources: MPEG-7 colour layout; Dalal and Triggs 2005 (edge directions).
@@ -81,7 +81,7 @@ def _cell_means(values_BHWK: NDArray[np.floating], num_cells: int) -> NDArray[np
 
 
 def _hues(chroma_BHW2: NDArray[np.floating]) -> NDArray[np.floating]:
-    """How much of each hue there is, weighted by saturation."""
+    """Amount of each hue, weighted by saturation."""
     batch = len(chroma_BHW2)
     saturation = np.hypot(chroma_BHW2[..., 0], chroma_BHW2[..., 1]).reshape(batch, -1)
     hue = np.arctan2(chroma_BHW2[..., 1], chroma_BHW2[..., 0]).reshape(batch, -1)
@@ -92,6 +92,6 @@ def _hues(chroma_BHW2: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _unit(values_BD: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Rows of unit length; a row of zeros stays so (a blank image has no edges)."""
+    """Rows of unit length; a row of zeros stays zero (a blank image has no edges)."""
     length = np.linalg.norm(values_BD, axis=1, keepdims=True)
     return (values_BD / np.maximum(length, 1e-6)).astype(np.float32)

@@ -18,13 +18,13 @@ from schemas.extras import install_extra
 
 
 class EmbedderError(PolysceneError):
-    """A vision model cannot be loaded or gives no image embedding."""
+    """A vision model cannot be loaded, or has no image embedding."""
 
 
 class Embedder(Protocol):
-    """Turns images into vectors whose cosine says how alike they are.
+    """Turns images into vectors whose cosine is their similarity.
 
-    `name` stands in cache file names: two embedders of one name give equal
+    `name` is part of cache file names: two embedders of the same name give equal
     vectors. `default_window` is the (least, greatest) cosine of a positive or
     hard negative to its query image.
     """
@@ -48,7 +48,7 @@ class VisionModelEmbedder:
         name: Name on the Hub, or a directory.
 
     Raises:
-        EmbedderError: `transformers` is not installed, or the model not loadable.
+        EmbedderError: `transformers` is not installed, or the model cannot be loaded.
     """
 
     default_window = (0.2, 0.96)
@@ -100,11 +100,11 @@ class VisionModelEmbedder:
         if getattr(output, "last_hidden_state", None) is not None:
             hidden = output.last_hidden_state
             return hidden.mean(dim=1) if hidden.dim() == 3 else hidden.mean(dim=(2, 3))
-        raise EmbedderError(f"embedder {self.name!r} gives no image embedding. Name another model.")
+        raise EmbedderError(f"embedder {self.name!r} has no image embedding. Name another model.")
 
 
 def _weights_key(name: str, model: Any) -> str:
-    """What tells these weights from others of one name: commit on the Hub, or file contents."""
+    """Identifies weights among others of the same name: by commit on the Hub, or file contents."""
     commit = getattr(model.config, "_commit_hash", None)
     directory = Path(name)
     if not directory.is_dir():

@@ -19,10 +19,10 @@ def difference_hash(image: Image.Image) -> str:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """The image as opaque RGB; what is transparent becomes white.
+    """The image as opaque RGB; transparent pixels become white.
 
-    The colour that a few RGB files mark as transparent stays, unlike in
-    `schemas.pictures`: hashes and vectors that workspaces keep depend on it.
+    Unlike in `schemas.pictures`, the colour that a few RGB files mark as transparent
+    is kept, since hashes and vectors stored in workspaces depend on it.
     """
     if image.mode == "RGB":
         image.load()

@@ -21,9 +21,9 @@ class ImageIndex:
         group_N: Number of each image's group, counted by first appearance.
         is_validation_N: Whether the image's group falls into the validation split.
         language_set_N: Number of each image's language set in `language_sets`.
-        language_sets: The distinct sets; None stands for any language.
-        mean_width: In pixels, over the corpus; 0 when empty.
-        mean_height: The same.
+        language_sets: The distinct sets; None means any language.
+        mean_width: In pixels, over the corpus; 0 if it is empty.
+        mean_height: The same for the height.
         digest: sha256 (hex) of everything that planning depends on.
     """
 
@@ -40,13 +40,13 @@ class ImageIndex:
         return len(self.sha256)
 
     def allowed_in(self, language: str) -> NDArray[np.bool_] | None:
-        """Which images can be written about in a language, shape (N,); None when all can."""
+        """Which images can be written about in a language, shape (N,); None if all can."""
         allowed = [names is None or language in names for names in self.language_sets]
         return None if all(allowed) else np.array(allowed)[self.language_set_N]
 
 
 def index_images(store: ImageStore, validation_share: float) -> ImageIndex:
-    """Reads the whole store into columns; about 150 bytes an image."""
+    """Reads the whole store into columns; about 150 bytes per image."""
     names: list[str] = []
     groups: list[int] = []
     validation: list[bool] = []

@@ -1,4 +1,4 @@
-"""Which images are alike: near enough to be related, not near-duplicates."""
+"""Finds similar images: close enough to be related, but not near-duplicates."""
 
 # N images, D embedding, K neighbours, S siblings, R rows of a block
 
@@ -19,7 +19,7 @@ from builder.images.vectors import QUANTUM, embed_images
 _BLOCK_ROWS = 256
 _BUCKET_IMAGES = 25_000
 _NUM_SIBLINGS = 4
-#: Columns of a strip whose maximum is taken at once; see `most_alike`.
+#: Columns in a strip whose maximum is computed at once; see `most_alike`.
 _STRIP = 64
 #: Below any similarity.
 _NEVER = np.float32(-(2**25))
@@ -27,15 +27,15 @@ _NEVER = np.float32(-(2**25))
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """For each image the ones like it, the most alike first, -1 where there are fewer.
+    """Similar images of each image, most similar first, -1 where there are fewer.
 
-    All lie in the image's own split. Near-duplicates are left out of both.
+    All are in the image's own split. Near-duplicates are left out.
 
     Args:
         of_NK: Images of other groups inside the window.
-        siblings_NS: Images of the same group, however unlike.
+        siblings_NS: Images of the same group, at any similarity.
         vectors_ND: Embeddings times `QUANTUM`, to compare any two images.
-        greatest: Greatest similarity of two images that are no near-duplicates.
+        greatest: Greatest similarity of two images that are not near-duplicates.
     """
 
     of_NK: NDArray[np.int32]
@@ -46,7 +46,7 @@ class Neighbours:
     def are_near_duplicates(
         self, first: NDArray[np.int32], second: NDArray[np.int32]
     ) -> NDArray[np.bool_]:
-        """Whether the images of each pair are too alike to stand apart."""
+        """Whether the images of each pair are near-duplicates."""
         result = np.zeros(len(first), dtype=np.bool_)
         for start in range(0, len(first), 8192):
             part = slice(start, start + 8192)
@@ -64,13 +64,13 @@ def neighbours_of(
     embedder: Embedder | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Neighbours:
-    """Finds the neighbours of every image, or reads them when nothing changed since.
+    """Finds the neighbours of every image, or reads the saved ones if nothing changed.
 
     Args:
-        store: Where the images lie; the results are kept below it.
+        store: Has the images; the results are saved in its directory.
         index: The images.
         config: Embedder, window and number of neighbours.
-        embedder: Instead of the one that `config` names.
+        embedder: Replaces the one that `config` names.
         on_progress: Called with the number of images just embedded.
     """
     embedder = embedder or load_embedder(config.embedder)
@@ -91,14 +91,14 @@ def neighbours_of(
 def find_neighbours(
     vectors_ND: NDArray[np.int16], index: ImageIndex, window: tuple[float, float], num: int
 ) -> NDArray[np.int32]:
-    """The `num` most alike images of other groups, same split, inside the window.
+    """The `num` most similar images of other groups, same split, inside the window.
 
-    Compares block by block: some 50 MB beside the vectors, however many images.
-    Above 25,000 an image is compared with those of its own bucket, so that the
-    work grows with the number of images and not with its square.
+    Compares block by block: some 50 MB besides the vectors, for any number of
+    images. Above 25,000, an image is compared with those of its own bucket only,
+    so that the work grows linearly with the number of images.
 
     Returns:
-        Shape (N, K), the most alike first, -1 where there are fewer.
+        Shape (N, K), most similar first, -1 where there are fewer.
     """
     of_NK = np.full((len(index), num), -1, dtype=np.int32)
     for is_validation in (False, True):
@@ -119,7 +119,7 @@ def find_neighbours(
 def find_siblings(
     vectors_ND: NDArray[np.int16], index: ImageIndex, greatest: float
 ) -> NDArray[np.int32]:
-    """The most alike images of the same group that are no near-duplicates; shape (N, S)."""
+    """The most similar images of the same group that are not near-duplicates; shape (N, S)."""
     siblings_NS = np.full((len(index), _NUM_SIBLINGS), -1, dtype=np.int32)
     for members in _Groups(index.group_N).members():
         if len(members) < 2:
@@ -136,7 +136,7 @@ def find_siblings(
 
 
 class _Groups:
-    """Which images are of one group, found without comparing all with all."""
+    """Finds images of the same group without comparing all pairs."""
 
     def __init__(self, group_N: NDArray[np.int32]) -> None:
         self._group_N = group_N
@@ -153,7 +153,7 @@ class _Groups:
         group_R = self._group_N[start : start + num_rows]
         size_R = self._size_G[group_R]
         rows = np.repeat(np.arange(num_rows), size_R)
-        # Places in the sorted order: each row's group from its first member to its last.
+        # Positions in the sorted order: each row's group from its first member to its last.
         steps = np.arange(len(rows)) - np.repeat(np.cumsum(size_R) - size_R, size_R)
         return rows, self._order_N[(self._end_G - self._size_G)[group_R[rows]] + steps]
 
@@ -164,20 +164,20 @@ def most_alike(
     num: int,
     window: tuple[float, float],
 ) -> NDArray[np.int32]:
-    """Names of the `num` most alike of each row inside the window.
+    """Names of the `num` most similar entries of each row inside the window.
 
-    The maxima of strips of columns give a bound that at least `num` entries of
-    a row reach, so that only few entries are ever sorted. Overwrites entries
-    above the window.
+    The maxima of strips of columns give a lower bound that at least `num` entries
+    of a row reach, so that only few entries are sorted. Overwrites entries above
+    the window.
 
     Returns:
-        Shape (R, num): the most alike first, ties by position, -1 where there are fewer.
+        Shape (R, num): most similar first, ties by position, -1 where there are fewer.
     """
     least, greatest = map(_scaled, window)
     num_rows, num_columns = similar_RN.shape
     result = np.full((num_rows, num), -1, dtype=np.int32)
     width = num_columns // _STRIP
-    # Strip m holds the columns m, m + width, m + 2 width, …; what is left over is a strip each.
+    # Strip m has the columns m, m + width, m + 2 width, …; each remaining column is its own strip.
     strips_RSW = similar_RN[:, : width * _STRIP].reshape(num_rows, _STRIP, width)
     rest_RL = similar_RN[:, width * _STRIP :]
     rest_RL[rest_RL > greatest] = _NEVER
@@ -189,10 +189,10 @@ def most_alike(
     maxima_RM[rows, strips] = fixed.max(axis=1, initial=_NEVER)
     maxima_RM = np.concatenate([maxima_RM, rest_RL], axis=1)
     kth = max(0, maxima_RM.shape[1] - num)
-    bound_R1 = np.partition(maxima_RM, kth, axis=1)[:, kth, None]
-    if maxima_RM.shape[1] < num:  # fewer strips than wanted entries bound nothing
-        bound_R1 = np.full((num_rows, 1), _NEVER, dtype=np.float32)
-    rows, columns = np.nonzero(similar_RN >= np.maximum(bound_R1, least))
+    lower_bound_R1 = np.partition(maxima_RM, kth, axis=1)[:, kth, None]
+    if maxima_RM.shape[1] < num:  # fewer strips than entries wanted give no bound
+        lower_bound_R1 = np.full((num_rows, 1), _NEVER, dtype=np.float32)
+    rows, columns = np.nonzero(similar_RN >= np.maximum(lower_bound_R1, least))
     order = np.lexsort((columns, -similar_RN[rows, columns], rows))
     rows, columns = rows[order], columns[order]
     first_of_row = np.searchsorted(rows, np.arange(num_rows))
@@ -202,14 +202,14 @@ def most_alike(
     return result
 
 
-def _scaled(bound: float) -> np.float32:
-    """A similarity as vectors times `QUANTUM` give it; 1 and -1 bound nothing.
+def _scaled(limit: float) -> np.float32:
+    """A limit of similarity for vectors times `QUANTUM`; 1 and -1 mean no limit.
 
-    Rounding takes products of like vectors a little beyond.
+    Because of rounding, products of equal vectors are slightly above 1.
     """
-    if abs(bound) >= 1.0:
-        bound = np.copysign(1.5, bound)
-    return np.float32(bound * QUANTUM**2)
+    if abs(limit) >= 1.0:
+        limit = np.copysign(1.5, limit)
+    return np.float32(limit * QUANTUM**2)
 
 
 def _read(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
@@ -218,7 +218,7 @@ def _read(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
             return saved["of"], saved["siblings"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError):  # damaged: found anew
+    except (OSError, ValueError, KeyError):  # damaged: computed again
         path.unlink()
         return None
 

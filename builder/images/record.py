@@ -1,4 +1,4 @@
-"""Facts about one stored image, and how they stand in a row of the store."""
+"""Facts about one stored image, and their row in the store."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,11 @@ class ImageRecord:
     """Facts about a stored image.
 
     Args:
-        sha256: Hash of its bytes; its name everywhere.
+        sha256: Hash of its bytes, by which it is named everywhere.
         format: "JPEG", "PNG", "WEBP" or "GIF", by content.
         phash: 64-bit difference hash, 16 hex digits.
-        group: Images of one group never stand on both sides of a split.
-        licence: As the source states it; "unknown" where it does not.
+        group: Images of one group are all in the same split.
+        licence: As the source states it; "unknown" if it does not.
         source: Where it came from: a URL, or a path inside what was added.
         languages: Codes of the languages it can be written about; None for
             any. Only a corpus with a lexicon of its own restricts them.
@@ -58,6 +58,6 @@ class ImageRecord:
 
 
 def printable(text: str) -> str:
-    """Text that SQLite, Parquet and a terminal take: no lone surrogates, no control characters."""
+    """Text for SQLite, Parquet and terminals: no unpaired surrogates or control characters."""
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

@@ -20,7 +20,7 @@ from schemas.errors import PolysceneError
 from schemas.pictures import PictureError
 from schemas.shards import ImageFile
 
-#: SQLite takes so many question marks in a statement, in its older versions too.
+#: Parameters that SQLite accepts in a statement, also in older versions.
 _MAX_MARKS = 900
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS image (
@@ -50,12 +50,12 @@ class ImageStoreError(PolysceneError):
 class ImageStore:
     """A content-addressed store; adding the same bytes twice changes nothing.
 
-    A blob is whole on disk before its row is committed, so a crash leaves at
-    most blobs without a row, which the next `add` of them writes again.
+    A blob is completely on disk before its row is committed, so a crash leaves at
+    most blobs without a row, which are written again when they are added again.
 
     Args:
-        directory: Made when missing.
-        limits: What `add` refuses.
+        directory: Made if missing.
+        limits: Limits on the images that `add` accepts.
     """
 
     def __init__(self, directory: Path, limits: ImagesConfig | None = None) -> None:
@@ -115,18 +115,18 @@ class ImageStore:
         languages: Iterable[str] | None = None,
         vetted: Vetted | None = None,
     ) -> ImageRecord:
-        """Stores an image, or finds it already there.
+        """Stores an image, unless the store already has it.
 
         Args:
-            data: The whole file; kept as it came.
+            data: The whole file; stored unchanged.
             group: Defaults to the perceptual hash, so copies share a split.
             licence: As the source states it.
-            source: A URL, or a path inside what is added.
+            source: A URL, or a path inside the added source.
             languages: See `ImageRecord`.
-            vetted: What `vet` said of these bytes, where it was asked before.
+            vetted: The result of `vet` for these bytes, if it was called before.
 
         Raises:
-            ImageRefusedError: The image is not fit; nothing is stored.
+            ImageRefusedError: The image is not suitable; nothing is stored.
         """
         sha256 = hashlib.sha256(data).hexdigest()
         found = self._find(sha256)
@@ -157,9 +157,9 @@ class ImageStore:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Adds within share one flush to disk and one commit at the end.
+        """Additions inside the block share one sync to disk and one commit at the end.
 
-        When the block raises, nothing of it was added.
+        If the block raises, none of them is added.
         """
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
@@ -167,10 +167,10 @@ class ImageStore:
             try:
                 yield
                 if self._pending:
-                    os.sync()  # once for all: an fsync a file is some 5 ms each
+                    os.sync()  # once for all: an fsync per file takes some 5 ms
                 self._db.execute("COMMIT")
             except BaseException as exc:
-                if self._db.in_transaction:  # a full disk has SQLite roll back by itself
+                if self._db.in_transaction:  # on a full disk SQLite rolls back by itself
                     self._db.execute("ROLLBACK")
                 if isinstance(exc, sqlite3.Error):
                     raise ImageStoreError(
@@ -182,7 +182,7 @@ class ImageStore:
                 self._pending = None
 
     def refuse(self, name: str, reason: str, what: str) -> None:
-        """Remembers that a file was refused, and why."""
+        """Records that a file was refused, and why."""
         with self._lock:
             self._db.execute(
                 "INSERT OR REPLACE INTO refused VALUES (?,?,?)",
@@ -190,7 +190,7 @@ class ImageStore:
             )
 
     def accept(self, name: str) -> None:
-        """Forgets that a file was refused, now that it is fit."""
+        """Deletes the record of a refusal, since the file is now accepted."""
         with self._lock:
             self._db.execute("DELETE FROM refused WHERE name = ?", (printable(name),))
 
@@ -212,11 +212,11 @@ class ImageStore:
         """
         found = self._find(sha256)
         if found is None:
-            raise self._not_there(sha256)
+            raise self._no_image(sha256)
         return found
 
     def records(self) -> Iterator[ImageRecord]:
-        """All images in order of sha256, read in pages so that writers are not kept waiting."""
+        """All images in order of sha256, read in pages so that writers need not wait."""
         last = ""
         while True:
             with self._lock:
@@ -230,10 +230,10 @@ class ImageStore:
             last = rows[-1][0]
 
     def read(self, sha256: str) -> ImageFile:
-        """The bytes as they came, and the file name they are published under.
+        """The bytes, unchanged, and the file name they are published under.
 
         Raises:
-            ImageStoreError: Not in the store, or its file is gone.
+            ImageStoreError: Not in the store, or its file is missing.
         """
         record = self.record(sha256)
         return ImageFile(self._read_blob(record), record.file_name)
@@ -256,20 +256,20 @@ class ImageStore:
             found.update((row[0], ImageRecord.from_row(row)) for row in rows)
         for sha256 in wanted:
             if sha256 not in found:
-                raise self._not_there(sha256)
+                raise self._no_image(sha256)
         return found
 
     def read_into(self, record: ImageRecord, into: memoryview) -> None:
-        """Reads an image's bytes as they came into memory of just their size.
+        """Reads an image's bytes into memory of exactly their size.
 
         Raises:
-            ImageStoreError: Its file is gone, or its bytes lack the hash it is named by.
+            ImageStoreError: Its file is missing, or its bytes do not match its hash.
         """
         try:
             with io.FileIO(self._blob_path(record)) as file:
                 num_bytes = file.readinto(into)
         except FileNotFoundError as exc:
-            raise self._file_gone(record) from exc
+            raise self._no_file(record) from exc
         if num_bytes != len(into) or hashlib.sha256(into).hexdigest() != record.sha256:
             raise ImageStoreError(
                 f"{self._blob_path(record)}: the image's file is damaged. Delete it, then add the "
@@ -277,14 +277,14 @@ class ImageStore:
             )
 
     def path_of(self, sha256: str) -> Path:
-        """Where the bytes lie."""
+        """Path of the image's file."""
         return self._blob_path(self.record(sha256))
 
     def data_url(self, sha256: str, max_side_px: int) -> str:
-        """The image as an endpoint takes it.
+        """The image as endpoints accept it.
 
-        Bytes go as they came when no side is longer than `max_side_px`;
-        otherwise they are scaled and encoded once and kept on disk.
+        Bytes are unchanged if no side is longer than `max_side_px`; otherwise
+        the image is scaled and encoded once, and kept on disk.
         """
         record = self.record(sha256)
         if not needs_scaling(record.width, record.height, record.num_bytes, max_side_px):
@@ -295,7 +295,7 @@ class ImageStore:
             data = path.read_bytes()
         except FileNotFoundError:
             data = self._scaled(record, max_side_px)
-            _write_whole(path, data)
+            _write_atomically(path, data)
         return encoded(data, "image/jpeg")
 
     def _scaled(self, record: ImageRecord, max_side_px: int) -> bytes:
@@ -306,10 +306,6 @@ class ImageStore:
                 f"{self._blob_path(record)}: {exc}. Remove the image from the corpus: no part of "
                 "polyscene can read it."
             ) from exc
-
-    def check(self, sha256: str) -> bool:
-        """Whether the stored bytes still have the hash they are named by."""
-        return hashlib.sha256(self.read(sha256).data).hexdigest() == sha256
 
     def _find(self, sha256: str) -> ImageRecord | None:
         with self._lock:
@@ -325,22 +321,22 @@ class ImageStore:
         try:
             return self._blob_path(record).read_bytes()
         except FileNotFoundError as exc:
-            raise self._file_gone(record) from exc
+            raise self._no_file(record) from exc
 
-    def _not_there(self, sha256: str) -> ImageStoreError:
+    def _no_image(self, sha256: str) -> ImageStoreError:
         return ImageStoreError(
-            f"{self.directory}: no image {sha256[:12]}… there. Add it again with "
+            f"{self.directory}: no image {sha256[:12]}…. Add it again with "
             "`python -m builder images add`."
         )
 
-    def _file_gone(self, record: ImageRecord) -> ImageStoreError:
+    def _no_file(self, record: ImageRecord) -> ImageStoreError:
         return ImageStoreError(
-            f"{self._blob_path(record)}: the image's file is gone. Add the images again: "
+            f"{self._blob_path(record)}: the image's file is missing. Add the images again: "
             "`python -m builder images add`."
         )
 
     def _write_blob(self, path: Path, data: bytes) -> None:
-        _write_whole(path, data)
+        _write_atomically(path, data)
         if self._pending is None:
             sync(path)
             sync(path.parent)
@@ -348,7 +344,7 @@ class ImageStore:
             self._pending.append(path)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _write_atomically(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:

@@ -1,4 +1,4 @@
-"""Embeddings of all images of a store, computed once each and kept beside it."""
+"""Embeddings of a store's images, each computed once and kept in its directory."""
 
 # N images, D embedding
 
@@ -16,12 +16,12 @@ from builder.images.embedders import Embedder
 from builder.images.store import ImageStore
 from schemas.pictures import open_picture
 
-#: Vectors of unit length are kept as whole numbers times 1 / QUANTUM. Products of such vectors
-#: are whole numbers below 2**24, so float32 sums them exactly in any order: every machine and
+#: Vectors of unit length are stored as integers times 1 / QUANTUM. Products of such vectors
+#: are integers below 2**24, so float32 sums them exactly in any order: every machine and
 #: number of threads finds the same neighbours.
 QUANTUM = 2048
 _DECODED_SIDE_PX = 512
-_IMAGES_A_PART = 4096
+_IMAGES_PER_PART = 4096
 
 
 def embed_images(
@@ -30,18 +30,18 @@ def embed_images(
     embedder: Embedder,
     on_progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.int16]:
-    """Vectors of the images asked for, in their order, shape (N, D), times `QUANTUM`.
+    """Vectors of the given images, in their order, shape (N, D), times `QUANTUM`.
 
-    Only images that were never embedded are read; a stop loses at most one
-    part of a few thousand images.
+    Only images that were never embedded are read; an interruption loses at most
+    one part of a few thousand images.
     """
     directory = store.directory / "embeddings" / _slug(embedder.name)
     known = _read_parts(directory)
     missing = [name for name in sha256 if name not in known]
     if on_progress:
         on_progress(len(sha256) - len(missing))
-    for start in range(0, len(missing), _IMAGES_A_PART):
-        names = missing[start : start + _IMAGES_A_PART]
+    for start in range(0, len(missing), _IMAGES_PER_PART):
+        names = missing[start : start + _IMAGES_PER_PART]
         vectors_ND = _embed(store, names, embedder, on_progress)
         _write_part(directory, names, vectors_ND)
         known.update(zip(names, vectors_ND, strict=True))
@@ -69,7 +69,7 @@ def _embed(
 
 
 def _decode(data: bytes) -> Image.Image:
-    """The image at a size that a vision model can do something with, upright or not."""
+    """The image at a size for vision models; its orientation is not corrected."""
     with open_picture(data) as image:
         image.draft("RGB", (_DECODED_SIDE_PX, _DECODED_SIDE_PX))
         image.load()

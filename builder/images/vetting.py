@@ -1,4 +1,4 @@
-"""Whether the bytes of a file are an image worth keeping; a refusal says why in one word."""
+"""Checks whether a file's bytes are a suitable image; a refusal has a reason in one word."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,20 +23,20 @@ Reason = Literal[
     "link_leaves_folder",
 ]
 
-#: Formats that endpoints and viewers read as they are, with the extension we give them.
+#: Formats that endpoints and viewers read directly, with the extension we give them.
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
-#: What else is recognised, only to name it; no other decoder of Pillow is ever run.
+#: Formats recognised only to name them in a refusal; no other decoder of Pillow is run.
 _RECOGNISED = ("BMP", "TIFF", "AVIF", "ICO")
-#: Words by which Pillow's decoders say that a file stops too early.
+#: Words in the errors of Pillow's decoders for a file that ends too early.
 _TRUNCATED = ("truncated", "broken data stream", "not enough image data", "unexpected end")
 
 
 class ImageRefusedError(PolysceneError):
-    """An image is not fit for the corpus.
+    """An image is not suitable for the corpus.
 
     Args:
-        reason: Short code, as it is counted.
-        what: The same for people, with the numbers.
+        reason: Short code, by which refusals are counted.
+        what: The same for people, with numbers.
     """
 
     def __init__(self, reason: Reason, what: str) -> None:
@@ -47,7 +47,7 @@ class ImageRefusedError(PolysceneError):
 
 @dataclass(frozen=True, slots=True)
 class Vetted:
-    """What a sound image's bytes are."""
+    """Facts about a suitable image."""
 
     format: str
     width: int
@@ -60,10 +60,10 @@ def vet(data: bytes, limits: ImagesConfig) -> Vetted:
 
     Args:
         data: The whole file.
-        limits: Bounds on bytes, pixels and sides.
+        limits: Limits on bytes, pixels and sides.
 
     Raises:
-        ImageRefusedError: It is not fit; `reason` says why.
+        ImageRefusedError: It is not suitable; `reason` says why.
     """
     if not data:
         raise ImageRefusedError("empty_file", "it has 0 bytes")
@@ -72,7 +72,7 @@ def vet(data: bytes, limits: ImagesConfig) -> Vetted:
             "too_many_bytes", f"{len(data):,} bytes, the limit is {limits.max_image_bytes:,}"
         )
     declared = declared_size(data)
-    if declared:  # before Pillow opens it: its WebP reader sets up a canvas at once
+    if declared:  # before Pillow opens it, since its WebP reader allocates a canvas at once
         _check_pixels(*declared, limits)
     if data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
         raise ImageRefusedError("truncated", "the file is shorter than its header says")
@@ -86,7 +86,7 @@ def vet(data: bytes, limits: ImagesConfig) -> Vetted:
         if min(image.size) < limits.min_side_px:
             raise ImageRefusedError(
                 "too_small",
-                f"{image.width} x {image.height} px, a side needs {limits.min_side_px}",
+                f"{image.width} x {image.height} px, each side needs at least {limits.min_side_px}",
             )
         if image.format != "MPO" and getattr(image, "is_animated", False):
             raise ImageRefusedError("animated", "it has more than one frame")
@@ -98,7 +98,7 @@ def _decode_and_hash(image: Image.Image) -> str:
     try:
         image.draft("RGB", (64, 64))  # JPEG only: reads every byte, computes fewer pixels
         return difference_hash(image)
-    except Exception as exc:  # decoders raise nearly anything on hostile bytes
+    except Exception as exc:  # decoders can raise anything on hostile bytes
         text = str(exc).lower()
         reason: Reason = "truncated" if any(word in text for word in _TRUNCATED) else "unreadable"
         raise ImageRefusedError(reason, f"its pixels cannot be decoded ({exc})") from exc

@@ -107,27 +107,27 @@ _CAUTIONS = (
     "Near misses from the same family are wrong.",
     "Judge by meaning rather than by shape.",
 )
-_MAX_PLACE_CHARS = 60
+_MAX_USE_CHARS = 60
 
 
 def write_instruction(cell: Cell, task_idea: str, rng: Random) -> str:
-    """One instruction, in one of some hundred thousand forms a cell.
+    """One instruction, in one of some hundred thousand forms per cell.
 
-    Of a task idea only the part that starts with "for" is taken up ("for a travel guide"): a
-    lexicon cannot judge seasons or offers, and an instruction must not ask for what the texts
-    do not give.
+    Only the part of a task idea that starts with "for" is used ("for a travel guide"): a
+    lexicon knows nothing of seasons or offers, and an instruction must not ask for what the
+    texts do not have.
     """
-    query_side, document_side = cell.modality.split("->")
+    query_modality, document_modality = cell.modality.split("->")
     drawing = rng.choice(_DRAWINGS)
     sentence = rng.choice(_OPENINGS[cell.task_type]).format(
-        given=rng.choice(_GIVEN["I" if cell.task_type == "vqa" else query_side]),
-        target=rng.choice(_TARGETS[document_side]),
+        given=rng.choice(_GIVEN["I" if cell.task_type == "vqa" else query_modality]),
+        target=rng.choice(_TARGETS[document_modality]),
         relation=rng.choice(_RELATIONS),
     )
     sentence = sentence.format(drawing=drawing)
     sentence = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", sentence)
-    places = [part.strip().rstrip(".") for part in task_idea.split(";")]
-    places = [p for p in places if p.startswith("for ") and len(p) <= _MAX_PLACE_CHARS]
-    place = places[0] if places and rng.random() < 0.7 else f"for {rng.choice(_PURPOSES)}"
-    sentence = f"{sentence}, {place}."
+    parts = [part.strip().rstrip(".") for part in task_idea.split(";")]
+    uses = [part for part in parts if part.startswith("for ") and len(part) <= _MAX_USE_CHARS]
+    use = uses[0] if uses and rng.random() < 0.7 else f"for {rng.choice(_PURPOSES)}"
+    sentence = f"{sentence}, {use}."
     return f"{sentence} {rng.choice(_CAUTIONS)}" if rng.random() < 0.6 else sentence

@@ -1,4 +1,4 @@
-"""Look up what can be said about a concept in a language: words, class words, related concepts."""
+"""Look up words, class words and related concepts of a concept in a language."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ _MAX_CANDIDATES = 12
 
 
 class Lexicon:
-    """The bundled concepts, arranged to find related ones quickly."""
+    """The bundled concepts, indexed to find related ones quickly."""
 
     def __init__(self, pictograms: Sequence[Pictogram]) -> None:
         self._pictograms = pictograms
@@ -93,7 +93,7 @@ def bundled_lexicon() -> Lexicon:
 
 
 def overlaps(one: str, other: str) -> bool:
-    """Whether one text lies inside the other, whatever the case."""
+    """Whether one text contains the other, ignoring case."""
     one, other = one.casefold(), other.casefold()
     return one in other or other in one
 

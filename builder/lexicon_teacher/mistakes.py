@@ -1,4 +1,4 @@
-"""Mistakes made on purpose at stated rates, each written down for a reviewer to find."""
+"""Deliberate mistakes at stated rates, each recorded so that reviewers can be measured."""
 
 import json
 import os
@@ -17,15 +17,15 @@ from schemas.reply import draft_names
 
 @dataclass(frozen=True, slots=True)
 class MistakeRates:
-    """Share of replies that carry each mistake; a reply carries one at most.
+    """Share of replies with each mistake; a reply has one at most.
 
-    A mistake that a cell has no room for (a leaked answer where no query text exists) is left
-    out, so observed rates are a little lower.
+    A mistake that a cell cannot have (a leaked answer without a query text) is left out, so
+    observed rates are slightly lower.
 
     Args:
         wrong_language: Texts in English, or in another script, instead of the asked language.
-        broken_json: The JSON is cut short of its end, or prose follows it.
-        answer_leak: The positive text, label or answer stands in the query text.
+        broken_json: The JSON lacks its end, or prose follows it.
+        answer_leak: The query text contains the positive text, label or answer.
         truncated: The reply stops midway with `finish_reason` "length".
         wrong_concept: The text that should name the positive names something else; no check of
             form can see it.
@@ -53,7 +53,7 @@ class MistakeRates:
         return cls(**{field.name: 0.0 for field in fields(cls)})
 
     def draw(self, key: str) -> str | None:
-        """The mistake a request of this key is to carry; the same key, the same mistake."""
+        """The mistake for a request of this key, always the same for the same key."""
         position = Random(f"{key}|mistake").random()
         for name, rate in asdict(self).items():
             if position < rate:
@@ -64,12 +64,12 @@ class MistakeRates:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back to the client, and what is wrong with it.
+    """The reply to the client, and its mistake.
 
     Args:
         reply: The reply object; its text is `content` where that is None.
-        content: The message as sent, if it is not just the reply's JSON.
-        is_cut: Whether it ends as if the token limit had been reached.
+        content: The message as sent, if it differs from the reply's JSON.
+        is_cut: Whether it ends as at the token limit.
         mistake: Name of the planted mistake, or None.
         detail: What was done, in a few words.
     """
@@ -92,7 +92,7 @@ def write_json(value: Any) -> str:
 def plant(
     mistake: str, request: TeacherRequest, scene: Scene, reply: dict[str, Any], lexicon: Lexicon
 ) -> Answer | None:
-    """Return the reply with a mistake in it, or None if this cell or concept has no room for it."""
+    """Return the reply with a mistake in it, or None if this cell or concept cannot have it."""
     rng = Random(f"{request.key}|{mistake}")
     if mistake in _CONTENT_MISTAKES:
         changed = _CONTENT_MISTAKES[mistake](request, scene, reply["revision"], lexicon, rng)
@@ -188,7 +188,7 @@ _CONTENT_MISTAKES: dict[str, _Planter] = {
 
 
 class PlantedLog:
-    """JSON lines of every planted mistake, each job's once however often it is asked."""
+    """JSON lines of every planted mistake, once per job even if it is requested again."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -218,7 +218,7 @@ class PlantedLog:
 def read_planted(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the planted mistakes of a file; a missing file has none.
 
-    A last line that a killed teacher left unfinished is passed over.
+    An unfinished last line, left by a killed teacher, is skipped.
     """
     if path.exists():
         with path.open("rb") as file:
@@ -226,6 +226,6 @@ def read_planted(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _cut_unfinished_line(path: Path) -> None:
-    """Cut what a killed teacher left of a line, which the next one would be glued to."""
+    """Remove an unfinished last line, left by a killed teacher."""
     if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
         os.truncate(path, content.rfind(b"\n") + 1)

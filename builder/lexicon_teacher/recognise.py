@@ -10,7 +10,7 @@ from builder.images.pictograms import Pictogram, load_pictograms
 from schemas.pictures import PictureError, read_picture
 
 _GRID = 16
-#: Mean distance a pixel channel (0-255) may be off; re-encoded drawings measure below 5.5.
+#: Largest mean distance per pixel channel (0-255); re-encoded drawings measure below 5.5.
 _MAX_DISTANCE = 6.0
 _MAX_REMEMBERED = 20_000
 

@@ -18,22 +18,22 @@ _CELL_BY_PAIR: dict[tuple[str, str], Cell] = {(c.task_type, c.modality): c for c
 
 
 class RequestError(ValueError):
-    """A request the teacher cannot answer; the message says what it lacks."""
+    """A request that the teacher cannot answer; the message names the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherRequest:
-    """What one request asks for.
+    """The content of one request.
 
     Args:
         cell: Task type and modality combination.
         language: One of the 93 codes.
-        seed: Names the job; kept as the text it came as.
+        seed: Identifies the job; kept as text.
         knobs: Every other parameter by lower-case name: `query length`, `difficulty`, ...
         images: Roles and bytes in the order attached.
         num_prompt_chars: Length of all text, for the token estimate.
         max_tokens: Completion limit the client set, or None.
-        is_correction: Whether an earlier reply stands in the conversation.
+        is_correction: Whether the conversation has an earlier reply.
     """
 
     cell: Cell
@@ -47,7 +47,7 @@ class TeacherRequest:
 
     @property
     def key(self) -> str:
-        """The text every choice in the answer is derived from."""
+        """The text from which every choice in the reply is derived."""
         knobs = "|".join(f"{name}={value}" for name, value in sorted(self.knobs.items()))
         return f"{self.seed}|{self.cell.name}|{self.language}|{knobs}"
 

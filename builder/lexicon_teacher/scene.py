@@ -1,4 +1,4 @@
-"""What a request shows: the recognised drawings, and the concepts its texts are about."""
+"""The scene of a request: the recognised drawings, and the concepts for its texts."""
 
 from dataclasses import dataclass
 from random import Random
@@ -11,7 +11,7 @@ from schemas.vocabulary import ImageRole
 
 
 class CannotAnswerError(Exception):
-    """The teacher has no honest answer; it refuses, as a model might."""
+    """The teacher cannot answer honestly; it refuses, as a model might."""
 
 
 @dataclass(frozen=True, slots=True)

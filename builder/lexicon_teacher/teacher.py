@@ -21,10 +21,10 @@ class LexiconTeacher:
     It is no language model: texts are composed from a lexicon by rule, and scores are drawn.
 
     Args:
-        rates: How often to make which mistake.
-        planted: Where each planted mistake is noted.
-        recogniser: Knows the drawings; the bundled corpus by default.
-        lexicon: Knows the words; the bundled corpus by default.
+        rates: Rates of the mistakes.
+        planted: Records each planted mistake.
+        recogniser: Recognises the drawings; those of the bundled corpus by default.
+        lexicon: Has the words; those of the bundled corpus by default.
     """
 
     def __init__(

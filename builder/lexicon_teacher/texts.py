@@ -12,14 +12,14 @@ from schemas.vocabulary import Cell
 _COMMAS = {"ar": "، ", "fa": "، ", "ps": "، ", "sd": "، ", "ug": "، ", "ur": "، ", "am": "፣ "}
 _COMMAS |= {"ja": "、", "zh": "、", "my": "၊ ", "th": " ", "lo": " ", "km": " "}
 _FEW, _SOME, _MANY = (0, 1), (1, 3), (3, 6)
-#: A query of up to so many words gets so many keywords beside the name.
+#: Number of keywords besides the name, by the maximum length of the query in words.
 _KEYWORDS_UP_TO = ((5, _FEW), (10, (1, 2)), (15, _SOME), (25, (2, 4)))
 _SHAPES = ("{name}: {words}", "{name} ({words})", "{name} – {words}", "{words} – {name}")
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of a sample under the row's own names; None where the side has none."""
+    """The texts of a sample under the row's field names; None where it has none."""
 
     query_text: str | None = None
     positive_text: str | None = None
@@ -28,7 +28,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How much to say: bounds on the number of keywords, and whether the name may be left out."""
+    """How much to write: limits on the number of keywords, and whether the name may be left out."""
 
     least: int
     most: int
@@ -118,9 +118,9 @@ class Writer:
             if not hint and not cell.query_has_image:
                 return None
         shape, number = self._rng.choice(_SHAPES), self._number()
-        said = tuple(hint.split(self._comma))
-        positive = self._describe(own, number, shape, said)
-        negative = self._describe(other, number, shape, said)
+        used = tuple(hint.split(self._comma))
+        positive = self._describe(own, number, shape, used)
+        negative = self._describe(other, number, shape, used)
         if not cell.query_has_text:
             return Texts(None, positive, negative)
         query_text = hint or load_questions()[self._language]["shows"]
@@ -135,7 +135,7 @@ class Writer:
         return self._rng.randint(self._wording.least, self._wording.most)
 
     def _hint(self, words: Words, number: int, hidden: tuple[str, ...]) -> str:
-        """Some keywords that give none of the hidden texts away; "" if there are none."""
+        """Some keywords that reveal none of the hidden texts; "" if there are none."""
         open_words = [
             keyword
             for keyword in words.keywords
@@ -153,9 +153,9 @@ class Writer:
             return self._hint(words, max(number, 3), hidden=(words.name,)) or words.name
         return self._describe(words, number, self._rng.choice(_SHAPES), ())
 
-    def _describe(self, words: Words, number: int, shape: str, said: tuple[str, ...]) -> str:
-        """Name and keywords in one of a few shapes; keywords already said elsewhere are left."""
-        fresh = [k for k in words.keywords if k not in said and not overlaps(k, words.name)]
+    def _describe(self, words: Words, number: int, shape: str, used: tuple[str, ...]) -> str:
+        """Name and keywords in one of a few shapes; keywords used elsewhere are left out."""
+        fresh = [k for k in words.keywords if k not in used and not overlaps(k, words.name)]
         chosen = self._some(fresh, number)
         if not chosen:
             return words.name

@@ -1,4 +1,4 @@
-"""The application: every address of this Hub and what answers it."""
+"""The application: every address of this Hub and its handler."""
 
 import errno
 import logging
@@ -15,8 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from builder.local_hub import (
-    absent_api,
+from builder.local_hub.api import (
     account_api,
     commits,
     history_api,
@@ -25,12 +24,12 @@ from builder.local_hub import (
     tree_api,
     xet,
 )
+from builder.local_hub.api.calls import Call, Handler, endpoint, upload_endpoint
+from builder.local_hub.api.tree_api import resolve_file
 from builder.local_hub.auth import Accounts
-from builder.local_hub.calls import Call, Handler, endpoint, upload_endpoint
 from builder.local_hub.errors import HubError, bad_request, repo_not_found
 from builder.local_hub.hub import Hub, Limits, open_hub
-from builder.local_hub.repos import RepoKind
-from builder.local_hub.resolve import resolve_file
+from builder.local_hub.storage.repos import RepoKind
 
 logger = logging.getLogger(__name__)
 _MAX_LOGGED_BYTES = 300
@@ -121,10 +120,10 @@ def _api_routes(hub: Hub, kind: RepoKind) -> list[Route]:
         route("GET", api + "/xet-write-token/{rev}", xet.write_token),
         route("POST", api + "/preupload/{rev}", tree_api.preupload),
         Route(api + "/commit/{rev}", commit, methods=["POST"]),
-        route("GET", api + "/discussions", absent_api.no_discussions),
-        route("POST", api + "/discussions", absent_api.refuse_discussion),
-        route("GET", api + "/lfs-files", absent_api.refuse_lfs_files),
-        route("POST", api + "/lfs-files/{rest:path}", absent_api.refuse_lfs_files),
+        route("GET", api + "/discussions", account_api.no_discussions),
+        route("POST", api + "/discussions", account_api.refuse_discussion),
+        route("GET", api + "/lfs-files", account_api.refuse_lfs_files),
+        route("POST", api + "/lfs-files/{rest:path}", account_api.refuse_lfs_files),
     ]
 
 
@@ -168,7 +167,7 @@ def _refuse_for_storage(_request: Request, error: Exception) -> Response:
 
 
 def _refuse_text(_request: Request, _error: Exception) -> Response:
-    return bad_request("The request holds half a character, a lone surrogate").response()
+    return bad_request("The request contains an unpaired surrogate").response()
 
 
 def _fail(_request: Request, _error: Exception) -> Response:
@@ -187,9 +186,9 @@ def _keep_paths_encoded(app: ASGIApp) -> ASGIApp:
 
 
 def _log_requests(app: ASGIApp) -> ASGIApp:
-    """One line a request; without the query, which may hold an upload ticket.
+    """Log one line per request, without the query, which may contain an upload ticket.
 
-    The path is logged as it was sent: decoded, it could hold a line of its own.
+    The path is logged encoded, as sent: decoded, it could contain line breaks.
     """
 
     async def logged(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,20 +10,19 @@ from pathlib import Path
 from typing import Literal, cast
 
 from builder.local_hub.errors import bad_credentials
-from builder.local_hub.names import is_namespace
-from builder.local_hub.private_files import read_private, write_private
+from builder.local_hub.storage.names import is_namespace
 
 Role = Literal["read", "write"]
 ROLES: tuple[Role, ...] = ("read", "write")
 ACCOUNTS_FILE = "accounts.json"
 DEFAULT_USER = "demo"
-#: Fewer can be guessed by whoever reaches the Hub.
+#: Shorter tokens can be guessed over the network.
 MIN_TOKEN_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is asking: a user, a role and the organisations the user belongs to."""
+    """The sender of a request: a user, a role and the user's organisations."""
 
     user: str
     role: Role
@@ -34,7 +34,7 @@ class Account:
 
 
 class Accounts:
-    """Accounts by the hash of their token; no token itself is held."""
+    """Accounts by the hash of their token; tokens themselves are not stored."""
 
     def __init__(self, by_hash: Mapping[str, Account]) -> None:
         self._by_hash = dict(by_hash)
@@ -44,15 +44,15 @@ class Accounts:
         """Accounts from `{"token": ["user", "write", "an-organisation", …]}`.
 
         Raises:
-            ValueError: For an entry of another shape, or an empty token, which whoever gives
-                none would have; the message names no token.
+            ValueError: For an entry of another shape, or an empty token, which would match
+                requests without one; the message never contains a token.
         """
         if any(not token.strip() for token in tokens):
             raise ValueError("a token is empty: make one, for example by `openssl rand -hex 20`")
         return cls({hash_token(token): _account(entry) for token, entry in tokens.items()})
 
     def identify(self, authorization: str | None) -> Account | None:
-        """The account of an `Authorization: Bearer …` header, `None` if there is no header.
+        """The account of an `Authorization: Bearer …` header, `None` without a header.
 
         Raises:
             HubError: 401 if the header is malformed or the token unknown.
@@ -72,7 +72,7 @@ def hash_token(token: str) -> str:
 
 
 def parse_tokens(text: str) -> dict[str, list[str]]:
-    """Read the `HUB_TOKENS` variable; errors never repeat its content."""
+    """Read the `HUB_TOKENS` variable; errors never quote it."""
     try:
         tokens = json.loads(text)
     except json.JSONDecodeError:
@@ -88,8 +88,8 @@ def load_or_create_accounts(root: Path) -> tuple[Accounts, str | None]:
     """The accounts kept under `root`, made at the first start.
 
     Returns:
-        The accounts, and at the first start the new write token of user `demo`, which is
-        nowhere else: the file holds only its hash.
+        The accounts, and at the first start the new write token of user `demo`. It is not
+        stored anywhere: the file has only its hash.
     """
     stored = read_private(root / ACCOUNTS_FILE)
     if stored is not None:
@@ -109,5 +109,27 @@ def _account(entry: object) -> Account:
         raise ValueError(f'role must be "read" or "write"; got "{role}" for user "{user}"')
     for name in (user, *organizations):
         if not is_namespace(name):
-            raise ValueError(f'"{name}" is not a user name: use letters, digits, ".", "_", "-"')
+            raise ValueError(
+                f'"{name}" is not a valid user name: use letters, digits, ".", "_", "-"'
+            )
     return Account(user, role, tuple(organizations))
+
+
+def read_private(path: Path) -> bytes | None:
+    """The file's bytes, `None` if there is no such file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file with mode 0600, whole or not at all."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -15,7 +15,7 @@ _TAG_FIELDS = ("task_categories", "task_ids", "language", "license", "size_categ
 MAX_CARD_CHARS = 4 << 20
 MAX_CARD_VALUES = 500_000
 
-# libyaml where it is there: a large card takes seconds without it.
+# libyaml if it is installed: without it a large card takes seconds.
 _Loader = cast(type[yaml.SafeLoader], getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
@@ -54,7 +54,7 @@ def parse_card(text: str) -> Card:
 
 
 def _wrong_fields(data: dict[str, Any]) -> list[str]:
-    """The checks of the Hub that would otherwise only fail at loading."""
+    """The Hub's checks of fields that would otherwise fail only when loaded."""
     errors = [
         f'"{name}" must be a string or a list of strings'
         for name in ("language", "license", "task_categories", "size_categories", "tags")
@@ -76,10 +76,11 @@ def _as_list(value: object) -> list[object]:
 
 
 def _as_json(value: object) -> object:
-    """Only what JSON can say: YAML also has dates, sets, bytes and non-string keys.
+    """Convert to JSON types: YAML also has dates, sets, bytes and non-string keys.
 
     Raises:
-        ValueError: If there are too many values, as a few lines of YAML can say by aliases.
+        ValueError: If there are too many values, which a few lines of YAML can express by
+            aliases.
     """
     budget = iter(range(MAX_CARD_VALUES))
 

@@ -1,10 +1,10 @@
-"""Refusals in the Hub's own words: a status, an error code and a message clients know."""
+"""Errors as the Hub reports them: a status, an error code and a message that clients know."""
 
 from starlette.responses import JSONResponse
 
 
 class HubError(Exception):
-    """A request that is refused, as the official clients expect to hear it.
+    """A refused request, in the form that the official clients expect.
 
     The clients choose their exception by `X-Error-Code` and show `X-Error-Message`;
     `huggingface_hub.utils.hf_raise_for_status` is the reference.
@@ -24,7 +24,7 @@ class HubError(Exception):
         self.headers = headers or {}
 
     def response(self) -> JSONResponse:
-        """The JSON answer; the message is repeated in a header, as one line of ASCII."""
+        """The JSON response; a header repeats the message as one line of ASCII."""
         line = "".join(c if " " <= c <= "~" else "?" for c in self.message[:1000])
         headers = {"X-Error-Message": line, **self.headers}
         if self.code is not None:
@@ -53,7 +53,7 @@ def forbidden(message: str) -> HubError:
 
 
 def repo_not_found(is_anonymous: bool) -> HubError:
-    """A repository that is absent or must look absent.
+    """404 or 401 for a repository that is absent or must look absent.
 
     The Hub answers 401 to anonymous callers, so that a missing and a private
     repository look the same, and 404 to signed-in ones.
@@ -62,12 +62,12 @@ def repo_not_found(is_anonymous: bool) -> HubError:
 
 
 def revision_not_found(revision: str) -> HubError:
-    """404 for a branch, tag or commit that this repository lacks."""
+    """404 for a branch, tag or commit that the repository does not have."""
     return HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
 
 
 def entry_not_found(path: str, commit_oid: str | None = None) -> HubError:
-    """404 for a file or folder; the commit lets clients remember the absence."""
+    """404 for a file or folder; the commit lets clients cache the absence."""
     headers = {"X-Repo-Commit": commit_oid} if commit_oid else None
     return HubError(404, f"Entry not found: {path}", "EntryNotFound", headers)
 

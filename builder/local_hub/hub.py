@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.local_hub.auth import Accounts
-from builder.local_hub.blobs import BlobStore
-from builder.local_hub.database import Database
+from builder.local_hub.storage.blobs import BlobStore
+from builder.local_hub.storage.database import Database
 from builder.local_hub.tickets import TicketOffice, load_or_create_key
 
 DATABASE_FILE = "hub.sqlite3"
@@ -14,7 +14,7 @@ DATABASE_FILE = "hub.sqlite3"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, and counts, beyond which the Hub answers differently."""
+    """Limits in bytes, and in numbers of entries."""
 
     lfs_above_bytes: int = 5 << 20
     part_bytes: int = 64 << 20
@@ -44,8 +44,8 @@ def open_hub(
 ) -> Hub:
     """Open the storage under `root`, and make it if it is new.
 
-    Half-written uploads of an earlier process are dropped, and so are contents that no
-    repository refers to any longer; so only one process may have a folder open.
+    Deletes half-written uploads of an earlier process, and contents that no repository
+    refers to any longer; so only one process may open a folder.
 
     Args:
         root: The folder; made with mode 0700 if absent.

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from builder.disk import held
+from builder.disk import lock_file
 from builder.local_hub.app import create_app
 from builder.local_hub.auth import (
     MIN_TOKEN_CHARS,
@@ -39,16 +39,16 @@ def serve(
     tokens: Mapping[str, Sequence[str]] | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the Hub under `root` until the process is told to stop. Not for production.
+    """Serve the Hub under `root` until the process is stopped. Not for production.
 
     Args:
         root: The storage folder, made if it is new.
-        host: Loopback, unless `tokens` that nobody guesses are given.
+        host: Loopback, unless there are `tokens` that are hard to guess.
         port: 0 for any free one.
-        tokens: Accounts as in `HUB_TOKENS`, which is read if they are left out; without either
-            one write token of the user `demo` is made and printed at the first start.
-        ready: Called with the address, `http://127.0.0.1:8190`, when requests are answered;
-            prints it if left out.
+        tokens: Accounts as in `HUB_TOKENS`, which is the default; without either, a write token
+            of the user `demo` is made and printed at the first start.
+        ready: Called with the address, `http://127.0.0.1:8190`, once requests are answered;
+            prints it by default.
 
     Raises:
         HubStartError: If `host` is not loopback and there are no accounts, or one with a short
@@ -63,11 +63,11 @@ def serve(
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise HubStartError(f"{root}: {error.strerror}: choose another --root") from error
-    # The address first: a token that is shown only once is not shown in vain.
-    taken = HubStartError(
+    # Lock and listen first, so that the token, shown only once, is never shown in vain.
+    in_use = HubStartError(
         f"{root} is served by another process: stop that Hub, or choose another --root"
     )
-    with held(root / LOCK_FILE, taken), listen(host, port) as listener:
+    with lock_file(root / LOCK_FILE, in_use), listen(host, port) as listener:
         app = create_app(root, _default_accounts(root) if accounts is None else accounts)
         with suppress(KeyboardInterrupt):
             make_server(app, listener, ready or _print_address).run(sockets=[listener])
@@ -77,25 +77,25 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one.
 
     Raises:
-        HubStartError: The port is in use or not to be had, or the address is not ours.
+        HubStartError: The port is in use or not allowed, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         if not 0 <= port < 2**16:
             raise OSError("ports go from 0 to 65535")
         listener = socket.create_server((host, port), family=family, backlog=256)
-        # Connections take this over. asyncio does it for sockets of its own alone, and without it
-        # each answer in two pieces waits 40 ms for an acknowledgement.
+        # Connections inherit this. asyncio sets it only for its own sockets, and without it each
+        # response in two packets waits 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
     except OSError as error:
-        number = error.errno or 0  # none where it is ours, negative from the resolver
-        why = os.strerror(number) if number > 0 else str(error)
-        if number == errno.EADDRINUSE:
-            why = "in use by another process"
+        number = error.errno or 0  # absent from ours, negative from the resolver
+        problem = "already in use"
+        if number != errno.EADDRINUSE:
+            problem = f"not available: {os.strerror(number) if number > 0 else error}"
         raise HubStartError(
-            f"Port {port} of {host} is not to be had: {why}. Choose another --port (0 takes a "
-            "free one), or --host"
+            f"Port {port} of {host} is {problem}. Choose another --port (0 takes a free one), or "
+            "--host"
         ) from error
 
 
@@ -125,7 +125,7 @@ def make_server(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nothing but this machine reaches `host`."""
+    """Whether only this machine can reach `host`."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -149,7 +149,7 @@ def _accounts(tokens: Mapping[str, Sequence[str]]) -> Accounts:
 
 
 def _refuse_guessable(tokens: Mapping[str, Sequence[str]] | None, host: str) -> None:
-    """Keep whoever reaches this machine from writing by chance or by trying."""
+    """Refuse tokens that others on the network could guess."""
     if tokens is None:
         raise HubStartError(
             f"Refusing to listen on {host} without accounts of your own: set {TOKENS_VARIABLE}, "
@@ -166,7 +166,7 @@ def _refuse_guessable(tokens: Mapping[str, Sequence[str]] | None, host: str) -> 
 def _default_accounts(root: Path) -> Accounts:
     accounts, token = load_or_create_accounts(root)
     if token is not None:
-        print("First start: this write token of the user demo is shown only now.")
+        print("First start: this write token of the user demo is shown only once.")
         print(f"    export HF_TOKEN={token}", flush=True)
     return accounts
 

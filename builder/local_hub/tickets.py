@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from builder.local_hub.auth import read_private, write_private
 from builder.local_hub.errors import forbidden
-from builder.local_hub.private_files import read_private, write_private
 
 KEY_FILE = "signing-key"
 LIFETIME_S = 24 * 3600
@@ -23,7 +23,7 @@ Action = Literal["object", "part", "complete", "xet"]
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """May send one content, one part of it, the word that all parts are sent, or chunks."""
+    """Permission to send one content, a part of it, the completion of all parts, or chunks."""
 
     action: Action
     repo_row_id: int
@@ -43,11 +43,11 @@ class TicketOffice:
 
     @property
     def office_id(self) -> str:
-        """A name of this Hub's storage, the same after a restart."""
+        """Identifies this Hub's storage, also after a restart."""
         return self._sign("office")[:12]
 
     def now_s(self) -> int:
-        """The time by which tickets expire, in seconds since 1970."""
+        """The clock by which tickets expire, in seconds since 1970."""
         return int(self._clock_s())
 
     def issue(self, ticket: Ticket) -> str:

@@ -1,7 +1,7 @@
-"""What to ask for: shares, jobs of a round, their images and knobs, and what they will cost."""
+"""Plans what to request: shares, the jobs of a round, their images and variations."""
 
+from builder.job import Job
 from builder.plan.columns import Plan
-from builder.plan.job import Job
 from builder.plan.picking import PlanError
 from builder.plan.round import plan_round
 from builder.plan.shares import Slot, Targets, targets_of

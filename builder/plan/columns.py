@@ -1,4 +1,4 @@
-"""A round's jobs as columns: some 40 bytes a job until one is asked for."""
+"""A round's jobs as columns: some 40 bytes per job until one is requested."""
 
 # J jobs
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from builder.plan.job import Job
-from builder.plan.knobs import load_knobs
+from builder.job import Job
 from builder.plan.mixing import below, key_of, mix
 from builder.plan.shares import Slot
+from builder.plan.variations import load_variations
 from schemas.vocabulary import Cell
 
-#: Jobs that stand together go to one machine together, so that images repeat there.
+#: This many neighbouring jobs go to the same machine, where their images repeat.
 _SHARD_BLOCK = 64
 _JOBS_AT_ONCE = 4096
 
@@ -28,14 +28,14 @@ class Plan:
     Args:
         hash: sha256 (hex) of what decides the plan: configuration, images, round, counts.
         round: Round of the closed loop.
-        cells: What `cell_J` counts.
-        languages: What `language_J` counts.
-        sha256: What `images_J3` counts.
+        cells: The cells, by the numbers in `cell_J`.
+        languages: The languages, by the numbers in `language_J`.
+        sha256: The images, by the numbers in `images_J3`.
         cell_J: Number of each job's cell.
         language_J: Number of each job's language.
         images_J3: Query, positive and negative image; -1 where the cell has none.
         idea_J: Number of each job's task idea.
-        seed_J: 48-bit seeds, each once.
+        seed_J: 48-bit seeds, all different.
     """
 
     hash: str
@@ -57,7 +57,7 @@ class Plan:
 
         Args:
             shard: (i, N) gives the part of machine i of N, counted from 0;
-                together the parts are the whole plan, each job once.
+                the parts together have every job of the plan once.
 
         Raises:
             ValueError: i is not below N.
@@ -71,11 +71,11 @@ class Plan:
             yield from self._jobs_at(index_B)
 
     def job(self, index: int) -> Job:
-        """One job by its place in the order."""
+        """One job by its position in the order."""
         return next(self._jobs_at(np.array([index])))
 
     def counts(self) -> Counter[Slot]:
-        """How many jobs each cell and language has; slots without any are left out."""
+        """Number of jobs by slot; slots without any are left out."""
         slots, counts = np.unique(
             np.stack([self.cell_J.astype(np.int64), self.language_J]), axis=1, return_counts=True
         )
@@ -88,14 +88,14 @@ class Plan:
         )
 
     def _jobs_at(self, index_B: NDArray[np.int64]) -> Iterator[Job]:
-        knobs = load_knobs()
+        variations = load_variations()
         seed_B = self.seed_J[index_B]
         chosen = [
             [options[number] for number in _choose(seed_B, name, len(options))]
             for name, options in (
-                ("length", knobs.lengths),
-                ("difficulty", knobs.difficulties),
-                ("register", knobs.registers),
+                ("length", variations.lengths),
+                ("difficulty", variations.difficulties),
+                ("register", variations.registers),
             )
         ]
         columns = zip(
@@ -134,9 +134,10 @@ class Plan:
                 length=length if cell.query_has_text else "",
                 difficulty=difficulty,
                 text_register=register if cell.query_has_text or cell.document_has_text else "",
-                task_idea=knobs.idea(cell, idea),
+                task_idea=variations.idea(cell, idea),
             )
 
 
 def _choose(seed_B: NDArray[np.int64], name: str, num_options: int) -> list[int]:
+    # "knob" is what variations were called before; another word would change every plan.
     return below(num_options, mix(seed_B.astype(np.uint64), key_of("knob", name))).tolist()

@@ -1,4 +1,4 @@
-"""Seeded mixing of whole numbers: the plan's only source of chance, the same on every machine."""
+"""Seeded mixing of integers: the plan's only randomness, the same on every machine."""
 
 # J jobs
 
@@ -28,9 +28,9 @@ def mix(values_J: NDArray[np.uint64], key: int) -> NDArray[np.uint64]:
     return mixed_J ^ (mixed_J >> np.uint64(31))
 
 
-def below(bound: int | NDArray[np.int64], mixed_J: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Each number brought into 0 … bound - 1."""
-    return (mixed_J >> np.uint64(1)).astype(np.int64) % bound
+def below(limit: int | NDArray[np.int64], mixed_J: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Maps each number into 0 … limit - 1."""
+    return (mixed_J >> np.uint64(1)).astype(np.int64) % limit
 
 
 def shuffled(count: int, key: int) -> NDArray[np.int64]:
@@ -39,10 +39,10 @@ def shuffled(count: int, key: int) -> NDArray[np.int64]:
 
 
 def unique_seeds(round_number: int, num_jobs: int, key: int) -> NDArray[np.int64]:
-    """A 48-bit seed for every job of a round, shape (J,); no seed comes twice in any round.
+    """A 48-bit seed for every job of a round, shape (J,); no seed is repeated in any round.
 
-    Round and index stand side by side in 48 bits and go through steps that can
-    each be undone, so different jobs cannot meet.
+    Round and index are joined into 48 bits and go through invertible steps, so
+    different jobs cannot get the same seed.
     """
     mask = np.uint64(2**_SEED_BITS - 1)
     seeds_J = np.arange(num_jobs, dtype=np.uint64) + np.uint64(round_number << _INDEX_BITS)

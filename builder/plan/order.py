@@ -1,4 +1,4 @@
-"""The order jobs are sent in: stripes, each a small picture of the whole plan."""
+"""The order in which jobs are sent: in stripes, each with the plan's proportions."""
 
 # J jobs
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from builder.plan.mixing import key_of
 
-#: Raised by one whenever the same configuration and images give other jobs or another order.
+#: Increased whenever the same configuration and images give other jobs or another order.
 PLAN_VERSION = 3
 #: A stripe of a large plan holds about this many jobs; a small plan has about ten stripes.
 _STRIPE_JOBS = 2_000
 _MIN_STRIPE_JOBS = 50
-_STRIPES_OF_A_SMALL_PLAN = 10
+_STRIPES_IN_SMALL_PLAN = 10
 _OFFSET_BITS = 16
 _ONE = 1 << _OFFSET_BITS
 #: Steps whose multiples fall evenly between 0 and `_ONE`, however many there are: the golden
@@ -23,7 +23,7 @@ _SLOT_STEP, _CELL_STEP = 40_503, 49_472
 
 def num_stripes(num_jobs: int) -> int:
     """How many stripes a plan of this size has."""
-    stripe_jobs = max(_MIN_STRIPE_JOBS, num_jobs // _STRIPES_OF_A_SMALL_PLAN)
+    stripe_jobs = max(_MIN_STRIPE_JOBS, num_jobs // _STRIPES_IN_SMALL_PLAN)
     return -(-num_jobs // min(_STRIPE_JOBS, stripe_jobs))
 
 
@@ -36,9 +36,9 @@ def stripe_of(
     """Number of each job's stripe, shape (J,).
 
     Every cell and language is spread evenly over the stripes, so that a run
-    stopped early has asked for all of them in proportion. Inside a cell and
-    language jobs are dealt out by their first image: where images are used
-    again and again, the uses of one fall into few stripes.
+    stopped early has requested all of them in proportion. Inside a cell and
+    language, jobs are distributed by their first image: where images are used
+    often, the uses of one fall into few stripes.
 
     Args:
         cell_J: Number of each job's cell.
@@ -60,10 +60,10 @@ def stripe_of(
 
 
 def _offsets(cells: NDArray[np.int64], counts: NDArray[np.int64], key: int) -> NDArray[np.int64]:
-    """Where each slot's first job falls, in 65,536ths of the way to its second.
+    """Offset of each slot's first job, in 65,536ths of the distance to its second.
 
-    Slots of a cell that have equally many jobs follow one another in even steps, so that no
-    stripe gets many of the small ones and another few.
+    Slots of a cell with equally many jobs get evenly spaced offsets, so that small slots are
+    spread evenly over the stripes.
     """
     offsets = np.empty(len(cells), dtype=np.int64)
     steps = np.arange(len(cells)) * _SLOT_STEP + cells * _CELL_STEP + key_of(key, "stripe") % _ONE

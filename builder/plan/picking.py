@@ -1,4 +1,4 @@
-"""Which images a job carries: spread evenly, positives and hard negatives by similarity."""
+"""Picks each job's images: used evenly, positives and hard negatives by similarity."""
 
 # J jobs of one kind, N images, L languages, K neighbours, S siblings
 
@@ -13,14 +13,14 @@ from builder.plan.mixing import below, key_of, mix, shuffled
 from schemas.errors import PolysceneError
 from schemas.vocabulary import LANGUAGES, Cell
 
-#: Draws with an unchanged first image, then draws that change it too, before giving up.
+#: Draws with the same first image; later draws change it too, until the maximum.
 _SAME_ANCHOR = 4
 _MAX_DRAWS = 24
 _JOBS_AT_ONCE = 65_536
 
 
 class PlanError(PolysceneError):
-    """The images at hand do not allow the plan."""
+    """The workspace's images do not allow the plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class ImagePicker:
 
     Args:
         index: The images.
-        neighbours: Their neighbours; None when no cell has document images.
-        languages: What `language_J` counts.
-        key: Decides every choice.
+        neighbours: Their neighbours; None if no cell has document images.
+        languages: The languages, by the numbers in `language_J`.
+        key: Seed of every choice.
 
     Raises:
         PlanError: The index is empty.
@@ -82,7 +82,7 @@ class ImagePicker:
         """Query, positive and negative image of each job, shape (J, 3), -1 where it has none.
 
         Raises:
-            PlanError: A language or cell has jobs but no image that fits.
+            PlanError: A language or cell has jobs but no suitable image.
         """
         images_J3 = np.full((len(cell_J), 3), -1, dtype=np.int32)
         for has_query, has_document in ((True, False), (True, True), (False, True)):
@@ -128,7 +128,7 @@ class ImagePicker:
         """Images that can be an anchor in this language, in shuffled order.
 
         Raises:
-            PlanError: None can.
+            PlanError: There are none.
         """
         mask_N = self._restricted.get(language)
         if mask_N is None:
@@ -139,7 +139,7 @@ class ImagePicker:
             usable_NK = (of_NK >= 0) & mask_N[of_NK]
             enough_N = usable_NK.any(axis=1)
             if rows.has_query:
-                # A sibling is the positive, or else neighbours of two groups are needed.
+                # The positive is a sibling; without one, neighbours of two groups are needed.
                 group_NK = self._index.group_N[of_NK]
                 first_N1 = np.take_along_axis(group_NK, usable_NK.argmax(axis=1)[:, None], axis=1)
                 two_groups_N = (usable_NK & (group_NK != first_N1)).any(axis=1)
@@ -152,7 +152,7 @@ class ImagePicker:
         return images
 
     def _least_used(self, images: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """`count` of these images, those used least so far first; counts them as used."""
+        """`count` of these images, the least used first; counts them as used."""
         each, more = divmod(count, len(images))
         rarest = images[np.argsort(self._uses_N[images], kind="stable")]
         taken = np.concatenate([np.tile(rarest, each), rarest[:more]])
@@ -177,20 +177,20 @@ class ImagePicker:
     def _draw(
         self, anchor_J: NDArray[np.int32], rows: _Rows, part: NDArray[np.int64], draw: int
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """One try at positive and negative of each job, and whether it came out well."""
+        """Draws positive and negative of each job once; says which draws are acceptable."""
         assert self._neighbours is not None
         group_N = self._index.group_N
-        places_J = rows.where_J[part].astype(np.uint64)
+        index_J = rows.where_J[part].astype(np.uint64)
         language_J = rows.language_J[part]
         of_JK = self._neighbours.of_NK[anchor_J]
         usable_JK = self._usable(of_JK, language_J)
-        chance_J = mix(places_J, key_of(self._key, "positive", draw))
+        chance_J = mix(index_J, key_of(self._key, "positive", draw))
         images_J3 = np.full((len(part), 3), -1, dtype=np.int32)
         if rows.has_query:
             siblings_JS = self._neighbours.siblings_NS[anchor_J]
             sibling_JS = self._usable(siblings_JS, language_J)
             has_sibling_J = sibling_JS.any(axis=1)
-            # Without siblings the positive comes from the nearer half of the neighbours.
+            # Without siblings, the positive comes from the nearer half of the neighbours.
             half_J = np.maximum(1, usable_JK.sum(axis=1) // 2)
             rank_J = _nth_true(usable_JK, below(half_J, chance_J))
             num_J = np.maximum(1, sibling_JS.sum(axis=1))
@@ -198,7 +198,7 @@ class ImagePicker:
             row = np.arange(len(part))
             positive_J = np.where(has_sibling_J, siblings_JS[row, sibling_J], of_JK[row, rank_J])
             images_J3[:, 0] = anchor_J
-            # The hard negative is less like the query than the positive, where one is.
+            # If possible, the hard negative is less like the query than the positive is.
             further_JK = usable_JK & (np.arange(of_JK.shape[1]) > rank_J[:, None])
             candidate_JK = usable_JK & (group_N[of_JK] != group_N[positive_J][:, None])
             further_JK &= candidate_JK
@@ -207,7 +207,7 @@ class ImagePicker:
         else:
             positive_J, candidate_JK = anchor_J, usable_JK
         num_J = candidate_JK.sum(axis=1)
-        chance_J = mix(places_J, key_of(self._key, "negative", draw))
+        chance_J = mix(index_J, key_of(self._key, "negative", draw))
         rank_J = _nth_true(candidate_JK, below(np.maximum(1, num_J), chance_J))
         negative_J = of_JK[np.arange(len(part)), rank_J]
         images_J3[:, 1], images_J3[:, 2] = positive_J, negative_J

@@ -13,14 +13,14 @@ from builder.images.index import ImageIndex, index_images
 from builder.images.neighbours import Neighbours, neighbours_of
 from builder.images.store import ImageStore
 from builder.plan.columns import Plan
-from builder.plan.knobs import load_knobs, number_ideas
 from builder.plan.mixing import key_of, unique_seeds
 from builder.plan.order import PLAN_VERSION, sending_order
 from builder.plan.picking import ImagePicker
 from builder.plan.shares import Slot, Targets, targets_of
+from builder.plan.variations import load_variations, number_ideas
 
-#: However little was accepted so far, at most this many jobs are planned for a missing sample.
-_MAX_JOBS_A_SAMPLE = 4.0
+#: At most this many jobs are planned per missing sample, however few were accepted so far.
+_MAX_JOBS_PER_SAMPLE = 4.0
 
 
 def plan_round(
@@ -32,7 +32,7 @@ def plan_round(
     *,
     on_progress: Callable[[int], None] | None = None,
 ) -> Plan:
-    """The jobs that are to close what is missing; the same arguments give the same jobs.
+    """Plans jobs for the missing samples; the same arguments give the same jobs.
 
     Args:
         config: The build.
@@ -40,15 +40,15 @@ def plan_round(
         round: Number of this round, from 0.
         accepted_counts: Samples kept in the rounds before, by slot.
         tried_counts: Jobs kept or dropped in the rounds before, by slot. What
-            is missing in a language is planned that much more often as its
-            jobs were dropped; without them, once.
+            is missing in a language gets more jobs, the more of its jobs were
+            dropped; without these counts, one job per sample.
         on_progress: Called with the number of images just embedded.
 
     Returns:
         An empty plan once every share is met within `config.tolerance`.
 
     Raises:
-        PlanError: There are no images, or none that fit a language or cell.
+        PlanError: There are no images, or none suitable for a language or cell.
     """
     targets = targets_of(config)
     accepted_CL = targets.counts(accepted_counts)
@@ -89,34 +89,34 @@ def jobs_to_plan(
     tried_CL: NDArray[np.int64],
     tolerance: float,
 ) -> NDArray[np.int64]:
-    """Jobs a cell and language: what is missing over the language's rate of acceptance.
+    """Jobs per cell and language: missing samples divided by the language's acceptance rate.
 
     Args:
-        targets: What is wanted.
+        targets: Samples wanted.
         accepted_CL: Samples kept so far.
-        tried_CL: Jobs kept or dropped so far; zeros where not known.
+        tried_CL: Jobs kept or dropped so far; zeros if unknown.
         tolerance: No jobs are planned once every share is met within it.
 
     Returns:
-        Shape (C, L); never less than what is missing, unless nothing is planned.
+        Shape (C, L); at least the missing samples, unless nothing is planned.
     """
     if tried_CL.any() and largest_shortfall(targets, accepted_CL) <= tolerance:
         return np.zeros_like(targets.wanted_CL)
     missing_CL = np.maximum(0, targets.wanted_CL - accepted_CL)
     tried_L = tried_CL.sum(axis=0)
-    # One imaginary success keeps a language with few jobs from being written off.
+    # One imaginary success, so that a few drops do not make a language look hopeless.
     accepted_share_L = (np.minimum(accepted_CL.sum(axis=0), tried_L) + 1) / (tried_L + 1)
-    jobs_a_sample_L = np.minimum(1 / accepted_share_L, _MAX_JOBS_A_SAMPLE)
-    planned_CL = np.floor(missing_CL * jobs_a_sample_L).astype(np.int64)
-    # What the floors left over goes to the first cells, one job each.
-    wanted_L = np.floor(missing_CL.sum(axis=0) * jobs_a_sample_L + 0.5).astype(np.int64)
+    jobs_per_sample_L = np.minimum(1 / accepted_share_L, _MAX_JOBS_PER_SAMPLE)
+    planned_CL = np.floor(missing_CL * jobs_per_sample_L).astype(np.int64)
+    # The remainder lost by rounding down goes to the first cells, one job each.
+    wanted_L = np.floor(missing_CL.sum(axis=0) * jobs_per_sample_L + 0.5).astype(np.int64)
     left_L = wanted_L - planned_CL.sum(axis=0)
     rank_CL = np.where(missing_CL > 0, (missing_CL > 0).cumsum(axis=0), len(missing_CL) + 1)
     return planned_CL + (rank_CL <= left_L)
 
 
 def largest_shortfall(targets: Targets, accepted_CL: NDArray[np.int64]) -> float:
-    """How far the worst language or cell stays behind what is wanted of it; 0.01 is one percent."""
+    """Largest share of its target that a language or cell lacks; 0.01 is one percent."""
     counted_CL = np.minimum(accepted_CL, targets.wanted_CL)
     gaps = [
         1 - counted_CL.sum(axis=axis) / np.maximum(1, targets.wanted_CL.sum(axis=axis))
@@ -138,7 +138,7 @@ def _ideas(targets: Targets, cell_J: NDArray[np.int8], key: int) -> NDArray[np.i
     idea_J = np.zeros(len(cell_J), dtype=np.int32)
     for number, cell in enumerate(targets.cells):
         mine = np.flatnonzero(cell_J == number)
-        num_ideas = load_knobs().num_ideas(cell)
+        num_ideas = load_variations().num_ideas(cell)
         idea_J[mine] = number_ideas(len(mine), num_ideas, key_of(key, "ideas", cell.name))
     return idea_J
 

@@ -1,4 +1,4 @@
-"""How many samples each task type, modality combination and language is to have."""
+"""Computes how many samples each task type, modality combination and language should have."""
 
 # C cells, L languages
 
@@ -10,20 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.config import BuildConfig
+from schemas.language_shares import named_shares
 from schemas.vocabulary import CELLS, LANGUAGES, TASK_TYPES, Cell
 
-#: (task type, modality combination, language): one square of the table of targets.
+#: (task type, modality combination, language): one entry of the table of targets.
 Slot = tuple[str, str, str]
-
-#: Percent; the languages not named share the rest evenly. mmE5 does not publish its shares; these
-#: are E5-mistral's over the same list of languages (arXiv 2401.00368, figure 3).
-_MME5_PERCENT = {
-    "en": 43.1,
-    "pl": 3.0,
-    **dict.fromkeys(("ja", "it", "ru", "id", "de", "fa"), 2.9),
-    **dict.fromkeys(("es", "zh", "fr", "pt", "nl"), 2.8),
-    "ar": 2.7,
-}
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ class Targets:
 
     @cached_property
     def by_slot(self) -> dict[Slot, int]:
-        """The same table as a mapping; every square, also those with 0."""
+        """The table as a mapping, including entries of 0."""
         return {
             (cell.task_type, cell.modality, language): int(self.wanted_CL[row, column])
             for row, cell in enumerate(self.cells)
@@ -50,7 +41,7 @@ class Targets:
         }
 
     def counts(self, by_slot: Mapping[Slot, int]) -> NDArray[np.int64]:
-        """Counts by slot as a table of this shape; slots outside it are passed over."""
+        """Counts by slot as a table of this shape; slots outside it are ignored."""
         table_CL = np.zeros_like(self.wanted_CL)
         rows = {(cell.task_type, cell.modality): row for row, cell in enumerate(self.cells)}
         columns = {language: column for column, language in enumerate(self.languages)}
@@ -81,11 +72,8 @@ def targets_of(config: BuildConfig) -> Targets:
 
 def language_shares_of(config: BuildConfig) -> tuple[list[str], list[float]]:
     """Languages with a share above 0, and their shares, which sum to 1."""
-    if config.languages == "uniform":
-        shares = dict.fromkeys(LANGUAGES, 1.0)
-    elif config.languages == "mme5":
-        rest = (100 - sum(_MME5_PERCENT.values())) / (len(LANGUAGES) - len(_MME5_PERCENT))
-        shares = {code: _MME5_PERCENT.get(code, rest) for code in LANGUAGES}
+    if isinstance(config.languages, str):
+        shares = named_shares(config.languages)
     else:
         shares = {code: config.languages.get(code, 0.0) for code in LANGUAGES}
     total = sum(shares.values())
@@ -113,10 +101,10 @@ def cell_shares_of(config: BuildConfig) -> tuple[list[Cell], NDArray[np.float64]
 def apportion(total: int, shares: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Whole numbers that sum to `total` and lie within one of `total` x share.
 
-    By largest remainder; ties go to whoever comes first.
+    By largest remainder; ties go to the earlier entry.
     """
     exact = total * np.asarray(shares, dtype=np.float64) / np.sum(shares)
-    # A share such as 0.29 x 100 may come out as 28.999…; it is meant whole.
+    # 0.29 x 100 is 28.999… in floating point, but 29 is meant.
     floors = np.floor(exact + 1e-9)
     left = total - int(floors.sum())
     order = np.argsort(-(exact - floors), kind="stable")
@@ -137,16 +125,16 @@ def fill_table(rows_C: NDArray[np.int64], columns_L: NDArray[np.int64]) -> NDArr
     table_CL = np.floor(exact_CL).astype(np.int64)
     for column in range(len(columns_L)):
         left = int(columns_L[column] - table_CL[:, column].sum())
-        # Rows that are furthest behind over the columns so far go first.
+        # Rows that lack most over the columns so far go first.
         behind_C = (exact_CL - table_CL)[:, : column + 1].sum(axis=1)
         behind_C += 1e-6 * (exact_CL - np.floor(exact_CL))[:, column]
         table_CL[np.argsort(-behind_C, kind="stable")[:left], column] += 1
-    _settle_rows(table_CL, rows_C)
+    _fix_row_sums(table_CL, rows_C)
     return table_CL
 
 
-def _settle_rows(table_CL: NDArray[np.int64], rows_C: NDArray[np.int64]) -> None:
-    """Moves single samples between rows, inside the largest columns, until the row sums hold."""
+def _fix_row_sums(table_CL: NDArray[np.int64], rows_C: NDArray[np.int64]) -> None:
+    """Moves single samples between rows, in the largest columns, until the row sums are exact."""
     while True:
         gap_C = rows_C - table_CL.sum(axis=1)
         if not gap_C.any():

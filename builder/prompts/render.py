@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from builder.plan.job import Job
+from builder.job import Job
 from builder.prompts.skeleton import judge_skeleton, reply_skeleton
 from schemas.sample import Draft
 from schemas.vocabulary import LANGUAGES, Cell

@@ -5,7 +5,8 @@ from typing import Any, get_args, get_origin
 import orjson
 from pydantic import BaseModel
 
-from schemas.reply import ReplyEvaluation, draft_names, reply_model
+from schemas.reply import draft_names, reply_model
+from schemas.sample import Evaluation
 from schemas.vocabulary import Cell
 
 #: Stands where a bare integer is to be written; deliberately not JSON, so that it cannot be copied.
@@ -24,7 +25,7 @@ def reply_skeleton(cell: Cell) -> str:
 
 def judge_skeleton() -> str:
     """JSON of an independent judge's reply, with a placeholder for every value."""
-    return _write(_shape(ReplyEvaluation, frozenset()))
+    return _write(_shape(Evaluation, frozenset()))
 
 
 def _shape(model: type[BaseModel], in_language: frozenset[str]) -> dict[str, Any]:

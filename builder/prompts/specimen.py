@@ -1,6 +1,6 @@
 """A made-up job of each cell, to show a prompt without a plan."""
 
-from builder.plan.job import Job
+from builder.job import Job
 from builder.prompts.render import Prompt, render_judge, render_prompt
 from schemas.errors import PolysceneError
 from schemas.sample import Draft

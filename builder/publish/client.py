@@ -1,4 +1,4 @@
-"""Settings of the official client, which hold for the whole process."""
+"""Settings of the official client, for the whole process."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ _DEFAULT_TIMEOUT_S = 120.0
 
 
 def limit_waiting(timeout_s: float = _DEFAULT_TIMEOUT_S) -> None:
-    """Gives every request of the official client a time limit, which by itself it has not.
+    """Sets a timeout for every request of the official client, which has none by default.
 
-    Its own progress bars are turned off as well, unless the environment asks for them.
+    Also turns off its progress bars, unless the environment asks for them.
 
     Args:
-        timeout_s: Longest silence of the server, in seconds; a slow upload is not silence.
+        timeout_s: Longest wait for the next byte, in seconds; a slow upload does not count.
     """
     from huggingface_hub import constants, set_client_factory
     from huggingface_hub.utils import disable_progress_bars, httpx

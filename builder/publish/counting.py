@@ -1,37 +1,45 @@
 """Counts bytes while the official client moves them.
 
-The client tells of them by its own bars alone. Downloads take a class of bars
-from the caller. Plain uploads read an addition's file, which can count; it must
-stay an addition of a path, for one of an open file would switch Xet off. Xet
-uploads read the path themselves and tell a reporter that the client makes, so
-that one is put in its place, for as long as somebody listens.
+Each kind of transfer shows its progress in another way. Downloads accept a class
+of bars from the caller. Plain uploads read a file through its
+`CommitOperationAdd.as_file`, which a subclass may replace; it must stay an
+addition of a path, since one of an open file would switch Xet off. Xet uploads
+read the path themselves and accept nothing from the caller: `create_commit` and
+`preupload_lfs_files` have no `tqdm_class` in version 2.4. They report to bars of
+the client's public class, `huggingface_hub.utils.tqdm`; so while an upload is
+counted here, those bars are invisible and also count.
 """
 
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
-from huggingface_hub import CommitOperationAdd, utils
-from huggingface_hub.utils import _xet_progress_reporting
+from huggingface_hub import CommitOperationAdd, constants
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
+from huggingface_hub.utils import tqdm as ClientBar
 from tqdm.std import tqdm
 
 from builder.publish.progress import ByteCount
 
-_listening: ContextVar[ByteCount | None] = ContextVar("listening", default=None)
-_place_lock = Lock()
+_counting: ContextVar["_UploadCount | None"] = ContextVar("counting", default=None)
 
 
 class CountedAddition(CommitOperationAdd):
-    """A file to upload that counts what is read of it for a plain upload.
+    """A file to upload that counts what a plain upload reads of it.
 
     A file sent again after a failure is counted once.
 
     Args:
-        path_in_repo: Where it goes.
+        path_in_repo: Its path in the repository.
         path: The file.
         count: Counts its bytes among others'.
     """
@@ -46,77 +54,125 @@ class CountedAddition(CommitOperationAdd):
     def as_file(self, with_tqdm: bool = False) -> Iterator[BinaryIO]:
         """The open file; it counts where the client itself would show a bar."""
         with io.FileIO(self._path) as raw:
-            heard = self._has_read if with_tqdm else lambda position: None
-            with _CountedFile(raw, heard) as file:
+            on_read = self._count_up_to if with_tqdm else lambda position: None
+            with _CountedFile(raw, on_read) as file:
                 yield file
 
-    def _has_read(self, position: int) -> None:
+    def _count_up_to(self, position: int) -> None:
         if position > self._num_read:
             self._count.add(position - self._num_read)
             self._num_read = position
 
 
 class _CountedFile(io.BufferedReader):
-    def __init__(self, raw: io.FileIO, heard: Callable[[int], None]) -> None:
+    def __init__(self, raw: io.FileIO, on_read: Callable[[int], None]) -> None:
         super().__init__(raw)
-        self._heard = heard
+        self._on_read = on_read
 
     def read(self, size: int | None = -1, /) -> bytes:
         content = super().read(size)
-        self._heard(self.tell())
+        self._on_read(self.tell())
         return content
 
 
 @contextmanager
-def hearing(count: ByteCount) -> Iterator[None]:
-    """Counts what Xet uploads of this thread move, while it lasts."""
-    _take_the_reporters_place()
-    token = _listening.set(count)
-    try:
+def count_xet_uploads(count: ByteCount) -> Iterator[None]:
+    """Counts what Xet uploads of this thread move while the block runs.
+
+    With HF_HUB_DISABLE_PROGRESS_BARS=1 the client makes no bars, so nothing is
+    counted until a batch of files is done.
+    """
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS:
         yield
+        return
+    _connect_client_bars()
+    token = _counting.set(_UploadCount(count))
+    try:
+        with _made_bars:
+            yield
     finally:
-        _listening.reset(token)
+        _counting.reset(token)
 
 
-class _XetReporter(_xet_progress_reporting.XetUploadProgressReporter):
-    """The client's reporter, or a count where somebody listens."""
+class _MadeBars:
+    """Has the client make its bars, even where they are turned off, but keeps them invisible.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._count = _listening.get()
-        self._num_heard = 0
-        if self._count is None:
-            super().__init__(*args, **options)
+    The setting is the process's, so uploads of several threads share it.
+    """
 
-    def update_progress(self, group_report: Any, item_reports: dict[Any, Any]) -> None:
-        if self._count is None:
-            return super().update_progress(group_report, item_reports)
-        num_bytes = int(group_report.total_bytes_completed)
-        self._count.add(num_bytes - self._num_heard)
-        self._num_heard = num_bytes
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._num_uploads = 0
+        self._were_disabled = False
 
-    def close(self) -> None:
-        if self._count is None:
-            super().close()
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._num_uploads == 0:
+                self._were_disabled = are_progress_bars_disabled()
+                enable_progress_bars()
+            self._num_uploads += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._num_uploads -= 1
+            if self._num_uploads == 0 and self._were_disabled:
+                disable_progress_bars()
+
+    @property
+    def are_hidden(self) -> bool:
+        return self._num_uploads > 0
 
 
-def _take_the_reporters_place() -> None:
-    """Once a process: the client looks both names up whenever it uploads."""
-    with _place_lock:
-        if _xet_progress_reporting.XetUploadProgressReporter is _XetReporter:
-            return
-        are_disabled = utils.are_progress_bars_disabled
+_made_bars = _MadeBars()
 
-        def nobody_listens(name: str | None = None) -> bool:
-            return _listening.get() is None and are_disabled(name)
 
-        _xet_progress_reporting.XetUploadProgressReporter = _XetReporter
-        utils.are_progress_bars_disabled = nobody_listens
+class _UploadCount:
+    """The bytes of one upload, which several bars report at once.
+
+    One bar counts what was read and another what was sent, of the same bytes:
+    the one that is further ahead decides.
+    """
+
+    def __init__(self, count: ByteCount) -> None:
+        self._count = count
+        self._num_counted = 0
+
+    def reach(self, num_bytes: int) -> None:
+        if num_bytes > self._num_counted:
+            self._count.add(num_bytes - self._num_counted)
+            self._num_counted = num_bytes
+
+
+@cache
+def _connect_client_bars() -> None:
+    """Has each bar made during a counted upload report to it; other bars stay as they are."""
+    make, update = ClientBar.__init__, ClientBar.update
+
+    def make_connected(self: Any, *args: Any, **options: Any) -> None:
+        upload = _counting.get()
+        self.num_bytes = 0
+        self.upload = upload if options.get("unit") == "B" else None
+        # The client makes bars of single files in a thread of its own, so not in the upload's
+        # context; what they show, the bars of the whole upload count.
+        if _made_bars.are_hidden:
+            options["disable"] = True
+        make(self, *args, **options)
+
+    def update_connected(self: Any, n: float | None = 1) -> bool | None:
+        upload: _UploadCount | None = getattr(self, "upload", None)
+        if upload is not None:
+            self.num_bytes += int(n or 0)
+            upload.reach(self.num_bytes)
+        return update(self, n)
+
+    ClientBar.__init__ = make_connected
+    ClientBar.update = update_connected
 
 
 def counting_bars(count: ByteCount) -> type[tqdm]:
     """A class of bars for the client's downloads that count and show nothing.
 
-    It makes one of files, and one or two that both count the same bytes.
+    The client makes one of files, and one or two that both count the same bytes.
     """
 
     class Bar(tqdm):

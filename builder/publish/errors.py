@@ -1,11 +1,11 @@
-"""What can go wrong with a Hub, in words, and whether trying again may help."""
+"""What can go wrong with a Hub, and whether trying again may help."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schemas.errors import PolysceneError
 
-_AGAIN = "Run the same command again; it goes on from where it stopped."
+_AGAIN = "Run the same command again; it resumes where it stopped."
 
 
 class PublishError(PolysceneError):
@@ -25,11 +25,11 @@ class TagTakenError(PublishError):
 
 
 class UnreachableError(PublishError):
-    """The Hub did not answer, or answered that it cannot just now; trying again may help.
+    """The Hub did not answer, or was temporarily unavailable; trying again may help.
 
     Args:
         message: What happened.
-        retry_after_s: How long the Hub asks to wait, if it says so.
+        retry_after_s: How long the Hub asks to wait; None if it does not say.
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
@@ -38,7 +38,7 @@ class UnreachableError(PublishError):
 
 
 @contextmanager
-def in_words(repo_id: str, endpoint: str) -> Iterator[None]:
+def translate_errors(repo_id: str, endpoint: str) -> Iterator[None]:
     """Turns the client's exceptions into ours; messages name no token and no signed address."""
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -54,7 +54,9 @@ def in_words(repo_id: str, endpoint: str) -> Iterator[None]:
     except HfHubHTTPError as exc:
         raise _from_response(exc, where) from exc
     except HFValidationError as exc:
-        raise PublishError(f'"{repo_id}" is no repository name. Write OWNER/NAME.') from exc
+        raise PublishError(
+            f'"{repo_id}" is not a valid repository name. Write OWNER/NAME.'
+        ) from exc
     except LocalTokenNotFoundError as exc:
         raise _no_token(where) from exc
     except (httpx.HTTPError, ConnectionError, TimeoutError, LocalEntryNotFoundError) as exc:
@@ -63,17 +65,17 @@ def in_words(repo_id: str, endpoint: str) -> Iterator[None]:
             f"{where}: no answer ({name}). Check the address and the network. {_AGAIN}"
         ) from exc
     except (KeyError, ValueError) as exc:
-        # The client reads answers trustingly; half an answer ends here.
+        # The client does not check what it reads; a reply cut short ends here.
         name = type(exc).__name__
-        raise UnreachableError(
-            f"{where}: an answer that cannot be read ({name}). {_AGAIN}"
-        ) from exc
+        raise UnreachableError(f"{where}: the reply cannot be read ({name}). {_AGAIN}") from exc
     except RuntimeError as exc:
         if isinstance(exc.__cause__, HfHubHTTPError):
             raise _from_response(exc.__cause__, where) from exc
         if isinstance(exc.__cause__, (httpx.HTTPError, OSError)):
             name = type(exc.__cause__).__name__
-            raise UnreachableError(f"{where}: an upload broke off ({name}). {_AGAIN}") from exc
+            raise UnreachableError(
+                f"{where}: an upload was interrupted ({name}). {_AGAIN}"
+            ) from exc
         raise
 
 
@@ -93,7 +95,7 @@ def _from_response(exc: Exception, where: str) -> PublishError:
         )
     if status == 404:
         return AccessError(
-            f"{where}: not there, or not visible to this token (404{said}). Check the name, the "
+            f"{where}: not found, or not visible to this token (404{said}). Check the name, the "
             "version, and for a private repository the token."
         )
     if status in (409, 412):
@@ -102,7 +104,7 @@ def _from_response(exc: Exception, where: str) -> PublishError:
             "Nothing of this version is visible yet. Run the same command again."
         )
     if status in (408, 425, 429) or status >= 500:
-        what = "asks to slow down" if status == 429 else "cannot answer just now"
+        what = "asks to slow down" if status == 429 else "is temporarily unavailable"
         return UnreachableError(f"{where}: the Hub {what} ({status}{said}). {_AGAIN}", _wait(exc))
     return PublishError(f"{where}: the Hub refused the request ({status}{said}).")
 

@@ -1,4 +1,4 @@
-"""Brings a published version into a workspace as one of its releases, whole or not at all."""
+"""Downloads a published version into a workspace as one of its releases, whole or not at all."""
 
 import os
 import shutil
@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from builder.disk import seal, sync
+from builder.progress import Progress, no_progress
 from builder.publish.errors import PublishError
-from builder.publish.progress import ByteCount, Progress, silent
+from builder.publish.progress import ByteCount
 from builder.publish.repo import DatasetRepo
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release.shards import file_sha256
@@ -27,26 +28,27 @@ def fetch_version(
     version: Version,
     commit: str,
     releases_dir: Path,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> tuple[Path, ReleaseManifest]:
-    """Downloads a version, but for files that other releases there have.
+    """Downloads a version, except for files that other releases of the workspace have.
 
-    Interrupted, the next call keeps what was downloaded. The caller holds the
-    workspace's lock.
+    After an interruption, the next call keeps what was downloaded. The caller
+    holds the workspace's lock.
 
     Args:
         repo: The repository.
         version: The version.
         commit: The commit of its tag.
-        releases_dir: Where it is to lie, beside the others.
-        progress: Hears how far it is.
+        releases_dir: Directory of the releases; this one becomes a subdirectory.
+        progress: Called as bytes are downloaded and checked.
 
     Returns:
-        Its directory, checked against its manifest, and that.
+        Its directory, checked against the manifest, and the manifest.
 
     Raises:
-        PublishError: The tag holds another version, or another one of its number is there.
-        DamagedReleaseError: What came, or what was there, is not what the manifest says.
+        PublishError: The tag names another version, or the workspace has a different
+            version of the same number.
+        DamagedReleaseError: A downloaded or existing file does not match the manifest.
     """
     target = releases_dir / str(version)
     manifest = repo.version_manifest(version, commit)
@@ -55,7 +57,7 @@ def fetch_version(
     if not target.exists():
         arriving = releases_dir / f".pulling-{version}"
         arriving.mkdir(parents=True, exist_ok=True)
-        missing = _take_over(arriving, manifest, releases_dir)
+        missing = _link_known(arriving, manifest, releases_dir)
         if missing:
             total = sum(entry.num_bytes for entry in missing)
             count = ByteCount(progress, "downloading", total)
@@ -71,7 +73,7 @@ def fetch_version(
         return target, manifest
     if (target / MANIFEST_NAME).read_bytes() != content:
         raise PublishError(
-            f"{target}: a version {version} is there, but not the one that {repo.repo_id} holds. "
+            f"{target}: version {version} exists, but differs from the one in {repo.repo_id}. "
             "Fetch it into a new workspace."
         )
     return target, _verify(target, manifest, progress)
@@ -82,18 +84,18 @@ def _verify(directory: Path, expected: ReleaseManifest, progress: Progress) -> R
     return verify_release(
         directory,
         ByteCount(progress, "checking", total).add,
-        remedy="Delete it, then run the same command again to download it anew.",
+        remedy="Delete it, then run the same command again to download it again.",
     )
 
 
-def _take_over(
+def _link_known(
     arriving: Path, manifest: ReleaseManifest, releases_dir: Path
 ) -> list[FileEntry | ShardEntry]:
-    """Links what releases of the same place have; returns what they lack."""
-    held = _held(releases_dir)
+    """Links files that other releases have; returns the entries that none has."""
+    known = _files_by_hash(releases_dir)
     missing: list[FileEntry | ShardEntry] = []
     for path, entry in manifest_entries(manifest).items():
-        source, target = held.get(entry.sha256), arriving / path
+        source, target = known.get(entry.sha256), arriving / path
         if source is None or not source.exists() or file_sha256(source) != entry.sha256:
             missing.append(entry)
         elif not target.exists():
@@ -105,12 +107,12 @@ def _take_over(
     return missing
 
 
-def _held(releases_dir: Path) -> dict[str, Path]:
-    """Files of the releases there, by sha256."""
-    held: dict[str, Path] = {}
+def _files_by_hash(releases_dir: Path) -> dict[str, Path]:
+    """Files of all releases of a workspace, by sha256."""
+    known: dict[str, Path] = {}
     for version in released_versions(releases_dir):
         directory = releases_dir / str(version)
         with suppress(ManifestError):
             entries = manifest_entries(read_manifest(directory))
-            held |= {entry.sha256: directory / path for path, entry in entries.items()}
-    return held
+            known |= {entry.sha256: directory / path for path, entry in entries.items()}
+    return known

@@ -1,4 +1,4 @@
-"""What a repository or a workspace holds: its versions, in words."""
+"""Lists the versions of a repository or a workspace."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from schemas.manifest import ManifestError, ReleaseManifest, read_manifest
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One version; `commit` is None in a workspace, `note` says what is special about it."""
+    """One version; `commit` is None in a workspace, `note` is for people."""
 
     version: Version
     commit: str | None
@@ -20,7 +20,7 @@ class Listed:
 
 
 def published_versions(repo: DatasetRepo) -> tuple[list[Listed], list[str]]:
-    """Versions on a Hub, the lowest first, and what is amiss with its tags or the head of main."""
+    """Versions on a Hub, lowest first, and warnings about its tags and the head of main."""
     refs = repo.refs()
     found: list[Listed] = []
     warnings: list[str] = []
@@ -30,7 +30,7 @@ def published_versions(repo: DatasetRepo) -> tuple[list[Listed], list[str]]:
         if manifest is not None and manifest.version != str(version):
             warnings.append(
                 f"tag {version.tag} (commit {commit[:12]}) holds version {manifest.version}: it "
-                "was moved or set by hand. Neither `pull` nor `load_version` takes it."
+                "was moved or set by hand. `pull` and `load_version` refuse it."
             )
     head = repo.own_manifest(refs.head) if refs.head else None
     if refs.head and head is not None and refs.head not in refs.tags.values():
@@ -42,7 +42,7 @@ def published_versions(repo: DatasetRepo) -> tuple[list[Listed], list[str]]:
 
 
 def local_versions(releases_dir: Path) -> list[Listed]:
-    """Versions in a workspace, the lowest first."""
+    """Versions in a workspace, lowest first."""
     found: list[Listed] = []
     for version in released_versions(releases_dir):
         try:
@@ -54,10 +54,10 @@ def local_versions(releases_dir: Path) -> list[Listed]:
 
 def _listed(version: Version, commit: str | None, manifest: ReleaseManifest | None) -> Listed:
     if manifest is None:
-        return Listed(version, commit, 0, 0, "no version of ours")
+        return Listed(version, commit, 0, 0, "not made by this program")
     note = f"restores {manifest.restored_from}" if manifest.restored_from else ""
     if manifest.version != str(version):
-        note = f"is in truth {manifest.version}"
+        note = f"is actually {manifest.version}"
     elif not note and manifest.changelog:
         note = manifest.changelog[0]
     return Listed(version, commit, manifest.num_samples, len(manifest.languages), note)

@@ -1,4 +1,4 @@
-"""Whose the files of a repository are: an earlier version's, or somebody else's.
+"""Tells a version's own files in a repository from those of somebody else.
 
 A version replaces and deletes what an earlier one put there, and nothing else.
 """
@@ -20,7 +20,7 @@ _MAX_NAMED = 5
 
 
 def last_manifest(repo: DatasetRepo, refs: Refs) -> ReleaseManifest | None:
-    """The manifest of main; where main has none of ours, that of the highest tag that has one."""
+    """The manifest of main, else that of the highest tag with a manifest of this program."""
     commits = [refs.head] if refs.head else []
     commits += [commit for _, commit in sorted(refs.tags.items(), reverse=True)]
     found = (repo.own_manifest(commit) for commit in commits)
@@ -28,7 +28,7 @@ def last_manifest(repo: DatasetRepo, refs: Refs) -> ReleaseManifest | None:
 
 
 def own_files(manifest: ReleaseManifest | None) -> set[str]:
-    """Paths of a version's files, its manifest among them; none without a version."""
+    """Paths of a version's files, including its manifest; empty without a version."""
     return {MANIFEST_NAME, *manifest_entries(manifest)} if manifest else set()
 
 
@@ -40,37 +40,37 @@ def card_patterns(manifest: ReleaseManifest) -> set[str]:
 def refuse_overwriting(
     repo: DatasetRepo, refs: Refs, paths: Collection[str], replaced: Collection[str]
 ) -> None:
-    """Keeps a first version out of a repository in use, and any version off somebody's file.
+    """Refuses to publish over files that no version put there.
 
     Args:
         repo: The repository.
-        refs: Where it stands.
+        refs: Its references.
         paths: Every file of main.
         replaced: Those that the new version has with other content.
 
     Raises:
-        PublishError: Somebody else's file is in the way; names it.
+        PublishError: Somebody else's file is in the way; the message names it.
     """
     own = repo.own_manifest(refs.head) if refs.head else None
     others = set(paths) - own_files(own) - _OF_THE_HUB
-    if refs.head and _CARD in others and _says_nothing(repo.read(refs.head, _CARD)):
+    if refs.head and _CARD in others and _is_blank_card(repo.read(refs.head, _CARD)):
         others.remove(_CARD)
     if own is None and others:
         raise PublishError(
-            f"{repo.repo_id}: main holds no version of ours, but files of somebody else: "
+            f"{repo.repo_id}: main has no version yet, but files of somebody else: "
             f"{_named(others)}. Nothing was changed. Publish under another name; or add --adopt, "
             "which deletes nothing and replaces "
             + (f"{_named(others & set(replaced))}." if others & set(replaced) else "none of them.")
         )
     if others & set(replaced):
         raise PublishError(
-            f"{repo.repo_id}: main holds other files of the names {_named(others & set(replaced))}"
-            ", which no version of ours put there. Nothing was changed. Move them away, or add "
+            f"{repo.repo_id}: main has other files named {_named(others & set(replaced))}, "
+            "which no version put there. Nothing was changed. Move them away, or add "
             "--adopt to replace them."
         )
 
 
-def refuse_strange_rows(
+def refuse_foreign_rows(
     repo: DatasetRepo,
     paths: Collection[str],
     before: ReleaseManifest | None,
@@ -78,34 +78,34 @@ def refuse_strange_rows(
 ) -> None:
     """Refuses a version that `load_dataset` would mix with rows it does not have.
 
-    Deleting somebody's file is not ours to do, and its rows passed none of our checks.
+    Somebody else's file is not deleted, and its rows passed none of the checks.
 
     Args:
         repo: The repository.
         paths: Every file of main.
-        before: The version whose files go.
-        after: The version to come.
+        before: The version whose files are removed.
+        after: The version to publish.
 
     Raises:
-        PublishError: Such a file is there; names it.
+        PublishError: There is such a file; the message names it.
     """
-    strange = {
+    foreign = {
         path
         for path in set(paths) - own_files(before) - own_files(after)
         if path == _OVERRIDES_CARD
         or any(fnmatchcase(path, pattern) for pattern in card_patterns(after))
     }
-    if strange:
-        delete = f'hf repos delete-files {repo.repo_id} "{min(strange)}" --type dataset'
+    if foreign:
+        delete = f'hf repos delete-files {repo.repo_id} "{min(foreign)}" --type dataset'
         raise PublishError(
-            f"{repo.repo_id}: main holds {_named(strange)}, which is no file of version "
-            f"{after.version}, but `load_dataset` would read it along. Nothing was changed. "
+            f"{repo.repo_id}: main has {_named(foreign)}, which is not a file of version "
+            f"{after.version}, but `load_dataset` would read it too. Nothing was changed. "
             f"Move it away, or delete it: `{delete}`."
         )
 
 
-def _says_nothing(readme: bytes | None) -> bool:
-    """Whether a card is empty but for metadata, as the Hub's own form leaves it."""
+def _is_blank_card(readme: bytes | None) -> bool:
+    """Whether a card has nothing but metadata, as the Hub's own form leaves it."""
     lines = (readme or b"").decode("utf-8", "replace").strip().splitlines()
     return not lines or (lines[0] == lines[-1] == "---" and lines.count("---") == 2)
 

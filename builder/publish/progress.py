@@ -1,46 +1,37 @@
-"""How far a publication, a pull or a download is, told while it goes on."""
+"""How many bytes of a publication, a pull or a download were moved so far."""
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Protocol
+
+from builder.progress import Progress
 
 #: Stages that count bytes; the others count rows.
 BYTE_STAGES = frozenset({"checking", "uploading", "downloading"})
-
-
-class Progress(Protocol):
-    """Hears which stage runs, and how much of how much is done; a stage may begin again."""
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None: ...
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Progress nobody looks at."""
 
 
 class ByteCount:
     """Bytes of one stage, which several threads move; never goes back, nor beyond the total.
 
     Args:
-        progress: Hears of every step.
+        progress: Called at every step.
         stage: The stage's name.
         total: Bytes in all.
     """
 
     def __init__(self, progress: Progress, stage: str, total: int) -> None:
-        self._tell: Callable[[int], None] = lambda done: progress(stage, done, total)
+        self._report: Callable[[int], None] = lambda done: progress(stage, done, total)
         self._total = total
         self._done = 0
         self._lock = Lock()
-        self._tell(0)
+        self._report(0)
 
     def add(self, num_bytes: int) -> None:
-        """So many more."""
+        """Counts bytes that were moved just now."""
         with self._lock:
             self._reach(self._done + num_bytes)
 
     def reach(self, num_bytes: int) -> None:
-        """So many since the beginning."""
+        """Counts up to a number of bytes since the beginning."""
         with self._lock:
             self._reach(num_bytes)
 
@@ -48,4 +39,4 @@ class ByteCount:
         done = min(num_bytes, self._total)
         if done > self._done:
             self._done = done
-            self._tell(done)
+            self._report(done)

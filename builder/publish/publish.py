@@ -1,8 +1,8 @@
 """Publishes a release: one commit, guarded by its parent, then one tag.
 
-Every step can be taken again. What a killed or refused run leaves is either
-nothing anyone sees (uploaded files no commit names) or a commit without its
-tag, which the next run finds and tags.
+Every step can be repeated. A killed or refused run leaves either nothing
+visible (uploaded files that no commit names) or a commit without its tag,
+which the next run finds and tags.
 """
 
 import time
@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from builder.progress import Progress, no_progress
 from builder.publish.errors import ConflictError, PublishError, TagTakenError, UnreachableError
 from builder.publish.ownership import (
     last_manifest,
     own_files,
+    refuse_foreign_rows,
     refuse_overwriting,
-    refuse_strange_rows,
 )
-from builder.publish.progress import ByteCount, Progress, silent
+from builder.publish.progress import ByteCount
 from builder.publish.repo import DatasetRepo, Refs
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release.shards import file_sha256
@@ -34,7 +37,7 @@ _BATCH_BYTES = 2**26
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a call did; a version that was there already moved no byte and made no commit."""
+    """What a call did; for a version published earlier, no byte and no commit."""
 
     repo_id: str
     version: Version
@@ -53,51 +56,61 @@ def publish(
     private: bool = False,
     adopt: bool = False,
     attempts: int = 4,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Published:
     """Publishes a release directory as one commit and one tag.
 
     Args:
         directory: The release.
-        repo: Where to; made if it is not there.
+        repo: The target; made if it does not exist.
         private: Visibility of a repository that is made.
-        adopt: Take over a repository that holds somebody else's files.
-        attempts: How often to try while the Hub is only unreachable.
-        progress: Hears of checked and uploaded bytes.
+        adopt: Publish to a repository that has somebody else's files.
+        attempts: Number of attempts while the Hub is unreachable.
+        progress: Called as bytes are checked and uploaded.
         sleep: Waits between attempts.
 
     Raises:
         DamagedReleaseError: The directory does not match its manifest.
-        TagTakenError: The version is there with other content.
+        TagTakenError: The version is published with other content.
         ConflictError: Somebody committed at the same moment.
         AccessError: The token may not do this.
-        PublishError: Somebody else's file is in the way, or main is ahead.
-        UnreachableError: The Hub did not answer, again and again.
+        PublishError: Somebody else's file is in the way, or main has a newer version.
+        UnreachableError: The Hub did not answer in any attempt.
     """
     total = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     count = ByteCount(progress, "checking", total)
     manifest = verify_release(directory, count.add)
     count.reach(total)
-    return persistently(
+    return retry_while_unreachable(
         lambda: _publish_once(directory, manifest, repo, private, adopt, progress),
         attempts=attempts,
         sleep=sleep,
     )
 
 
-def persistently(
+def retry_while_unreachable(
     act: Callable[[], Result], *, attempts: int, sleep: Callable[[float], None] = time.sleep
 ) -> Result:
-    """Tries again while the Hub is unreachable, waiting longer each time, or as it asks."""
-    for attempt in range(attempts):
-        try:
-            return act()
-        except UnreachableError as exc:
-            if attempt + 1 == attempts:
-                raise
-            sleep(min(_MAX_WAIT_S, exc.retry_after_s or 2.0**attempt))
-    raise AssertionError("attempts must be at least 1")
+    """Calls `act` again while the Hub is unreachable, after waits that double or that it asks for.
+
+    Raises:
+        UnreachableError: The last attempt failed as well.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type(UnreachableError),
+        stop=stop_after_attempt(attempts),
+        wait=_wait_s,
+        sleep=sleep,
+        reraise=True,
+    )
+    return retrying(act)
+
+
+def _wait_s(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    assert isinstance(failure, UnreachableError)
+    return min(_MAX_WAIT_S, failure.retry_after_s or 2.0 ** (state.attempt_number - 1))
 
 
 def _publish_once(
@@ -145,7 +158,7 @@ def commit_title(manifest: ReleaseManifest) -> str:
 def find_commit(
     repo: DatasetRepo, refs: Refs, manifest: ReleaseManifest, content: bytes
 ) -> str | None:
-    """The commit that holds just this manifest but was not tagged, if there is one."""
+    """The untagged commit with exactly this manifest, if there is one."""
     if refs.head is None:
         return None
     for commit in repo.commits():
@@ -156,18 +169,18 @@ def find_commit(
 
 
 def check_is_newest(repo: DatasetRepo, refs: Refs, version: Version) -> None:
-    """Refuses to put an older version, or another one of the same number, on top of main."""
+    """Refuses to publish an older version, or another one of the same number, over main's."""
     head = repo.own_manifest(refs.head) if refs.head else None
-    there = Version.parse(head.version) if head else None
-    if there == version:
+    current = Version.parse(head.version) if head else None
+    if current == version:
         raise TagTakenError(
-            f"{repo.repo_id}: main already holds a version {version} with other content, not yet "
+            f"{repo.repo_id}: main already has a version {version} with other content, not yet "
             "tagged. Its publisher must finish it, or choose another version for this one."
         )
-    latest = max((there, *refs.tags) if there else refs.tags, default=version)
+    latest = max((current, *refs.tags) if current else refs.tags, default=version)
     if latest > version:
         raise PublishError(
-            f"{repo.repo_id} holds version {latest}, newer than {version}. Release under a "
+            f"{repo.repo_id} has version {latest}, newer than {version}. Release under a "
             f"higher version, or use `python -m builder rollback {repo.repo_id} VERSION`."
         )
 
@@ -176,7 +189,7 @@ def set_tag(repo: DatasetRepo, version: Version, commit: str, message: str) -> b
     """Tags a commit; False when another run of the same publication did so first.
 
     Raises:
-        TagTakenError: The tag stands at another commit.
+        TagTakenError: The tag names another commit.
     """
     try:
         repo.tag(version, commit, message)
@@ -185,7 +198,7 @@ def set_tag(repo: DatasetRepo, version: Version, commit: str, message: str) -> b
         if repo.refs().tags.get(version) == commit:
             return False
         raise TagTakenError(
-            f"{repo.repo_id}: tag {version.tag} exists at another commit. A published version "
+            f"{repo.repo_id}: tag {version.tag} names another commit. A published version "
             "never changes; release under another version."
         ) from exc
 
@@ -198,7 +211,7 @@ def _upload(
     adopt: bool,
     progress: Progress,
 ) -> tuple[list[object], int, int, int]:
-    """Uploads what the Hub lacks; returns the operations of the commit and what they move."""
+    """Uploads what the Hub lacks; returns the commit's operations, and what they add and delete."""
     from huggingface_hub import CommitOperationDelete
 
     from builder.publish.counting import CountedAddition
@@ -214,7 +227,7 @@ def _upload(
     ]
     if not adopt:
         refuse_overwriting(repo, refs, remote, set(changed) & set(remote))
-    refuse_strange_rows(repo, remote, before, manifest)
+    refuse_foreign_rows(repo, remote, before, manifest)
     gone = sorted(own_files(before) & set(remote) - set(hashes))
     sizes = {path: (directory / path).stat().st_size for path in changed}
     total = sum(sizes.values())
@@ -223,7 +236,7 @@ def _upload(
     num_sent = 0
     for batch in _batches(additions, sizes):
         repo.preupload(batch, count)
-        # The client does not tell of what the Hub has, nor of what goes with the commit.
+        # The client does not report files that the Hub has, nor those sent with the commit.
         num_sent += sum(sizes[addition.path_in_repo] for addition in batch)
         count.reach(num_sent)
     for addition in additions:
@@ -262,7 +275,7 @@ def _check_same(
 
 
 def _check_tree(repo: DatasetRepo, directory: Path, manifest: ReleaseManifest, commit: str) -> None:
-    """Makes sure a commit holds every file of the release before it is called a version."""
+    """Checks, before tagging, that the commit has every file of the release."""
     remote = repo.files(commit)
     for path, entry in manifest_entries(manifest).items():
         if path not in remote or not remote[path].holds(directory / path, entry.sha256):

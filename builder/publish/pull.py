@@ -1,10 +1,10 @@
-"""Rebuilds a workspace from a published version, to go on from there on another machine.
+"""Rebuilds a workspace from a published version, to continue there on another machine.
 
-The version itself is kept as a release, so that the next one takes over its
-unchanged shards; its images go into the image store, its rows into the ledger
-with the texts they had before reviewers mended them, its review events beside
-it. Requests and replies were never published and do not come back; nor do
-images that no row used, and dropped rows, whose counts are carried along.
+The version itself is kept as a release, so that the next one reuses its
+unchanged shards. Its images go into the image store, its rows into the ledger
+with the texts they had before reviewers edited them, its review events beside
+the ledger. Requests and replies were never published and are not restored; nor
+are images that no row used, or dropped rows, of which only the counts are kept.
 """
 
 # pyright: standard, reportMissingTypeStubs=false
@@ -18,16 +18,17 @@ from typing import Any
 import orjson
 
 from builder.config import BuildConfig, save_config
-from builder.generate.ledger import Ledger
 from builder.images.store import ImageStore
+from builder.ledger.ledger import Ledger
+from builder.progress import Progress, no_progress
 from builder.publish.errors import PublishError
 from builder.publish.fetch import fetch_version
-from builder.publish.progress import Progress, silent
 from builder.publish.pulled_config import pulled_config
 from builder.publish.repo import DatasetRepo
 from builder.release.inputs import ORIGIN_NAME
 from builder.release.versions import Version
 from builder.workspace import Workspace, open_workspace
+from schemas.features import SAMPLE_SCHEMA, image_columns_of
 from schemas.manifest import ReleaseManifest, ShardEntry
 from schemas.review import ReviewEvent, write_events
 from schemas.review_rows import review_event
@@ -36,13 +37,13 @@ from schemas.shards import parse_record, read_records
 from schemas.vocabulary import CONFIG_OF_TASK
 
 _BATCH_ROWS = 500
-#: Pulled rows stand before every round of this workspace's own.
+#: Comes before every round of this workspace's own.
 _PULLED_ROUND = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """The workspace, and fields of the published configuration that were not taken over."""
+    """The workspace, and the fields of the published configuration that were reset."""
 
     workspace: Workspace
     reset: list[str]
@@ -52,20 +53,20 @@ def pull(
     repo: DatasetRepo,
     version: Version,
     root: Path,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Pulled:
     """Rebuilds a workspace from a published version.
 
-    Interrupted, the next call begins again and keeps what was downloaded.
+    After an interruption, the next call starts again and keeps what was downloaded.
 
     Args:
         repo: The repository.
-        version: The version wanted.
+        version: The version to pull.
         root: Directory of the workspace; new, or one where a pull was interrupted.
-        progress: Hears how far it is.
+        progress: Called as bytes and rows are read.
 
     Raises:
-        PublishError: There is no such version, or the workspace holds a build already.
+        PublishError: There is no such version, or the workspace has a build already.
     """
     commit = repo.commit_of(version)
     repo.version_manifest(version, commit)
@@ -80,7 +81,7 @@ def pull(
         if events:
             write_events(workspace.reviews_path, events)
         _save_origin(directory, workspace, repo, version)
-        # Last, since a configuration says that the workspace is whole.
+        # Last, since a workspace with a configuration counts as complete.
         save_config(config, workspace.config_path)
     return Pulled(workspace, reset)
 
@@ -88,7 +89,7 @@ def pull(
 def _refuse_used(workspace: Workspace) -> None:
     if workspace.config_path.exists():
         raise PublishError(
-            f"{workspace.root}: a build is there already. Pull into a new directory."
+            f"{workspace.root}: this workspace already has a build. Pull into a new directory."
         )
     for path in (workspace.ledger_path, *workspace.root.glob("ledger.sqlite-*")):
         path.unlink(missing_ok=True)
@@ -128,9 +129,7 @@ def _add_images(
     with ImageStore(workspace.images_dir, config.images) as store:
         for entry in _sample_shards(manifest):
             with store.batch():
-                for record in read_records(
-                    directory / entry.path, ["query_image", "positive_image", "negative_images"]
-                ):
+                for record in read_records(directory / entry.path, image_columns_of(SAMPLE_SCHEMA)):
                     _store_images(store, record, facts)
                     done += 1
                     if done % _BATCH_ROWS == 0:
@@ -158,10 +157,10 @@ def _add_rows(
     provenance: Callable[[], Iterator[dict[str, Any]]],
     progress: Progress,
 ) -> None:
-    seals: dict[str, set[str]] = {}
+    hashes: dict[str, set[str]] = {}
     for event in events:
         if event.edits is not None:
-            seals.setdefault(event.sample_id, set()).add(event.content_hash)
+            hashes.setdefault(event.sample_id, set()).add(event.content_hash)
     with Ledger(workspace.ledger_path, create=True) as ledger:
         index = 0
         for entry in _sample_shards(manifest):
@@ -183,7 +182,7 @@ def _add_rows(
         for batch in _batches(provenance()):
             with ledger.transaction():
                 for row in batch:
-                    _add_provenance(ledger, row, seals)
+                    _add_provenance(ledger, row, hashes)
             done += len(batch)
             progress("provenance", done, manifest.num_samples)
 
@@ -192,7 +191,7 @@ def _job_id(sample_id: str) -> str:
     return f"pulled-{sample_id}"
 
 
-def _add_provenance(ledger: Ledger, row: dict[str, Any], seals: dict[str, set[str]]) -> None:
+def _add_provenance(ledger: Ledger, row: dict[str, Any], hashes: dict[str, set[str]]) -> None:
     provenance = Provenance.model_validate(row)
     job_id = _job_id(provenance.id)
     ledger.db.execute(
@@ -203,15 +202,15 @@ def _add_provenance(ledger: Ledger, row: dict[str, Any], seals: dict[str, set[st
             job_id,
         ),
     )
-    if provenance.id in seals:
+    if provenance.id in hashes:
         found = ledger.db.execute("SELECT sample FROM outcome WHERE job_id = ?", (job_id,))
-        original = before_edits(found.fetchone()[0], provenance, seals[provenance.id])
+        original = before_edits(found.fetchone()[0], provenance, hashes[provenance.id])
         if original is not None:
             ledger.db.execute("UPDATE outcome SET sample = ? WHERE job_id = ?", (original, job_id))
 
 
-def before_edits(sample: bytes, provenance: Provenance, seals: set[str]) -> bytes | None:
-    """The row as the teacher left it, if that is what a reviewer's edit was made on.
+def before_edits(sample: bytes, provenance: Provenance, hashes: set[str]) -> bytes | None:
+    """The row as the teacher wrote it, if that is what the reviewer edited.
 
     The teacher's last texts are its provenance's `revision`; their content
     hash proves that nothing else was changed.
@@ -225,7 +224,7 @@ def before_edits(sample: bytes, provenance: Provenance, seals: set[str]) -> byte
     }
     if len(row["negative_texts"]) == 1:
         row["negative_texts"] = [revision.negative_text]
-    if content_hash({name: row[name] for name in CONTENT_FIELDS}) not in seals:
+    if content_hash({name: row[name] for name in CONTENT_FIELDS}) not in hashes:
         return None
     return orjson.dumps(Sample.model_validate(row).model_dump(mode="json"))
 

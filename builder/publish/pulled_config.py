@@ -1,7 +1,7 @@
-"""The configuration that comes with a published version: somebody else wrote it.
+"""The configuration in a published version, which somebody else wrote.
 
-It decides what is built. Where requests and the key that goes with them are
-sent, how hard, and which files of this machine are read, it does not.
+It decides what is built. It does not decide where requests and their key are
+sent, at which pace, and which local files are read.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Any
 from builder.config import BuildConfig, TeacherConfig, load_config
 from builder.publish.errors import PublishError
 
-#: All that a published version may say of an endpoint; what is added to them later is not among it.
-_OF_AN_ENDPOINT = {
+#: All that a published version may decide about an endpoint; fields added later are not trusted.
+_TRUSTED_ENDPOINT_FIELDS = {
     "model",
     "temperature",
     "max_completion_tokens",
@@ -26,19 +26,21 @@ def pulled_config(path: Path) -> tuple[BuildConfig, list[str]]:
     """Reads a published configuration.
 
     Returns:
-        It, and the names of the fields that were set back to their defaults.
+        The configuration, and the names of the fields reset to their defaults.
 
     Raises:
-        PublishError: It is not there.
-        ConfigError: It is none.
+        PublishError: There is no such file.
+        ConfigError: It is not a valid configuration.
     """
     if not path.exists():
-        raise PublishError(f"{path}: missing; the version cannot be gone on from.")
+        raise PublishError(
+            f"{path}: missing, so this version cannot be continued. Pull another version."
+        )
     content = load_config(path).model_dump(mode="json")
     default = BuildConfig().model_dump(mode="json")
     reset: list[str] = []
     for role in ("teacher", "judge"):
-        reset += _set_back(content[role], TeacherConfig().model_dump(mode="json"), role)
+        reset += _reset(content[role], TeacherConfig().model_dump(mode="json"), role)
     if content["pace"] != default["pace"]:
         content["pace"] = default["pace"]
         reset.append("pace")
@@ -48,14 +50,14 @@ def pulled_config(path: Path) -> tuple[BuildConfig, list[str]]:
     return BuildConfig.model_validate(content), reset
 
 
-def _set_back(endpoint: dict[str, Any] | None, default: dict[str, Any], role: str) -> list[str]:
-    """Sets fields of an endpoint back in place; names those that were otherwise."""
+def _reset(endpoint: dict[str, Any] | None, default: dict[str, Any], role: str) -> list[str]:
+    """Resets fields of an endpoint in place; returns the names of those that changed."""
     if endpoint is None:
         return []
     fields = [
         name
         for name, value in endpoint.items()
-        if name not in _OF_AN_ENDPOINT and value != default.get(name)
+        if name not in _TRUSTED_ENDPOINT_FIELDS and value != default.get(name)
     ]
     for name in fields:
         endpoint[name] = default.get(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from builder.publish.errors import ConflictError, PublishError, in_words
+from builder.publish.errors import ConflictError, PublishError, translate_errors
 from builder.publish.progress import ByteCount
 from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest, parse_manifest
@@ -33,7 +33,7 @@ class RemoteFile:
     sha256: str | None
 
     def holds(self, path: Path, sha256: str) -> bool:
-        """Whether it has the bytes of a local file whose sha256 is known."""
+        """Whether it has the same bytes as a local file of this sha256."""
         if self.sha256 is not None:
             return self.sha256 == sha256
         return self.blob_id == git_blob_id(path)
@@ -41,7 +41,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """Where a repository stands: head of main, and commit of every version tag."""
+    """The references of a repository: head of main, and commit of every version tag."""
 
     head: str | None
     tags: dict[Version, str]
@@ -49,13 +49,13 @@ class Refs:
 
 @dataclass
 class DatasetRepo:
-    """One repository, spoken to through the official client.
+    """One repository, reached through the official client.
 
     Args:
         repo_id: OWNER/NAME.
         endpoint: Address of the Hub; the client's own setting when None.
-        token: Token; what the environment or `hf auth login` gives when None.
-        cache_dir: Where downloads are kept; the client's own place when None.
+        token: Token; when None, the one from the environment or `hf auth login`.
+        cache_dir: Where downloads are kept; the client's own cache when None.
     """
 
     repo_id: str
@@ -71,21 +71,21 @@ class DatasetRepo:
         return HfApi(endpoint=self.endpoint, token=self.token, library_name="polyscene")
 
     @contextmanager
-    def speaking(self) -> Iterator[None]:
-        """Errors of the client inside become ours."""
-        with in_words(self.repo_id, self.api.endpoint):
+    def translate_errors(self) -> Iterator[None]:
+        """Turns the client's exceptions inside the block into ours."""
+        with translate_errors(self.repo_id, self.api.endpoint):
             yield
 
     def ensure(self, *, private: bool) -> None:
-        """Makes the repository if it is not there; leaves an existing one's visibility alone."""
-        with self.speaking():
+        """Makes the repository if it does not exist; an existing one keeps its visibility."""
+        with self.translate_errors():
             self.api.create_repo(
                 self.repo_id, repo_type=_TYPE, private=private or None, exist_ok=True
             )
 
     def refs(self) -> Refs:
         """Head and version tags, read afresh."""
-        with self.speaking():
+        with self.translate_errors():
             found = self.api.list_repo_refs(self.repo_id, repo_type=_TYPE)
         heads = [branch.target_commit for branch in found.branches if branch.name == _BRANCH]
         tags = {
@@ -99,19 +99,20 @@ class DatasetRepo:
         """Commit of a version's tag.
 
         Raises:
-            PublishError: There is no such tag; names those that are.
+            PublishError: There is no such tag; the message lists the versions.
         """
         tags = self.refs().tags
         if version not in tags:
-            there = ", ".join(map(str, sorted(tags))) or "none"
-            raise PublishError(f"{self.repo_id}: no version {version} there (there: {there}).")
+            known = ", ".join(map(str, sorted(tags)))
+            has = f"it has {known}" if known else "it has no version yet"
+            raise PublishError(f"{self.repo_id}: no version {version}; {has}.")
         return tags[version]
 
     def files(self, commit: str) -> dict[str, RemoteFile]:
         """Every file of a commit, by path."""
         from huggingface_hub.hf_api import RepoFile
 
-        with self.speaking():
+        with self.translate_errors():
             entries = self.api.list_repo_tree(
                 self.repo_id, repo_type=_TYPE, revision=commit, recursive=True
             )
@@ -125,15 +126,15 @@ class DatasetRepo:
 
     def commits(self) -> "list[GitCommitInfo]":
         """Commits of main, the latest first."""
-        with self.speaking():
+        with self.translate_errors():
             return self.api.list_repo_commits(self.repo_id, repo_type=_TYPE, revision=_BRANCH)
 
     def read(self, commit: str, path: str) -> bytes | None:
-        """A small file of a commit as it stands; None when it has none of that name."""
+        """The bytes of a small file of a commit; None when there is no such file."""
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
         if (commit, path) not in self._read:
-            with self.speaking():
+            with self.translate_errors():
                 try:
                     found = self.api.hf_hub_download(
                         self.repo_id,
@@ -148,7 +149,7 @@ class DatasetRepo:
         return self._read[commit, path]
 
     def manifest_bytes(self, commit: str) -> bytes | None:
-        """`manifest.json` of a commit as it stands; None when it has none."""
+        """The bytes of a commit's `manifest.json`; None when it has none."""
         return self.read(commit, MANIFEST_NAME)
 
     def own_manifest(self, commit: str) -> ReleaseManifest | None:
@@ -170,13 +171,13 @@ class DatasetRepo:
         """The manifest of a commit.
 
         Raises:
-            PublishError: It has none of ours, so it is no version of ours.
+            PublishError: It has none that this program wrote.
         """
         found = self.own_manifest(commit)
         if found is None:
             raise PublishError(
-                f"{self.repo_id}: commit {commit[:8]} has no {MANIFEST_NAME} of ours; "
-                "it was not published by this program."
+                f"{self.repo_id}: commit {commit[:8]} has no {MANIFEST_NAME} that this program "
+                "wrote, so it is not a version. Name another version, or publish one first."
             )
         return found
 
@@ -184,7 +185,7 @@ class DatasetRepo:
         """The manifest behind a version's tag.
 
         Raises:
-            PublishError: It says that it is another version, or is none of ours.
+            PublishError: It is the manifest of another version, or this program did not write it.
         """
         found = self.manifest(commit)
         if found.version != str(version):
@@ -199,10 +200,10 @@ class DatasetRepo:
     def download(
         self, commit: str, paths: Sequence[str], directory: Path, count: ByteCount
     ) -> None:
-        """Puts files of a commit below a directory; goes on where an earlier call stopped."""
+        """Downloads files of a commit into a directory; resumes where an earlier call stopped."""
         from builder.publish.counting import counting_bars
 
-        with self.speaking():
+        with self.translate_errors():
             self.api.snapshot_download(
                 self.repo_id,
                 repo_type=_TYPE,
@@ -213,23 +214,27 @@ class DatasetRepo:
             )
 
     def preupload(self, additions: "Sequence[CommitOperationAdd]", count: ByteCount) -> None:
-        """Uploads large files ahead of the commit that will name them."""
-        from builder.publish.counting import hearing
+        """Uploads large files before the commit that will name them."""
+        from builder.publish.counting import count_xet_uploads
 
-        with self.speaking(), self._transport(), hearing(count):
+        with self.translate_errors(), self._transport(), count_xet_uploads(count):
             self.api.preupload_lfs_files(
                 self.repo_id, additions, repo_type=_TYPE, revision=_BRANCH, free_memory=False
             )
 
     def commit(self, operations: Sequence[Any], title: str, parent: str | None) -> str:
-        """Makes one commit on main, if main still stands at `parent`; returns its id.
+        """Makes one commit on main, if `parent` is still its last one; returns its id.
 
         Raises:
-            ConflictError: Main stands elsewhere, be it that it holds all of this already.
+            ConflictError: Main has moved on, even if to the same content.
         """
-        from huggingface_hub import CommitOperationAdd
-
-        with self.speaking(), self._transport():
+        # The client makes no empty commit: where main already has all of this, it returns the
+        # head, whichever that is by then, and no public field says so. So main is asked for
+        # just before. Large files were compared with main even earlier, by `preupload`; if
+        # main moves after this line, they still differ, and `parent_commit` is checked.
+        if self.refs().head != parent:
+            raise self._moved_on()
+        with self.translate_errors(), self._transport():
             made = self.api.create_commit(
                 self.repo_id,
                 list(operations),
@@ -238,19 +243,19 @@ class DatasetRepo:
                 revision=_BRANCH,
                 parent_commit=parent,
             )
-        additions = [each for each in operations if isinstance(each, CommitOperationAdd)]
-        if not any(addition._is_committed for addition in additions):
-            # The client sends no empty commit: it hands back the head, whatever that is by then,
-            # and nothing public says so.
-            raise ConflictError(
-                f"{self.repo_id}: somebody else committed the same content at the same moment. "
-                "Run the same command again; it finds their commit."
-            )
+        if made.oid == parent:
+            raise self._moved_on()
         return made.oid
+
+    def _moved_on(self) -> ConflictError:
+        return ConflictError(
+            f"{self.repo_id}: main changed while this version was uploaded. Run the same command "
+            "again; if somebody published this version meanwhile, it finds their commit."
+        )
 
     def tag(self, version: Version, commit: str, message: str) -> None:
         """Sets a version's tag."""
-        with self.speaking():
+        with self.translate_errors():
             self.api.create_tag(
                 self.repo_id,
                 repo_type=_TYPE,
@@ -260,24 +265,24 @@ class DatasetRepo:
             )
 
     def file_system(self):
-        """The Hub as a file system, for reading parts of files."""
+        """The Hub as a file system that reads parts of files."""
         from huggingface_hub import HfFileSystem
 
         return HfFileSystem(endpoint=self.endpoint, token=self.token, skip_instance_cache=True)
 
     @cached_property
     def has_xet(self) -> bool:
-        """Whether the Hub takes uploads by Xet; the client does not fall back by itself."""
+        """Whether the Hub accepts uploads by Xet; the client does not fall back by itself."""
         from huggingface_hub.utils import build_hf_headers, get_session
 
         address = f"{self.api.endpoint}/api/datasets/{self.repo_id}/xet-write-token/{_BRANCH}"
-        with self.speaking():
+        with self.translate_errors():
             headers = build_hf_headers(token=self.api.token, library_name="polyscene")
             return get_session().get(address, headers=headers).status_code == 200
 
     @contextmanager
     def _transport(self) -> Iterator[None]:
-        """Plain uploads while the Hub has no Xet."""
+        """Uploads by plain LFS where the Hub has no Xet."""
         from huggingface_hub import constants
 
         before = constants.HF_HUB_DISABLE_XET
@@ -298,12 +303,12 @@ def git_blob_id(path: Path) -> str:
 
 
 def parse_address(text: str) -> tuple[str, Version]:
-    """OWNER/NAME and version of `OWNER/NAME@X.Y.Z`.
+    """Splits `OWNER/NAME@X.Y.Z` into repository and version.
 
     Raises:
-        PublishError: It is not of that form.
+        PublishError: The text has another form.
     """
     repo_id, mark, version = text.partition("@")
     if not mark or repo_id.count("/") != 1:
-        raise PublishError(f'"{text}" names no published version. Write OWNER/NAME@X.Y.Z.')
+        raise PublishError(f'"{text}" does not name a published version. Write OWNER/NAME@X.Y.Z.')
     return repo_id, Version.parse(version)

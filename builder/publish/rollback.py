@@ -1,10 +1,10 @@
-"""Goes back to an earlier version by going forward: a new version with the old one's files.
+"""Restores an earlier version as a new one with the same files.
 
 History is never rewritten. The new commit's tree equals the old tag's in every
 file but `manifest.json`, which says so: its `version` is new, `restored_from`
-names the old one. The card and the changelog stay those of the version that
-was restored, since they describe these very rows. No data moves: the Hub is
-told to put the old files back.
+names the old one. The card and the changelog stay those of the restored
+version, since they describe its rows. No data is uploaded: the Hub copies the
+old files.
 """
 
 import time
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import orjson
 
+from builder.progress import Progress, no_progress
 from builder.publish.errors import ConflictError, PublishError
 from builder.publish.fetch import fetch_version
-from builder.publish.ownership import last_manifest, own_files, refuse_strange_rows
-from builder.publish.progress import Progress, silent
+from builder.publish.ownership import last_manifest, own_files, refuse_foreign_rows
 from builder.publish.publish import (
     commit_title,
     find_commit,
-    persistently,
+    retry_while_unreachable,
     set_tag,
 )
 from builder.publish.repo import DatasetRepo, Refs
@@ -56,13 +56,15 @@ def rollback(
     Args:
         repo: The repository.
         wanted: The version to restore.
-        attempts: How often to try while the Hub is only unreachable.
+        attempts: Number of attempts while the Hub is unreachable.
         sleep: Waits between attempts.
 
     Raises:
-        PublishError: There is no such version, or it is the latest already.
+        PublishError: There is no such version, or it already is the latest.
     """
-    return persistently(lambda: _rollback_once(repo, wanted), attempts=attempts, sleep=sleep)
+    return retry_while_unreachable(
+        lambda: _rollback_once(repo, wanted), attempts=attempts, sleep=sleep
+    )
 
 
 def restored_manifest(old: ReleaseManifest, version: Version, previous: Version) -> ReleaseManifest:
@@ -85,42 +87,42 @@ def manifest_json(manifest: ReleaseManifest) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def materialise(
+def add_to_workspace(
     repo: DatasetRepo,
     result: RolledBack,
     workspace: Workspace,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Path | None:
-    """Puts the new version beside the others of a workspace that this repository's come from.
+    """Adds the new version to the workspace that publishes to this repository.
 
-    The next release there then stands above it and is compared with it. Its
-    files are taken over from the others; only what they lack is downloaded.
+    The next release there then gets a higher version and is compared with it.
+    Files that other releases have are linked; only the rest is downloaded.
 
     Returns:
-        Its directory; None where no release is one of the repository's, or it was there.
+        Its directory; None if the workspace has it, or none of its releases is published there.
 
     Raises:
         WorkspaceError: Another process is writing there.
     """
     releases_dir = workspace.releases_dir
     with workspace.locked():
-        is_there = (releases_dir / str(result.version)).exists()
-        if is_there or not _comes_from(repo, releases_dir):
+        exists = (releases_dir / str(result.version)).exists()
+        if exists or not _is_published_from(repo, releases_dir):
             return None
         return fetch_version(repo, result.version, result.commit, releases_dir, progress)[0]
 
 
-def how_to_go_on(repo_id: str, version: Version, workspace: Path) -> str:
-    """What to do for the next version to build on a restored one, in words."""
+def how_to_continue(repo_id: str, version: Version, workspace: Path) -> str:
+    """Instructions for making the next version from a restored one."""
     return (
-        f"Rows and reviews made since stay in the workspaces that made them, and a release from "
-        f"there brings them back. To go on from {version} instead:\n"
+        f"Newer rows and reviews stay in the workspaces that made them, and a release from there "
+        f"has them again. To continue from {version} instead:\n"
         f"    python -m builder pull {repo_id}@{version} --workspace {workspace}-{version}"
     )
 
 
-def note_on_restored(workspace: Workspace) -> str | None:
-    """Warns where the latest release was rolled back to, but the rows are those of before."""
+def warn_about_restored(workspace: Workspace) -> str | None:
+    """A warning if the latest release restores an older one, but the workspace's rows are newer."""
     versions = released_versions(workspace.releases_dir)
     if not versions:
         return None
@@ -130,12 +132,12 @@ def note_on_restored(workspace: Workspace) -> str | None:
         return None
     return (
         f"version {latest.version} restores {latest.restored_from}, but this workspace still "
-        "holds the rows and reviews made since, and they go into this release. To go on from "
+        "has the newer rows and reviews, and they go into this release. To continue from "
         f"{latest.restored_from} instead, pull {latest.version} into a new workspace."
     )
 
 
-def _comes_from(repo: DatasetRepo, releases_dir: Path) -> bool:
+def _is_published_from(repo: DatasetRepo, releases_dir: Path) -> bool:
     """Whether a release of the workspace is published in the repository, byte for byte."""
     tags = repo.refs().tags
     return any(
@@ -156,7 +158,7 @@ def _rollback_once(repo: DatasetRepo, wanted: Version) -> RolledBack:
         if latest != wanted and newest.restored_from == (old.restored_from or old.version):
             return RolledBack(latest, wanted, refs.tags[latest], False, False, newest)
         raise PublishError(
-            f"{repo.repo_id}: version {latest}, the latest, already holds what {wanted} holds."
+            f"{repo.repo_id}: version {latest}, the latest, already has the same files as {wanted}."
         )
     version = latest.bumped("patch")
     manifest = restored_manifest(old, version, latest)
@@ -193,25 +195,25 @@ def _operations(
     from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
 
     assert refs.head is not None, "a repository with a tag has a head"
-    there, then = repo.files(refs.head), repo.files(old_commit)
+    current, original = repo.files(refs.head), repo.files(old_commit)
     wanted = set(manifest_entries(old))
     now = last_manifest(repo, refs)
-    refuse_strange_rows(repo, there, now, old)
+    refuse_foreign_rows(repo, current, now, old)
     operations: list[object] = [
         CommitOperationCopy(path, path, src_revision=old_commit)
         for path in sorted(wanted)
-        if path not in there or there[path].blob_id != then[path].blob_id
+        if path not in current or current[path].blob_id != original[path].blob_id
     ]
     operations += [
         CommitOperationDelete(path, is_folder=False)
-        for path in sorted(own_files(now) & set(there) - wanted - {MANIFEST_NAME})
+        for path in sorted(own_files(now) & set(current) - wanted - {MANIFEST_NAME})
     ]
     operations.append(CommitOperationAdd(MANIFEST_NAME, content))
     return operations
 
 
 def _check_equal(repo: DatasetRepo, old_commit: str, new_commit: str, old: ReleaseManifest) -> None:
-    """Makes sure the new commit holds every file of the old version before it is tagged."""
+    """Checks, before tagging, that the new commit has every file of the old version."""
     then, now = repo.files(old_commit), repo.files(new_commit)
     for path in manifest_entries(old):
         if path not in now or now[path].blob_id != then[path].blob_id:

@@ -16,14 +16,14 @@ def manifest_entries(manifest: ReleaseManifest) -> dict[str, FileEntry | ShardEn
     """Every file of a release but the manifest itself, by path.
 
     Raises:
-        DamagedReleaseError: A path leaves the release; whoever made it meant no good.
+        DamagedReleaseError: A path leaves the release directory, as in an attack.
     """
     entries = {entry.path: entry for entry in (*manifest.shards, *manifest.files)}
     for path in entries:
         if "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
             raise DamagedReleaseError(
-                f'version {manifest.version}: its manifest names "{path}", which lies outside the '
-                "release. Do not use this version; tell whoever published it."
+                f'version {manifest.version}: its manifest names "{path}", which is outside the '
+                "release. Do not use this version; tell its publisher."
             )
     return entries
 
@@ -38,11 +38,11 @@ def verify_release(
 
     Args:
         directory: The release.
-        progress: Hears how many bytes each file had.
-        remedy: What to do about a damaged one; by default, to release it again.
+        progress: Called with the size of each file, in bytes.
+        remedy: What to do about a damaged release; by default, release it again.
 
     Raises:
-        DamagedReleaseError: A file is missing, changed, or not in the manifest; names it.
+        DamagedReleaseError: A file is missing, changed, or not in the manifest.
     """
     manifest = read_manifest(directory)
     entries = manifest_entries(manifest)
@@ -62,6 +62,6 @@ def verify_release(
         name = path.relative_to(directory).as_posix()
         if path.is_file() and name not in known:
             raise DamagedReleaseError(
-                f"{path}: not in the manifest. Move it elsewhere; a release never changes."
+                f"{path}: not in the manifest. Move it away; a release never changes."
             )
     return manifest

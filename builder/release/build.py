@@ -1,7 +1,7 @@
-"""Makes a release: rows to shards, then everything that describes them, then one rename."""
+"""Makes a release: rows to shards, then the files that describe them, then one rename."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +13,19 @@ import yaml
 from builder.config import BuildConfig
 from builder.disk import seal, sync
 from builder.plan.shares import targets_of
-from builder.release.card import CITATION, card
-from builder.release.changelog import changelog_lines, changelog_text
-from builder.release.croissant import croissant
+from builder.progress import Progress, no_progress
+from builder.release.about.card import CITATION, card
+from builder.release.about.changelog import changelog_lines, changelog_text
+from builder.release.about.counts import ReleaseCounts
+from builder.release.about.croissant import croissant
+from builder.release.about.licences import LICENCE_FILE, licence_file, licence_names, terms_of
+from builder.release.about.plots import draw_plots
+from builder.release.about.quality import quality_report
 from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews
-from builder.release.layout import Layout, Slot, plan_layout
-from builder.release.licence_file import licence_file
-from builder.release.licences import LICENCE_FILE, licence_names, terms_of
-from builder.release.plots import draw_plots
-from builder.release.quality import quality_report
+from builder.release.layout import Layout, plan_layout
 from builder.release.rows import ReleaseError, RowSource
 from builder.release.shards import SHARD_FORMAT, Previous, ShardSet, file_sha256
-from builder.release.tally import Tally
 from builder.release.versions import Version, released_versions
 from schemas.manifest import MANIFEST_NAME, FileEntry, ReleaseManifest, ShardEntry, read_manifest
 from schemas.review_rows import review_record
@@ -33,13 +33,10 @@ from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
 
 _STAGING_PREFIX = ".building-"
 
-#: Hears which stage runs, and how many of how many rows are done.
-Progress = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A finished release, and whether this call made it or found it there."""
+    """A finished release, and whether this call made it or it existed before."""
 
     directory: Path
     manifest: ReleaseManifest
@@ -51,22 +48,22 @@ def release(
     inputs: ReleaseInputs,
     version: Version,
     releases_dir: Path,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = no_progress,
 ) -> Release:
     """Makes the immutable directory of a version.
 
-    The same inputs give the same bytes; nothing of the clock or the machine
-    goes in. The directory appears whole, by a rename, or not at all.
+    The same inputs give the same bytes: neither the clock nor the machine
+    matters. The directory appears complete, by a rename, or not at all.
 
     Args:
-        inputs: What it is made from.
-        version: Its version; the next lower one present is its predecessor.
-        releases_dir: Where releases lie, one directory a version.
-        progress: Hears how far it is.
+        inputs: Rows, images, reviews and configuration.
+        version: Its version; the next lower one in `releases_dir` is its predecessor.
+        releases_dir: Directory of the releases, with one subdirectory per version.
+        progress: Called as rows are written.
 
     Raises:
-        ReleaseError: The version is there with other content, no row is left,
-            or the disk is full; nothing was made.
+        ReleaseError: The version exists with other content, no row is left, or the
+            disk is full; nothing was made.
     """
     target = releases_dir / str(version)
     lower = [found for found in released_versions(releases_dir) if found < version]
@@ -78,8 +75,8 @@ def release(
         if target.exists():
             if (target / MANIFEST_NAME).read_bytes() != (staging / MANIFEST_NAME).read_bytes():
                 raise ReleaseError(
-                    f"{target}: version {version} is there with other content, and a version "
-                    "never changes. Choose another, for example with --bump minor."
+                    f"{target}: version {version} exists with other content, and a version "
+                    "never changes. Choose another version, for example with --bump minor."
                 )
             return Release(target, manifest, False, num_reused)
         progress("writing to disk", 0, 0)
@@ -90,8 +87,8 @@ def release(
 
 
 def published_config(config: BuildConfig) -> dict[str, Any]:
-    """The configuration as it may be shown: without addresses and prices of endpoints."""
-    shown = config.model_dump(mode="json", exclude={"pace"})
+    """The configuration without addresses and prices of endpoints, as releases write it."""
+    shown = config.model_dump(mode="json", exclude={"pace"}, by_alias=True)
     for role in ("teacher", "judge"):
         for name in ("base_url", "api_key_env", "prices", "extra_body"):
             (shown[role] or {}).pop(name, None)
@@ -100,9 +97,9 @@ def published_config(config: BuildConfig) -> dict[str, Any]:
 
 @contextmanager
 def _staging(releases_dir: Path, version: Version) -> Iterator[Path]:
-    """A directory to build in; gone at the end, as are those that killed runs left.
+    """A temporary directory to build in; removes it, and those that killed runs left.
 
-    The workspace's lock keeps a second release out, so what is found here is dead.
+    The workspace's lock excludes a second release, so any that is found is abandoned.
     """
     staging = releases_dir / f"{_STAGING_PREFIX}{version}"
     try:
@@ -145,37 +142,32 @@ def _fill(
         config.release.min_reviews_to_reject,
         config.release.flagged == "hold_back",
     )
-    targets: dict[Slot, int] | None = None
-    if config.release.trim_surplus:
-        targets = {
-            (task, modality, code): num
-            for (task, modality, code), num in targets_of(config).by_slot.items()
-        }
+    targets = targets_of(config).by_slot if config.release.trim_surplus else None
     rows = RowSource(inputs.kept(), reviews, share, targets)
-    tally = Tally()
-    shards = _write_shards(directory, inputs, rows, tally, layout, reusable, progress)
-    if not tally.num_samples:
+    counts = ReleaseCounts()
+    shards = _write_shards(directory, inputs, rows, counts, layout, reusable, progress)
+    if not counts.num_samples:
         raise ReleaseError(
             f"version {version}: no row is left to publish "
             f"({', '.join(f'{reason} {num}' for reason, num in rows.dropped.items())}). "
             "Build more rows first."
         )
     progress("card", 0, 0)
-    quality = quality_report(inputs, rows, reviews, tally)
+    quality = quality_report(inputs, rows, reviews, counts)
     manifest = ReleaseManifest(
         name=config.name,
         version=str(version),
         previous_version=str(Version.parse(before.directory.name)) if before else None,
-        num_samples=tally.num_samples,
+        num_samples=counts.num_samples,
         num_by_config=_num_by_config(shards),
-        languages=tally.languages(),
-        modalities=tally.modalities(),
-        teacher_models=sorted({model for model, _ in tally.teachers}),
-        prompt_hashes=sorted({prompt for _, prompt in tally.teachers}),
-        licences=tally.licences(),
+        languages=counts.languages(),
+        modalities=counts.modalities(),
+        teacher_models=sorted({model for model, _ in counts.teachers}),
+        prompt_hashes=sorted({prompt for _, prompt in counts.teachers}),
+        licences=counts.licences(),
         config_hash=config.plan_hash,
         policy={
-            **config.release.model_dump(mode="json"),
+            **config.release.model_dump(mode="json", by_alias=True),
             "validation_share": share,
             "shard_format": SHARD_FORMAT,
         },
@@ -183,7 +175,7 @@ def _fill(
         shards=shards,
     )
     manifest.changelog = changelog_lines(manifest, directory, before, rows.dropped)
-    _describe(directory, inputs, manifest, tally, quality, before)
+    _describe(directory, inputs, manifest, counts, quality, before)
     manifest.files = _file_entries(directory, shards)
     (directory / MANIFEST_NAME).write_bytes(_json(manifest.model_dump(mode="json")))
     reused = reusable.shards if reusable else {}
@@ -195,7 +187,7 @@ def _write_shards(
     directory: Path,
     inputs: ReleaseInputs,
     rows: RowSource,
-    tally: Tally,
+    counts: ReleaseCounts,
     layout: Layout,
     reusable: Previous | None,
     progress: Progress,
@@ -210,7 +202,7 @@ def _write_shards(
 
     with ShardSet(directory, layout, inputs.images, reusable) as shards:
         for chunk in rows.chunks(advance):
-            tally.add(chunk)
+            counts.add(chunk)
             shards.add(chunk)
         records = [review_record(event) for event in rows.reviews.events]
         shards.add_reviews(records, rows.reviews.inputs().events_hash)
@@ -219,38 +211,39 @@ def _write_shards(
 
 
 def _num_by_config(shards: list[ShardEntry]) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {}
+    num_rows: dict[str, dict[str, int]] = {}
     for config in [*CONFIG_OF_TASK.values(), "provenance", "reviews"]:
         for split in SPLITS:
-            here = [e.num_rows for e in shards if e.config == config and e.split == split]
-            if here:
-                counts.setdefault(config, {})[split] = sum(here)
-    return counts
+            sizes = [e.num_rows for e in shards if e.config == config and e.split == split]
+            if sizes:
+                num_rows.setdefault(config, {})[split] = sum(sizes)
+    return num_rows
 
 
 def _describe(
     directory: Path,
     inputs: ReleaseInputs,
     manifest: ReleaseManifest,
-    tally: Tally,
+    counts: ReleaseCounts,
     quality: dict[str, Any],
     before: Previous | None,
 ) -> None:
     """Writes card, report, plots, Croissant, changelog and the configuration."""
     config = inputs.config
     title = config.release.title or config.name
-    terms = terms_of(tally, config.release.licence)
-    draw_plots(directory / "plots", tally)
+    terms = terms_of(counts, config.release.licence)
+    draw_plots(directory / "plots", counts)
     (directory / "quality.json").write_bytes(_json({"version": manifest.version, **quality}))
     text = card(
         title=title,
         repo_id=config.release.repo_id or "OWNER/NAME",
         manifest=manifest,
-        tally=tally,
+        counts=counts,
         quality=quality,
         terms=terms,
-        cell_rows=tally.places,
+        cell_rows=counts.cells_by_split,
         origin=inputs.origin.where if inputs.origin else None,
+        audits=inputs.audits,
     )
     (directory / "README.md").write_text(text, encoding="utf-8", newline="\n")
     licences = licence_file(title, terms)

@@ -1,6 +1,6 @@
-"""Which rows two versions differ in: by field, language and modality, never touching an image.
+"""Counts the rows in which two versions differ, by field, language and modality; reads no image.
 
-Shards with the same `rows_hash` hold the same rows and are not read; of the
+Shards with the same `rows_hash` have the same rows and are not read; of the
 others only texts, scores and image names are.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,21 +20,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import PolysceneError
+from schemas.features import SAMPLE_SCHEMA, leaf_columns, with_image_names
 from schemas.manifest import ReleaseManifest, ShardEntry
 from schemas.vocabulary import CONFIG_OF_TASK
 
 #: Leaf columns that are read: everything but the bytes of the images.
-_LEAVES = [
-    *("id", "language", "modality", "instruction", "query_text", "positive_text"),
-    *("query_image.path", "positive_image.path"),
-    *("negative_texts.list.element", "negative_images.list.element.path"),
-    *("relevance", "plausibility", "clarity", "diversity", "alignment"),
-]
-_FIELDS = (
-    *("language", "modality", "instruction", "query_text", "query_image", "positive_text"),
-    *("positive_image", "negative_texts", "negative_images"),
-    *("relevance", "plausibility", "clarity", "diversity", "alignment", "split"),
-)
+_LEAVES = leaf_columns(SAMPLE_SCHEMA, image_bytes=False)
+#: Fields that are compared; a row's task type is that of its config, and rows keep their ids.
+_FIELDS = (*(name for name in SAMPLE_SCHEMA.names if name not in ("id", "task_type")), "split")
 _BATCH_ROWS = 20_000
 _OPTIONS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -45,18 +39,27 @@ OpenShard = Callable[[ShardEntry], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two versions: its manifest, and a way to its shards."""
+class ComparedVersion:
+    """One of the two versions: its manifest, and a way to open its shards."""
 
     manifest: ReleaseManifest
     open_shard: OpenShard
 
 
+def version_on_disk(directory: Path, manifest: ReleaseManifest) -> ComparedVersion:
+    """A release directory as a version to compare."""
+
+    def open_shard(entry: ShardEntry):
+        return (directory / entry.path).open("rb")
+
+    return ComparedVersion(manifest, open_shard)
+
+
 @dataclass(slots=True)
 class Difference:
-    """Rows of the newer version that the older lacks, has no more, or has otherwise.
+    """How many rows the newer version added, removed and changed.
 
-    The counters hold (added, removed, changed) rows under "added", … of each key.
+    Each counter has the keys "added", "removed" and "changed".
     """
 
     old: str
@@ -67,10 +70,6 @@ class Difference:
     by_config: dict[str, Counter[str]] = field(default_factory=dict)
     by_language: dict[str, Counter[str]] = field(default_factory=dict)
     by_modality: dict[str, Counter[str]] = field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.total
 
     def summary(self) -> str:
         """`12 rows added, 3 removed, 5 changed (positive_text 4, query_text 1)`."""
@@ -95,24 +94,24 @@ class Difference:
 
 
 def differing_shards(old: ReleaseManifest, new: ReleaseManifest) -> tuple[list, list]:
-    """Shards with rows that are not in a shard of the same name on the other side."""
+    """Shards of each version whose rows differ from the shard of the same name in the other."""
     configs = set(CONFIG_OF_TASK.values())
-    sides = [
+    by_path = [
         {entry.path: entry for entry in manifest.shards if entry.config in configs}
         for manifest in (old, new)
     ]
 
-    def only(here: dict[str, ShardEntry], there: dict[str, ShardEntry]) -> list[ShardEntry]:
+    def differing(own: dict[str, ShardEntry], other: dict[str, ShardEntry]) -> list[ShardEntry]:
         return [
             entry
-            for path, entry in here.items()
-            if path not in there or there[path].rows_hash != entry.rows_hash
+            for path, entry in own.items()
+            if path not in other or other[path].rows_hash != entry.rows_hash
         ]
 
-    return only(sides[0], sides[1]), only(sides[1], sides[0])
+    return differing(*by_path), differing(*reversed(by_path))
 
 
-def compare(old: Side, new: Side) -> Difference:
+def compare(old: ComparedVersion, new: ComparedVersion) -> Difference:
     """Counts what the newer version changed."""
     import duckdb
 
@@ -123,12 +122,12 @@ def compare(old: Side, new: Side) -> Difference:
         return difference
     with duckdb.connect(config=dict(_OPTIONS)) as connection:
         connection.execute("SET enable_progress_bar = false")
-        for name, side, shards in (
+        for name, version, shards in (
             ("old_rows", old, old_shards),
             ("new_rows", new, new_shards),
         ):
             failures: list[PolysceneError] = []
-            batches = _batches(side, shards, failures)
+            batches = _batches(version, shards, failures)
             reader = pa.RecordBatchReader.from_batches(_READ_SCHEMA, batches)
             hashes = ", ".join(f'hash("{f}") AS "{f}_hash"' for f in _FIELDS)
             connection.register("source", reader)
@@ -171,26 +170,18 @@ def _query() -> str:
     )
 
 
-_STRINGS = pa.list_(pa.string())
 _READ_SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "config", "split", "language", "modality")),
-        *((name, pa.string()) for name in ("instruction", "query_text", "positive_text")),
-        *((name, pa.string()) for name in ("query_image", "positive_image")),
-        *((name, _STRINGS) for name in ("negative_texts", "negative_images")),
-        *((name, pa.int8()) for name in ("relevance", "plausibility", "clarity", "diversity")),
-        ("alignment", pa.float64()),
-    ]
+    [("config", pa.string()), ("split", pa.string()), *with_image_names(SAMPLE_SCHEMA)]
 )
 
 
 def _batches(
-    side: Side, shards: Iterable[ShardEntry], failures: list[PolysceneError]
+    version: ComparedVersion, shards: Iterable[ShardEntry], failures: list[PolysceneError]
 ) -> Iterator[pa.RecordBatch]:
-    """Rows without images; what goes wrong is noted, as DuckDB would make it its own error."""
+    """Rows without images; notes our errors in `failures`, since DuckDB replaces them."""
     try:
         for entry in shards:
-            with side.open_shard(entry) as source, pq.ParquetFile(source) as file:
+            with version.open_shard(entry) as source, pq.ParquetFile(source) as file:
                 for batch in file.iter_batches(_BATCH_ROWS, columns=_LEAVES):
                     yield _flattened(batch, entry)
     except PolysceneError as exc:

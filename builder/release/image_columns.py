@@ -14,16 +14,16 @@ from builder.images.record import ImageRecord
 from schemas.features import IMAGE
 from schemas.shards import MAX_GROUP_BYTES, MAX_GROUP_ROWS_WITH_IMAGES
 
-#: One is written while the other is filled, see `ahead`.
+#: One is written while the other is filled, see `prefetch`.
 _NUM_BUFFERS = 2
-#: Disks like company; more threads than this stand in one another's way.
+#: Two reads keep a disk's queue busy; more threads wait for Python's lock.
 _NUM_READERS = 2
 
 Hashes = Sequence[str | None]
 
 
 class ImageSource(Protocol):
-    """Where images come from: facts by hash, and bytes into memory that is there already."""
+    """Gives facts about images by hash, and reads their bytes into existing memory."""
 
     def records_of(self, hashes: Collection[str]) -> Mapping[str, ImageRecord]: ...
 
@@ -31,15 +31,14 @@ class ImageSource(Protocol):
 
 
 class ImageGroups:
-    """Makes the row groups of shards, their images inside, bounded in rows and bytes.
+    """Makes the row groups of shards with their images, limited in rows and bytes.
 
-    Bytes are read into buffers that are used again, because fresh memory costs
-    more than the reading; so a group is good until the next but one is asked
-    for. An image that stood in the group before, as pictograms do, is copied
-    from there.
+    Bytes are read into two reused buffers, because fresh memory costs more than
+    the reading; so a group is valid until two more were made. An image that was
+    in the group before, as pictograms often are, is copied from there.
 
     Args:
-        images: Where bytes come from, and where they are checked against their hash.
+        images: Reads the bytes and checks them against their hash.
     """
 
     def __init__(self, images: ImageSource) -> None:
@@ -60,7 +59,7 @@ class ImageGroups:
             schema: Of the published shard.
 
         Raises:
-            ImageStoreError: An image is not there, or damaged.
+            ImageStoreError: An image is missing or damaged.
         """
         query = table["query_image"].to_pylist()
         positive = table["positive_image"].to_pylist()
@@ -103,7 +102,7 @@ class ImageGroups:
         return pa.Table.from_arrays(filled, schema=schema)
 
     def _fill(self, hashes: Hashes, records: Mapping[str, ImageRecord]) -> memoryview:
-        """A buffer that holds the images one after the other, repeated where a hash is."""
+        """A buffer with the images one after the other, in the order of `hashes`."""
         buffer = self._next_buffer(sum(records[name].num_bytes for name in hashes if name))
         group: dict[str, memoryview] = {}
         copies: list[tuple[memoryview, str]] = []
@@ -113,34 +112,34 @@ class ImageGroups:
             if sha256 is None:
                 continue
             begin, end = end, end + records[sha256].num_bytes
-            place = buffer[begin:end]
+            target = buffer[begin:end]
             if sha256 in group or sha256 in self._group_before:
-                copies.append((place, sha256))
+                copies.append((target, sha256))
             else:
-                missing.append((place, records[sha256]))
-            group.setdefault(sha256, place)
+                missing.append((target, records[sha256]))
+            group.setdefault(sha256, target)
         parts = [missing[start::_NUM_READERS] for start in range(_NUM_READERS)]
         for _ in self._readers.map(self._read, parts):
             pass
-        for place, sha256 in copies:
-            place[:] = self._group_before.get(sha256, group[sha256])
+        for target, sha256 in copies:
+            target[:] = self._group_before.get(sha256, group[sha256])
         self._group_before = group
         return buffer
 
-    def _read(self, places: list[tuple[memoryview, ImageRecord]]) -> None:
-        for place, record in places:
-            self._images.read_into(record, place)
+    def _read(self, missing: list[tuple[memoryview, ImageRecord]]) -> None:
+        for target, record in missing:
+            self._images.read_into(record, target)
 
     def _next_buffer(self, num_bytes: int) -> memoryview:
         self._turn = (self._turn + 1) % _NUM_BUFFERS
         if len(self._buffers[self._turn]) < num_bytes:
-            # A new object: Arrow may still look at the old one.
+            # A new object, since Arrow may still use the old one.
             self._buffers[self._turn] = bytearray(max(num_bytes, MAX_GROUP_BYTES // 4))
         return memoryview(self._buffers[self._turn])
 
 
 def _group_slices(row_bytes: Sequence[int]) -> Iterator[slice]:
-    """Consecutive rows that fit a group; a row too large for any is one by itself."""
+    """Consecutive rows that fit into a group; a row larger than any limit gets its own."""
     start, num_bytes = 0, 0
     for row, size in enumerate(row_bytes):
         is_full = row - start == MAX_GROUP_ROWS_WITH_IMAGES
@@ -155,16 +154,16 @@ def _group_slices(row_bytes: Sequence[int]) -> Iterator[slice]:
 def _image_array(
     hashes: Hashes, records: Mapping[str, ImageRecord], buffer: memoryview, begin: int
 ) -> tuple[pa.StructArray, int]:
-    """The images of one column, their bytes in `buffer` from `begin` on, and where they end."""
+    """The images of one column, whose bytes start at `begin` in `buffer`, and where they end."""
     found = [None if sha256 is None else records[sha256] for sha256 in hashes]
     offsets = [0, *accumulate(0 if record is None else record.num_bytes for record in found)]
     end = begin + offsets[-1]
-    is_there = pa.array([record is not None for record in found], pa.bool_())
+    is_valid = pa.array([record is not None for record in found], pa.bool_())
     data = pa.BinaryArray.from_buffers(
         pa.binary(),
         len(found),
         [
-            is_there.buffers()[1],
+            is_valid.buffers()[1],
             pa.array(offsets, pa.int32()).buffers()[1],
             pa.py_buffer(buffer[begin:end]),
         ],

@@ -8,20 +8,21 @@ from pathlib import Path
 import orjson
 
 from builder.config import BuildConfig, load_config
+from builder.plan.shares import Slot
 from builder.release.image_columns import ImageSource
-from builder.release.layout import Slot
-from builder.release.review_sources import read_sources, review_sources
+from builder.release.review_sources import read_audits, read_sources, review_sources
 from builder.release.rows import KeptRow, ReleaseError
 from builder.workspace import Workspace
+from schemas.audit import AuditReport
 from schemas.review import ReviewEvent
 
-#: Left by `pull`: which published version a workspace goes on from.
+#: Written by `pull`: the published version that a workspace continues.
 ORIGIN_NAME = "pulled.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The published version a workspace was pulled from, and the rows that were dropped before."""
+    """The published version a workspace was pulled from, and the rows dropped before that."""
 
     version: str
     where: str
@@ -30,7 +31,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseInputs:
-    """Everything that decides a release's bytes.
+    """Everything that decides the bytes of a release.
 
     Args:
         config: The build's configuration.
@@ -42,6 +43,7 @@ class ReleaseInputs:
         mean_image_bytes: Of the images in the store.
         events: Review events, in order.
         review_sources: The files they come from.
+        audits: Closed audits of this dataset's versions.
         origin: Where the workspace was pulled from, if it was.
     """
 
@@ -54,27 +56,31 @@ class ReleaseInputs:
     mean_image_bytes: float
     events: list[ReviewEvent]
     review_sources: Sequence[Path] = ()
+    audits: Sequence[AuditReport] = ()
     origin: Origin | None = None
 
 
 @contextmanager
-def open_inputs(workspace: Workspace, reviews: Sequence[Path] | None) -> Iterator[ReleaseInputs]:
+def open_inputs(
+    workspace: Workspace, reviews: Sequence[Path] | None, audits: Sequence[Path] = ()
+) -> Iterator[ReleaseInputs]:
     """Opens a workspace's inputs for reading.
 
     Args:
         workspace: A workspace with a finished or unfinished build.
-        reviews: Review stores or exports; none takes the workspace's own, if there.
+        reviews: Review stores or exports; the workspace's own if None.
+        audits: Reports of audits, besides those in the stores.
 
     Raises:
         ReleaseError: There is no configuration, no kept row, or no such file of reviews.
         ReviewSourceError: A file of reviews is neither a store nor an export.
     """
-    from builder.generate.ledger import Ledger
     from builder.images.store import ImageStore
+    from builder.ledger.ledger import Ledger
 
     if not workspace.config_path.exists():
         raise ReleaseError(
-            f"{workspace.config_path}: no configuration there. Run `python -m builder build` first."
+            f"{workspace.config_path}: no such file. Run `python -m builder build` first."
         )
     sources = review_sources(workspace, reviews or ())
     with ExitStack() as stack:
@@ -83,10 +89,11 @@ def open_inputs(workspace: Workspace, reviews: Sequence[Path] | None) -> Iterato
         counts = ledger.accepted_counts()
         if not counts:
             raise ReleaseError(
-                f"{workspace.ledger_path}: no kept sample there. Run `python -m builder build`."
+                f"{workspace.ledger_path}: no kept sample yet. Run `python -m builder build` first."
             )
+        config = load_config(workspace.config_path)
         yield ReleaseInputs(
-            config=load_config(workspace.config_path),
+            config=config,
             kept=ledger.kept,
             counts=counts,
             drops=ledger.drop_counts(),
@@ -95,6 +102,7 @@ def open_inputs(workspace: Workspace, reviews: Sequence[Path] | None) -> Iterato
             mean_image_bytes=store.mean_bytes(),
             events=read_sources(sources),
             review_sources=sources,
+            audits=read_audits(config.name, sources, audits),
             origin=read_origin(workspace),
         )
 

@@ -1,4 +1,4 @@
-"""What the reviewers' events do to a row: it stays, it is mended, or it goes."""
+"""What the reviewers' events do to a row: keep, edit or drop it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from schemas.text_rules.edited import check_edited
 
 @dataclass(slots=True)
 class Judgement:
-    """A row after review: its JSON, or why it goes."""
+    """A row after review: its JSON, or why it is dropped."""
 
     sample: bytes | None
     reason: str | None = None
@@ -26,27 +26,27 @@ class Judgement:
 
 @dataclass(slots=True)
 class Reviews:
-    """Review events, folded, and how many of them met a row.
+    """Review events, folded by row and content, with counts of what they did.
 
     An event counts for the content its reviewer saw. When an edit changed a
     row and a later version was reviewed again, the later events are found
-    under the edited content; so a row's history is followed edit by edit. What
-    comes of the edits is checked like a teacher's row, and dropped, not set
-    back, where a check objects: its reviewer saw that the row was wrong before.
+    under the edited content; so a row's history is followed edit by edit. The
+    edited row is checked like a teacher's. If a check fails, the row is
+    dropped rather than restored: its reviewer saw that it was wrong before.
 
     Args:
         events: Review events in any order.
-        checks: Bounds of the row checks that edited rows go through.
-        min_reviews_to_reject: A row goes out only when this many reviewers judged it, or a lead.
-        holds_flagged: A row that waits for a second look is held back.
-        refused_edits: Reason by id of the rows whose edits were refused.
-        disputed_edits: Ids of the rows whose edits an identifier takes for another language.
+        checks: Limits of the checks on edited rows.
+        min_reviews_to_reject: A row is rejected only if this many reviewers judged it, or a lead.
+        drops_flagged: Whether a row that waits for a second look is left out.
+        refused_edits: Why edits were refused, by id of the row.
+        disputed_edits: Ids of rows whose edit an identifier takes for another language.
     """
 
     events: list[ReviewEvent]
     checks: ChecksConfig
     min_reviews_to_reject: int = 1
-    holds_flagged: bool = True
+    drops_flagged: bool = True
     states: dict[tuple[str, str], ReviewState] = field(init=False)
     num_applied: int = 0
     num_accepted: int = 0
@@ -64,10 +64,10 @@ class Reviews:
 
     @property
     def num_stale(self) -> int:
-        """Reviewed contents that no row of this release ever had."""
+        """Reviewed contents that match no row of this release."""
         return len(self.states) - self.num_applied
 
-    def concern(self, sample_id: str) -> bool:
+    def has_events(self, sample_id: str) -> bool:
         return sample_id in self._ids
 
     def judge(self, sample: bytes) -> Judgement:
@@ -75,9 +75,9 @@ class Reviews:
         row: dict[str, Any] = orjson.loads(sample)
         is_edited, accepted = False, False
         seen: set[str] = set()
-        while (seal := _seal(row)) not in seen:
-            seen.add(seal)
-            state = self.states.get((row["id"], seal))
+        while (content := _content_hash(row)) not in seen:
+            seen.add(content)
+            state = self.states.get((row["id"], content))
             if state is None:
                 break
             self.num_applied += 1
@@ -85,7 +85,7 @@ class Reviews:
             if state.is_rejected and is_decided:
                 self.num_rejected += 1
                 return Judgement(None, "rejected_in_review")
-            if state.is_flagged and self.holds_flagged:
+            if state.is_flagged and self.drops_flagged:
                 self.num_flagged += 1
                 return Judgement(None, "flagged_in_review")
             accepted = accepted or state.is_accepted
@@ -116,7 +116,7 @@ class Reviews:
         return Judgement(None, reason)
 
     def inputs(self) -> ReviewInputs:
-        """What the manifest says of the events."""
+        """What the manifest says about the events."""
         return ReviewInputs(
             num_events=len(self.events),
             last_seq=max((event.seq for event in self.events), default=0),
@@ -127,7 +127,7 @@ class Reviews:
         )
 
 
-def _seal(row: dict[str, Any]) -> str:
+def _content_hash(row: dict[str, Any]) -> str:
     return content_hash({name: row[name] for name in CONTENT_FIELDS})
 
 

@@ -1,25 +1,27 @@
-"""Which shard a row goes to: config, split, language group and bucket of its id.
+"""Decides which shard a row goes to: by config, split, language group and bucket of its id.
 
 An id is a hash, so its leading bits spread rows evenly, and a bucket is a
 range of ids: rows read in order of id fill one shard of a stream after the
 other. The number of buckets is a power of two, so that growth splits shards
-and never shuffles them. It follows from what was generated, not from what
-the reviewers left of it: a rejected row changes its own shard alone.
+and never shuffles them. It depends on what was generated, not on what the
+reviewers kept: a rejected row changes its own shard alone.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from builder.config import ReleaseConfig
+from builder.plan.shares import Slot
 from schemas.vocabulary import CONFIG_OF_TASK, SPLITS, Cell, Modality, TaskType
 
-#: A config this many shards large gets shards by language, for those that fill some.
+#: A config of this many shards is split by language, for languages that fill some of their own.
 _LARGE_SHARDS = 8
 _OWN_GROUP_SHARDS = 2
 _OTHERS = "other"
-
-Slot = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,12 @@ class Stream:
     group: str | None
     num_buckets: int
 
-    def bucket_of(self, position: int) -> int:
-        """Bucket of an id's leading 32 bits."""
-        return position * self.num_buckets >> 32
+    def buckets_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Bucket of each id, given its leading 32 bits."""
+        return positions * self.num_buckets >> 32
 
     def key(self, bucket: int) -> str:
-        """Stable key of a shard: `fr-03-of-08`, without the language when it has no group."""
+        """Stable key of a shard: `fr-03-of-08`, or `03-of-08` in a stream of all languages."""
         width = max(2, len(str(self.num_buckets - 1)))
         name = f"{bucket:0{width}d}-of-{self.num_buckets:0{width}d}"
         return f"{self.group}-{name}" if self.group else name
@@ -75,40 +77,42 @@ def plan_layout(
 
     Args:
         counts: Kept samples by (task type, modality, language).
-        policy: Bounds of a shard.
-        validation_share: Share of image groups that stand in validation.
-        mean_image_bytes: Mean size of the store's images; it counts by
-            order of magnitude only, lest one more image reshape a release.
+        policy: Limits of a shard.
+        validation_share: Share of image groups in the validation split.
+        mean_image_bytes: Mean size of the store's images. Rounded to a power of
+            two, so that one more image does not reshape a release.
     """
     image_bytes = 2.0 ** round(mean_image_bytes).bit_length()
     rows: Counter[tuple[str, str]] = Counter()
-    num_bytes: Counter[tuple[str, str]] = Counter()
+    num_images: Counter[tuple[str, str]] = Counter()
     for (task, modality, language), num in counts.items():
-        place = CONFIG_OF_TASK[_task(task)], language
-        rows[place] += num
-        num_bytes[place] += num * len(Cell(_task(task), _modality(modality)).image_roles)
+        key = CONFIG_OF_TASK[_task(task)], language
+        rows[key] += num
+        num_images[key] += num * len(Cell(_task(task), _modality(modality)).image_roles)
     shares = {"train": 1 - validation_share, "validation": validation_share}
     streams: dict[tuple[str, str, str | None], Stream] = {}
 
     def add(config: str, split: str, group: str | None, languages: set[str]) -> None:
         share = shares[split]
         num_rows = share * sum(rows[config, language] for language in languages)
-        images = share * sum(num_bytes[config, language] for language in languages)
-        needed = max(num_rows / policy.rows_a_shard, images * image_bytes / policy.max_shard_bytes)
+        images = share * sum(num_images[config, language] for language in languages)
+        needed = max(
+            num_rows / policy.rows_per_shard, images * image_bytes / policy.max_shard_bytes
+        )
         streams[config, split, group] = Stream(config, split, group, _power_of_two(needed))
 
     for config in dict.fromkeys(CONFIG_OF_TASK.values()):
         here = {language: num for (name, language), num in rows.items() if name == config}
         own: set[str] = set()
-        if sum(here.values()) >= _LARGE_SHARDS * policy.rows_a_shard:
-            full = _OWN_GROUP_SHARDS * policy.rows_a_shard
+        if sum(here.values()) >= _LARGE_SHARDS * policy.rows_per_shard:
+            full = _OWN_GROUP_SHARDS * policy.rows_per_shard
             own = {language for language, num in here.items() if num >= full}
         for split in SPLITS:
             for language in sorted(own):
                 add(config, split, language, {language})
             add(config, split, _OTHERS if own else None, set(here) - own)
     for split in SPLITS:
-        needed = shares[split] * sum(rows.values()) / policy.rows_a_shard
+        needed = shares[split] * sum(rows.values()) / policy.rows_per_shard
         streams["provenance", split, None] = Stream(
             "provenance", split, None, _power_of_two(needed)
         )

@@ -1,16 +1,17 @@
-"""Where a release takes its reviews from, and whether there are newer ones."""
+"""Reads the reviews and audits that go into a release, and finds newer ones."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from builder.release.rows import ReleaseError
 from builder.workspace import Workspace
+from schemas.audit import AuditReport, AuditReportError, read_audit_report
 from schemas.review import ReviewEvent, in_order
-from schemas.review_store import is_store, read_reviews
+from schemas.review_store import is_store, read_audit_reports, read_reviews
 
 
 def review_sources(workspace: Workspace, given: Sequence[Path]) -> list[Path]:
-    """The files named, else the workspace's own export and store, where they are there.
+    """The files named, else the workspace's own export and store if they exist.
 
     Raises:
         ReleaseError: A file that was named is missing.
@@ -34,13 +35,42 @@ def read_sources(sources: Iterable[Path]) -> list[ReviewEvent]:
     return in_order(event for source in sources for event in read_reviews(source))
 
 
+def read_audits(
+    dataset: str, sources: Iterable[Path], reports: Iterable[Path]
+) -> list[AuditReport]:
+    """Closed audits of a dataset's versions, each once, oldest first.
+
+    Args:
+        dataset: Its name; a store may have audits of other datasets.
+        sources: Review stores and exports; only stores hold audits.
+        reports: JSON files, as `python -m curation_app audit report` writes them.
+
+    Raises:
+        AuditReportError: A report cannot be read, or is of another dataset.
+    """
+    found = [
+        AuditReport.model_validate_json(report)
+        for source in sources
+        for report in read_audit_reports(source)
+    ]
+    for path in reports:
+        report = read_audit_report(path)
+        if report.dataset != dataset:
+            raise AuditReportError(
+                f"{path}: an audit of {report.dataset!r}, not of {dataset!r}. Leave it out."
+            )
+        found.append(report)
+    own = {report.audit_id: report for report in found if report.dataset == dataset}
+    return sorted(own.values(), key=lambda report: (report.closed, report.audit_id))
+
+
 def newer_reviews(
     workspace: Workspace, sources: Sequence[Path], taken: Iterable[ReviewEvent]
 ) -> tuple[Path, int] | None:
-    """A store that holds events a release did not take in, and how many.
+    """A store with events that are not in a release, and how many.
 
-    Looks at the sources again, as people may go on reviewing meanwhile, at the
-    stores that lie beside an export, and at the workspace's own.
+    Reads the sources again, since people may go on reviewing meanwhile, and
+    also the stores beside an export and the workspace's own.
     """
     known = {event.event_id for event in taken}
     beside = (source.with_suffix(".sqlite") for source in sources)

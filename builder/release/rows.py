@@ -1,4 +1,4 @@
-"""From the ledger's kept rows to the rows of a release: judged, split, and counted if left out."""
+"""Turns the ledger's kept rows into those of a release: reviewed, split, counted if left out."""
 
 # pyright: standard, reportMissingTypeStubs=false, reportAttributeAccessIssue=false
 # pyarrow ships no types, and makes its compute functions at import
@@ -6,7 +6,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +14,17 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
 from builder.images.split import split_of
-from builder.release.ahead import ahead
+from builder.plan.shares import Slot
 from builder.release.judging import Reviews
-from builder.release.layout import Slot, position_of
+from builder.release.layout import position_of
+from builder.release.prefetch import prefetch
 from schemas.errors import PolysceneError
-from schemas.features import IMAGE, PROVENANCE_SCHEMA, SAMPLE_SCHEMA
+from schemas.features import PROVENANCE_SCHEMA, SAMPLE_SCHEMA, with_image_names
 from schemas.vocabulary import SPLITS
 
 _CHUNK_ROWS = 4_000
 
-#: A row as the ledger holds it: sample and provenance as JSON.
+#: A row in the ledger: sample and provenance as JSON.
 KeptRow = tuple[bytes, bytes]
 
 
@@ -31,16 +32,8 @@ class ReleaseError(PolysceneError):
     """A release cannot be made; no version was made."""
 
 
-def _hashes_for_images(kind: pa.DataType) -> pa.DataType:
-    if kind.equals(IMAGE):
-        return pa.string()
-    return pa.list_(pa.string()) if kind.equals(pa.list_(IMAGE)) else kind
-
-
-#: The sample as the ledger holds it: images named by their hash.
-_HASH_SCHEMA = pa.schema(
-    [pa.field(column.name, _hashes_for_images(column.type)) for column in SAMPLE_SCHEMA]
-)
+#: The sample as in the ledger, with images named by their hash.
+_HASH_SCHEMA = with_image_names(SAMPLE_SCHEMA)
 
 
 @dataclass(slots=True)
@@ -48,9 +41,9 @@ class Chunk:
     """Rows of a release in order of id.
 
     Args:
-        samples: Samples with image hashes, one row an entry of the other fields.
+        samples: Samples with image hashes, in the order of the other fields.
         provenance: Their provenance.
-        raw_samples: Their JSON, which decides whether a shard changed.
+        raw_samples: Their JSON, whose hash decides whether a shard changed.
         raw_provenance: The same of the provenance.
         positions: Leading 32 bits of the ids.
         splits: 0 for train, 1 for validation.
@@ -65,13 +58,54 @@ class Chunk:
 
 
 @dataclass(slots=True)
+class _Batch:
+    """Kept rows on their way through the release, and which of them are left out.
+
+    Args:
+        samples: Samples with image hashes.
+        provenance: Their provenance.
+        raw_samples: Their JSON.
+        raw_provenance: The same of the provenance.
+        ids: Their ids.
+        reasons: Why a row is left out, by position.
+    """
+
+    samples: pa.Table
+    provenance: pa.Table
+    raw_samples: list[bytes]
+    raw_provenance: list[bytes]
+    ids: list[str]
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    def chunk(self, splits: np.ndarray) -> Chunk:
+        """The rows that are not left out.
+
+        Args:
+            splits: Of all rows: 0 for train, 1 for validation.
+        """
+        positions = np.fromiter(map(position_of, self.ids), np.int64, len(self.ids))
+        if not self.reasons:
+            raw = self.raw_samples, self.raw_provenance
+            return Chunk(self.samples, self.provenance, *raw, positions, splits)
+        is_kept = np.array([index not in self.reasons for index in range(len(self.ids))])
+        return Chunk(
+            self.samples.filter(is_kept),
+            self.provenance.filter(is_kept),
+            list(compress(self.raw_samples, is_kept)),
+            list(compress(self.raw_provenance, is_kept)),
+            positions[is_kept],
+            splits[is_kept],
+        )
+
+
+@dataclass(slots=True)
 class RowSource:
-    """Reads, judges and splits the kept rows.
+    """Reads, reviews and splits the kept rows.
 
     Args:
         kept: Kept rows in order of id.
-        reviews: What the reviewers say of them.
-        validation_share: Of the image groups.
+        reviews: The reviewers' events.
+        validation_share: Share of the image groups in the validation split.
         targets: Most rows of each slot; None trims nothing.
         dropped: Rows left out, by reason; filled while reading.
     """
@@ -82,78 +116,78 @@ class RowSource:
     targets: Mapping[Slot, int] | None = None
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_by_language: Counter[str] = field(default_factory=Counter)
-    _taken: Counter[Slot] = field(default_factory=Counter)
+    _num_kept: Counter[Slot] = field(default_factory=Counter)
     _split_of_group: dict[str, int] = field(default_factory=dict)
 
     def chunks(self, advance: Callable[[int], None] = lambda _: None) -> Iterator[Chunk]:
-        """The rows of the release; `advance` hears how many kept rows each chunk took in."""
-        rows = iter(self.kept)
+        """The rows of the release; calls `advance` with the number of kept rows in each chunk."""
         last_id = ""
         # SQLite reads the next rows while these are parsed.
-        for batch in ahead(_batches(rows)):
-            chunk, last_id = self._chunk(batch, last_id)
-            advance(len(batch))
+        for rows in prefetch(_in_lists(iter(self.kept))):
+            batch = _read_batch(rows)
+            chunk = self._chunk(batch, last_id)
+            last_id = batch.ids[-1]
+            advance(len(rows))
             if len(chunk.raw_samples):
                 yield chunk
 
-    def _chunk(self, batch: list[KeptRow], last_id: str) -> tuple[Chunk, str]:
-        raw_samples = [sample for sample, _ in batch]
-        raw_provenance = [provenance for _, provenance in batch]
-        samples = _read_json(raw_samples, _HASH_SCHEMA)
-        provenance = _read_json(raw_provenance, PROVENANCE_SCHEMA)
-        ids = samples["id"].to_pylist()
-        if provenance["id"].to_pylist() != ids:
-            raise ReleaseError(
-                "ledger: a sample and its provenance do not belong together. "
-                "Run `python -m builder reparse`."
-            )
-        reasons: dict[int, str] = {}
-        edited: list[int] = []
-        for index, sample_id in enumerate(ids):
-            if sample_id == last_id:
-                reasons[index] = "same_content"
-            elif self.reviews.concern(sample_id):
-                judgement = self.reviews.judge(raw_samples[index])
-                if judgement.sample is None:
-                    reasons[index] = judgement.reason or "rejected_in_review"
-                elif judgement.is_edited:
-                    raw_samples[index] = judgement.sample
-                    edited.append(index)
-            last_id = sample_id
-        splits = self._splits(provenance, ids)
-        for index in np.flatnonzero(splits < 0):
-            reasons.setdefault(int(index), "straddles_the_split")
-        if edited:
-            samples = _with_rows(samples, edited, raw_samples, _HASH_SCHEMA)
-        if self.targets is not None:
-            self._trim(samples, reasons, self.targets)
-        positions = np.fromiter(map(position_of, ids), np.int64, len(ids))
-        if reasons:
-            languages = samples["language"]
-            for index, reason in reasons.items():
-                self.dropped[reason] += 1
-                self.dropped_by_language[languages[index].as_py()] += 1
-            stay = np.array([index not in reasons for index in range(len(ids))])
-            samples, provenance = samples.filter(stay), provenance.filter(stay)
-            positions, splits = positions[stay], splits[stay]
-            raw_samples = [row for row, kept in zip(raw_samples, stay, strict=True) if kept]
-            raw_provenance = [row for row, kept in zip(raw_provenance, stay, strict=True) if kept]
-        chunk = Chunk(samples, provenance, raw_samples, raw_provenance, positions, splits)
-        return chunk, last_id
+    def _chunk(self, batch: _Batch, last_id: str) -> Chunk:
+        """Leaves out rows in the order that decides their reason, the surplus last.
 
-    def _splits(self, provenance: pa.Table, ids: list[str]) -> np.ndarray:
-        """0 train, 1 validation, -1 where a row's images stand on both sides."""
-        images = provenance["images"].combine_chunks()
-        parents = pc.list_parent_indices(images).to_numpy()
+        Only then is it known how many rows of a slot remain, and no row takes
+        the place of another that a reviewer rejected.
+
+        Args:
+            batch: The next rows.
+            last_id: Id of the row before them, as equal ids follow one another.
+        """
+        self._drop_repeats(batch, last_id)
+        self._review(batch)
+        splits = self._splits(batch)
+        for index in np.flatnonzero(splits < 0):
+            batch.reasons.setdefault(int(index), "straddles_the_split")
+        if self.targets is not None:
+            self._trim(batch, self.targets)
+        self._count_dropped(batch)
+        return batch.chunk(splits)
+
+    def _drop_repeats(self, batch: _Batch, last_id: str) -> None:
+        """Keeps the first of several rows with one id, that is with the same content."""
+        for index, (before, sample_id) in enumerate(pairwise([last_id, *batch.ids])):
+            if sample_id == before:
+                batch.reasons[index] = "same_content"
+
+    def _review(self, batch: _Batch) -> None:
+        """Applies the reviewers' events: drops rows, and replaces those that were edited."""
+        edited: list[int] = []
+        for index, sample_id in enumerate(batch.ids):
+            if index in batch.reasons or not self.reviews.has_events(sample_id):
+                continue
+            judgement = self.reviews.judge(batch.raw_samples[index])
+            if judgement.sample is None:
+                batch.reasons[index] = judgement.reason or "rejected_in_review"
+            elif judgement.is_edited:
+                batch.raw_samples[index] = judgement.sample
+                edited.append(index)
+        if edited:
+            batch.samples = _with_rows(batch.samples, edited, batch.raw_samples, _HASH_SCHEMA)
+
+    def _splits(self, batch: _Batch) -> np.ndarray:
+        """0 train, 1 validation, -1 where a row has images of both splits."""
+        images = batch.provenance["images"].combine_chunks()
+        row_of_image = pc.list_parent_indices(images).to_numpy()
         groups = pc.struct_field(pc.list_flatten(images), "group").dictionary_encode()
-        sides = np.array(
+        # Each group is looked up once, however many images of the batch belong to it.
+        split_of_number = np.array(
             [self._split(name) for name in groups.dictionary.to_pylist()] or [0], np.int64
-        )[groups.indices.to_numpy(zero_copy_only=False)]
-        num_images = np.bincount(parents, minlength=len(ids))
-        num_validation = np.bincount(parents, weights=sides, minlength=len(ids)).astype(np.int64)
+        )
+        is_validation = split_of_number[groups.indices.to_numpy(zero_copy_only=False)]
+        num_rows = len(batch.ids)
+        num_images = np.bincount(row_of_image, minlength=num_rows)
+        num_validation = np.bincount(row_of_image, is_validation, num_rows).astype(np.int64)
         splits = np.where(num_validation == 0, 0, np.where(num_validation == num_images, 1, -1))
         for index in np.flatnonzero(num_images == 0):
-            splits[index] = self._split(f"sample:{ids[index]}")
+            splits[index] = self._split(f"sample:{batch.ids[index]}")
         return splits
 
     def _split(self, group: str) -> int:
@@ -161,18 +195,46 @@ class RowSource:
             self._split_of_group[group] = SPLITS.index(split_of(group, self.validation_share))
         return self._split_of_group[group]
 
-    def _trim(self, samples: pa.Table, reasons: dict[int, str], targets: Mapping[Slot, int]):
-        columns = (samples[name].to_pylist() for name in ("task_type", "modality", "language"))
+    def _trim(self, batch: _Batch, targets: Mapping[Slot, int]) -> None:
+        """Leaves out what a slot has above its target."""
+        columns = (
+            batch.samples[name].to_pylist() for name in ("task_type", "modality", "language")
+        )
         for index, slot in enumerate(zip(*columns, strict=True)):
-            if index in reasons:
+            if index in batch.reasons:
                 continue
-            if self._taken[slot] >= targets.get(slot, 0):
-                reasons[index] = "surplus"
+            if self._num_kept[slot] >= targets.get(slot, 0):
+                batch.reasons[index] = "surplus"
             else:
-                self._taken[slot] += 1
+                self._num_kept[slot] += 1
+
+    def _count_dropped(self, batch: _Batch) -> None:
+        languages = batch.samples["language"]
+        for index, reason in batch.reasons.items():
+            self.dropped[reason] += 1
+            self.dropped_by_language[languages[index].as_py()] += 1
 
 
-def _batches(rows: Iterator[KeptRow]) -> Iterator[list[KeptRow]]:
+def _read_batch(rows: list[KeptRow]) -> _Batch:
+    """Parses kept rows.
+
+    Raises:
+        ReleaseError: A row does not fit the schema, or is not that of its provenance.
+    """
+    raw_samples = [sample for sample, _ in rows]
+    raw_provenance = [provenance for _, provenance in rows]
+    samples = _read_json(raw_samples, _HASH_SCHEMA)
+    provenance = _read_json(raw_provenance, PROVENANCE_SCHEMA)
+    ids = samples["id"].to_pylist()
+    if provenance["id"].to_pylist() != ids:
+        raise ReleaseError(
+            "ledger: a sample and its provenance do not belong together. "
+            "Run `python -m builder reparse`."
+        )
+    return _Batch(samples, provenance, raw_samples, raw_provenance, ids)
+
+
+def _in_lists(rows: Iterator[KeptRow]) -> Iterator[list[KeptRow]]:
     while batch := list(islice(rows, _CHUNK_ROWS)):
         yield batch
 
@@ -180,7 +242,7 @@ def _batches(rows: Iterator[KeptRow]) -> Iterator[list[KeptRow]]:
 def _with_rows(
     table: pa.Table, indices: list[int], rows: list[bytes], schema: pa.Schema
 ) -> pa.Table:
-    """The table with some rows read anew, which are few.
+    """The table with a few rows read again.
 
     Args:
         table: Rows as they were.
@@ -188,11 +250,11 @@ def _with_rows(
         rows: All rows as JSON.
         schema: The table's.
     """
-    anew = _read_json([rows[index] for index in indices], schema)
+    changed = _read_json([rows[index] for index in indices], schema)
     parts: list[pa.Table] = []
     start = 0
     for number, index in enumerate(indices):
-        parts += [table.slice(start, index - start), anew.slice(number, 1)]
+        parts += [table.slice(start, index - start), changed.slice(number, 1)]
         start = index + 1
     return pa.concat_tables([*parts, table.slice(start)]).combine_chunks()
 
@@ -201,7 +263,7 @@ def _read_json(rows: list[bytes], schema: pa.Schema) -> pa.Table:
     """Parses JSON objects into a table, in order.
 
     Raises:
-        ReleaseError: A row is not of the schema.
+        ReleaseError: A row does not fit the schema.
     """
     data = b"\n".join(rows)
     try:
@@ -217,5 +279,7 @@ def _read_json(rows: list[bytes], schema: pa.Schema) -> pa.Table:
             f"ledger: a kept row does not fit the schema ({exc}). Run `python -m builder reparse`."
         ) from exc
     if table.num_rows != len(rows):
-        raise ReleaseError("ledger: a kept row is not one JSON object. Run reparse.")
+        raise ReleaseError(
+            "ledger: a kept row is not a single JSON object. Run `python -m builder reparse`."
+        )
     return table.combine_chunks()

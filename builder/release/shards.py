@@ -1,4 +1,4 @@
-"""Fills the shards of a release in order of id, and reuses those that have not changed."""
+"""Writes the shards of a release in order of id, and reuses unchanged ones."""
 
 # pyright: standard, reportMissingTypeStubs=false, reportAttributeAccessIssue=false
 # pyarrow ships no types, and makes its compute functions at import
@@ -18,21 +18,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from builder.disk import sync
-from builder.release.ahead import ahead
 from builder.release.image_columns import ImageGroups, ImageSource
 from builder.release.layout import Layout, Stream
+from builder.release.prefetch import prefetch
 from builder.release.rows import Chunk
 from schemas.manifest import ShardEntry
 from schemas.shards import MAX_GROUP_ROWS, open_shard, write_shard
 from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
 
-#: Raised by one whenever the same rows are to give other bytes; part of every `rows_hash`.
+#: Increased whenever the same rows should give other bytes; part of every `rows_hash`.
 SHARD_FORMAT = 2
+
+#: Shards that may be queued for writing, the one under way included, when another is added.
+_MAX_QUEUED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """An earlier release on this disk, whose shards may be taken over."""
+    """An earlier release on this disk, whose shards may be reused."""
 
     directory: Path
     shards: Mapping[str, ShardEntry]
@@ -49,9 +52,9 @@ class _Filling:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A shard that is written, whose checksum and whose way to the disk may still take a while."""
+    """A written shard, whose checksum and sync to disk may still be running."""
 
-    unsealed: ShardEntry
+    unhashed: ShardEntry
     sha256: Future[str] | None
     synced: Future[None] | None
 
@@ -59,23 +62,22 @@ class _Written:
         if self.synced is not None:
             self.synced.result()
         if self.sha256 is None:
-            return self.unsealed
-        return self.unsealed.model_copy(update={"sha256": self.sha256.result()})
+            return self.unhashed
+        return self.unhashed.model_copy(update={"sha256": self.sha256.result()})
 
 
 class ShardSet:
     """Writes the shards of a release; a shard is written once its last row has come.
 
     Rows are gathered as compact tables, one unfinished shard a stream, so
-    memory is bound by `rows_a_shard` and the number of streams. Parquet is
-    written, checksums are made, and the disk is made to write, by threads of
-    their own.
+    memory is bound by `rows_per_shard` and the number of streams. Writing
+    Parquet, hashing and syncing to disk each have a thread of their own.
 
     Args:
         directory: Release directory under construction.
         layout: Which shard a row goes to.
         images: Source of the image bytes.
-        previous: Where unchanged shards are taken from.
+        previous: The release whose unchanged shards are reused.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class ShardSet:
         self._images.close()
 
     def add(self, chunk: Chunk) -> None:
-        """Takes in the next rows in order of id."""
+        """Adds the next rows in order of id."""
         tasks = pc.dictionary_encode(chunk.samples["task_type"]).combine_chunks()
         languages = pc.dictionary_encode(chunk.samples["language"]).combine_chunks()
         streams: list[Stream] = []
@@ -155,7 +157,7 @@ class ShardSet:
     ) -> None:
         if not len(rows):
             return
-        buckets = positions[rows] * stream.num_buckets >> 32
+        buckets = stream.buckets_of(positions[rows])
         edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1), len(rows)]
         for start, stop in pairwise(edges):
             part = rows[start:stop]
@@ -179,12 +181,15 @@ class ShardSet:
     def _submit(
         self, stream: Stream, bucket: int, rows_hash: str, rows: pa.Table | list[dict[str, Any]]
     ) -> None:
-        for done in self._written:
-            if done.done():
-                done.result()
-        waiting = [done for done in self._written if not done.done()]
-        if len(waiting) > 2:
-            waiting[0].result()
+        # A shard that failed to be written stops the release here, not after the last row.
+        for written in self._written:
+            if written.done():
+                written.result()
+        # Each shard in the queue keeps its rows in memory. Reading goes on while one is written
+        # and two wait; with more, rows would pile up wherever reading outpaces the disk.
+        queued = [written for written in self._written if not written.done()]
+        if len(queued) > _MAX_QUEUED:
+            queued[0].result()
         self._written.append(self._writer.submit(self._write, stream, bucket, rows_hash, rows))
 
     def _write(
@@ -203,7 +208,7 @@ class ShardSet:
             num_rows = rows.num_rows
             with open_shard(path, stream.config) as writer:
                 # The next row group's images are read and checked while this one is written.
-                for group in ahead(iter(self._row_groups(stream.config, rows, writer.schema))):
+                for group in prefetch(iter(self._row_groups(stream.config, rows, writer.schema))):
                     writer.write_table(group, row_group_size=max(1, group.num_rows))
         entry = ShardEntry(
             path=name,
@@ -215,7 +220,7 @@ class ShardSet:
             sha256="",
             rows_hash=rows_hash,
         )
-        # Written out while the next shard is made; left to the end, the disk would idle till then.
+        # Synced while the next shard is made; synced at the end, the disk would be idle until then.
         synced = self._syncer.submit(sync, path)
         return _Written(entry, self._hasher.submit(file_sha256, path), synced)
 
@@ -228,7 +233,7 @@ class ShardSet:
         )
 
     def _reuse(self, name: str, rows_hash: str, path: Path) -> ShardEntry | None:
-        """Takes a shard over from the previous release if its rows and its bytes are the same."""
+        """Links a shard of the previous release if its rows and its bytes are unchanged."""
         entry = self._previous.shards.get(name) if self._previous else None
         if self._previous is None or entry is None or entry.rows_hash != rows_hash:
             return None

@@ -1,4 +1,4 @@
-"""Version numbers of releases, and which of them a directory of releases holds."""
+"""Version numbers of releases, and which releases a directory has."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ Part = Literal["major", "minor", "patch"]
 
 
 class VersionError(PolysceneError):
-    """A version is not of the form X.Y.Z, or not where it was looked for."""
+    """A version is not of the form X.Y.Z, or does not exist."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -28,7 +28,7 @@ class Version:
         """Reads "1.2.3" or "v1.2.3".
 
         Raises:
-            VersionError: It is neither.
+            VersionError: The text has another form.
         """
         found = parse_number(text)
         if found is None:
@@ -57,7 +57,7 @@ class Version:
 
 
 def released_versions(releases_dir: Path) -> list[Version]:
-    """Versions a directory holds, the lowest first."""
+    """Versions in a directory, lowest first."""
     if not releases_dir.is_dir():
         return []
     return sorted(
@@ -77,18 +77,20 @@ def find_release(releases_dir: Path, version: str | None) -> Path:
     """Directory of a version, the latest when None.
 
     Raises:
-        VersionError: It is not there; names those that are.
+        VersionError: There is no such release; the message lists the others.
     """
     versions = released_versions(releases_dir)
     wanted = Version.parse(version) if version else (versions[-1] if versions else None)
     if wanted is None:
         raise VersionError(
-            f"{releases_dir}: no release there. Make one with `python -m builder release`."
+            f"{releases_dir}: no release yet. Make one with "
+            "`python -m builder release --bump minor`."
         )
     if wanted not in versions:
-        there = ", ".join(map(str, versions)) or "none"
+        known = ", ".join(map(str, versions))
+        has = f"it has {known}" if known else "it has none yet"
         raise VersionError(
-            f"{releases_dir}: no release {wanted} there (there: {there}). "
+            f"{releases_dir}: no release {wanted}; {has}. "
             f"Make it with `python -m builder release --version {wanted}`."
         )
     return releases_dir / str(wanted)

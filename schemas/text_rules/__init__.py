@@ -1,4 +1,4 @@
-"""What a row's texts must be: the rules that builder and app share, one a function."""
+"""What a row's texts must be: the rules that builder and app share, one per function."""
 
 from schemas.text_rules.gate import RULES, CheckReport, Rule, check_edit, check_revision
 from schemas.text_rules.settings import TextRulesConfig

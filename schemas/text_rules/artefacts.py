@@ -1,19 +1,12 @@
-"""Checks for what a model leaves in a text by accident: escapes, tokens, apologies, orders."""
+"""Checks for what a model leaves in a text by accident: escapes, tokens, refusals, the prompt."""
 
 import re
 from functools import cache
 from importlib.resources import files
 
+from schemas.characters import unwanted_character
 from schemas.text_rules.candidate import Candidate
 
-# Lone surrogates, control characters but tab and line feed, bidi embeddings and isolates (they
-# reorder what a reviewer sees), interlinear marks, U+FFFD, non-characters, private use, and tag
-# characters outside a flag. Joiners and plain direction marks belong to many writing systems.
-_MALFORMED = re.compile(
-    "[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufff9-\ufffd"
-    "\ufdd0-\ufdef\ufffe\uffff\ufeff\ue000-\uf8ff\U000f0000-\U0010ffff]"
-    "|(?<![\U0001f3f4\U000e0020-\U000e007f])[\U000e0000-\U000e007f]"
-)
 _ESCAPE = re.compile(
     r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\U[0-9a-fA-F]{8}|\\[nrt](?![a-z])|\\\""
     r"|&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,7}|#[xX][0-9a-fA-F]{2,6});"
@@ -45,11 +38,7 @@ _ECHO_IN_TEXTS = re.compile(
 
 def malformed_text(candidate: Candidate) -> str | None:
     """Characters that no text needs and that break storage, display or tokenisers."""
-    for text in candidate.all_texts:
-        # Printable holds for most texts and costs next to nothing.
-        if (not text.isprintable() or "\ufffd" in text) and _MALFORMED.search(text):
-            return "malformed_text"
-    return None
+    return "malformed_text" if any(map(unwanted_character, candidate.all_texts)) else None
 
 
 def escaped_text(candidate: Candidate) -> str | None:
@@ -61,7 +50,7 @@ def escaped_text(candidate: Candidate) -> str | None:
 
 
 def image_placeholder(candidate: Candidate) -> str | None:
-    """`<|image_1|>` and other special tokens; published mmE5 queries hold them without an image."""
+    """`<|image_1|>` and other special tokens; published mmE5 has some without an image."""
     for text in candidate.all_texts:
         if ("<" in text or "[" in text) and _TOKEN.search(text):
             return "image_placeholder"
@@ -69,7 +58,7 @@ def image_placeholder(candidate: Candidate) -> str | None:
 
 
 def prompt_echo(candidate: Candidate) -> str | None:
-    """The prompt's own words come back as data."""
+    """Words of the prompt appear in the data."""
     lowered = candidate.lowered
     if any(phrase in lowered for phrase in _ECHO_ANYWHERE):
         return "prompt_echo"
@@ -81,7 +70,7 @@ def prompt_echo(candidate: Candidate) -> str | None:
 
 
 def refusal(candidate: Candidate) -> str | None:
-    """The model declines, and says so inside the reply."""
+    """The model declines in the text itself."""
     return "refusal" if any(map(_refusals().match, candidate.all_texts)) else None
 
 

@@ -1,4 +1,4 @@
-"""Checks of size: nothing empty, nothing endless, no score below the configured one."""
+"""Checks of size: no empty and no endless text, no score below the configured minimum."""
 
 import re
 
@@ -7,13 +7,13 @@ from schemas.text_rules.candidate import Candidate
 _WORD_CHARACTER = re.compile(r"[^\W_]|[^\x00-\x7F]")
 _MIN_RUN_CHARS = 16
 _SAME_CHARACTER = re.compile(rf"(\S)\1{{{_MIN_RUN_CHARS - 1}}}")
-#: Below this share of different words a long text goes round in circles.
+#: Below this share of different words a long text repeats itself.
 _MIN_DISTINCT_SHARE = 0.25
 _MIN_WORDS_TO_COUNT = 24
 
 
 def empty_text(candidate: Candidate) -> str | None:
-    """Published mmE5 rows hold empty documents; a text needs at least one letter, digit or sign."""
+    """Published mmE5 has empty documents; a text needs at least one letter, digit or symbol."""
     for text in candidate.all_texts:
         if not _WORD_CHARACTER.search(text) or text.isspace():
             return "empty_text"
@@ -21,7 +21,7 @@ def empty_text(candidate: Candidate) -> str | None:
 
 
 def too_long(candidate: Candidate) -> str | None:
-    """Longer texts are cut by every trainer, and come from models that did not stop."""
+    """Every trainer truncates longer texts, and they come from models that did not stop."""
     config, draft = candidate.config, candidate.draft
     if max(len(draft.instruction), len(draft.query_text or "")) > config.max_query_chars:
         return "too_long"

@@ -1,4 +1,4 @@
-"""What a row check looks at: the texts of one sample, and their normal forms."""
+"""The input of a row check: the texts of one sample, and their normal forms."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +11,13 @@ from schemas.vocabulary import Cell, Language
 
 @dataclass(frozen=True)
 class Candidate:
-    """A revised sample on its way into the dataset.
+    """A revised or edited sample that is checked before it is kept.
 
     Args:
         cell: Task type and modality combination of its job.
         language: Language its texts are declared to be in.
         draft: The texts that would be kept.
-        evaluation: The teacher's own judgement; None of texts that it did not write.
+        evaluation: The teacher's own judgement; None for texts that it did not write.
         config: Bounds of the checks.
     """
 
@@ -29,7 +29,7 @@ class Candidate:
 
     @cached_property
     def texts(self) -> tuple[tuple[str, str], ...]:
-        """Field and value of the texts in the job's language; absent ones left out."""
+        """Field and value of the texts in the job's language; without absent ones."""
         draft = self.draft
         fields = (
             ("query_text", draft.query_text),
@@ -45,7 +45,7 @@ class Candidate:
 
     @cached_property
     def lowered(self) -> str:
-        """All texts in lower case, one a line: for phrases that must not occur anywhere."""
+        """All texts in lower case, one per line: for phrases that must not occur anywhere."""
         return "\n".join(self.all_texts).lower()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""An edited row goes through the row checks again, as a teacher's does."""
+"""Runs the row checks on an edited row, as on a row that a teacher wrote."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from schemas.sample import Draft, Sample
 from schemas.text_rules.gate import check_edit
 from schemas.text_rules.settings import TextRulesConfig
 
-#: What each rule finds and what to do, going on from the name of the text at fault.
+#: What each rule finds and what to do, as a continuation of the field's name.
 _WORDS = {
     "too_long": "is longer than the dataset allows. Shorten it.",
-    "malformed_text": "contains characters that no text needs. Type it anew.",
+    "malformed_text": "contains characters that no text needs. Type it again.",
     "empty_text": "has no letters. Write a text, or reject the row.",
     "escaped_text": "contains escape codes instead of characters. Write the characters.",
     "image_placeholder": "contains a placeholder for an image. Delete it.",
@@ -23,8 +23,8 @@ _WORDS = {
     "negative_equals_query": "repeats the query. Write another document.",
     "near_duplicate_negative": "differs from the positive in nothing that matters. Write one that "
     "looks right and is wrong.",
-    "lopsided_negative": "is far longer or shorter than its rival, so that length gives the "
-    "answer away. Make them alike in length.",
+    "lopsided_negative": "is far longer or shorter than the document beside it, so that "
+    "length gives the answer away. Make them similar in length.",
     "answer_leak": "gives the answer away: query or instruction contains the positive. "
     "Write it differently.",
     "query_repeats_instruction": "only repeats the instruction. Ask something of its own.",
@@ -37,11 +37,11 @@ _OTHER = "would be dropped by the release ({reason}). Change it."
 
 @dataclass(frozen=True, slots=True)
 class EditReport:
-    """What the checks say of an edited row.
+    """What the checks say about an edited row.
 
     Args:
         reason: Why it is dropped, `edit_answer_leak` and the like; None keeps it.
-        is_disputed: An identifier takes a text for another language; a person outranks it.
+        is_disputed: An identifier takes a text for another language; the reviewer is believed.
     """
 
     reason: str | None
@@ -66,15 +66,15 @@ def check_edited(sample: Sample, config: TextRulesConfig) -> EditReport:
 
 
 def edit_problem(sample: Sample, edits: Edits, config: TextRulesConfig) -> EditError | None:
-    """What keeps a release from taking a row with these edits, named at the text at fault.
+    """Why a release would refuse a row with these edits, with the text at fault.
 
-    The text at fault is the changed one without which the release takes the
-    row; where none is alone at fault, the last one changed.
+    The text at fault is the changed one without which the release accepts the
+    row; if no single text is, the last one changed.
 
     Args:
         sample: The row as published.
         edits: New texts.
-        config: The bounds that the release applies.
+        config: Limits that the release applies.
     """
     try:
         reason = check_edited(apply_edits(sample, edits), config).reason
@@ -91,7 +91,7 @@ def edit_problem(sample: Sample, edits: Edits, config: TextRulesConfig) -> EditE
 
 
 def _passes_without(sample: Sample, edits: Edits, field: str, config: TextRulesConfig) -> bool:
-    """Whether the row is taken when one edited text is as it was published."""
+    """Whether the row is accepted with one edited text as it was published."""
     name, _, index = field.partition(".")
     changed = edits.model_dump(exclude_none=True)
     if index:
@@ -109,8 +109,13 @@ def _passes_without(sample: Sample, edits: Edits, field: str, config: TextRulesC
 
 def _draft(sample: Sample, negative: str | None) -> Draft:
     return Draft(
-        instruction=sample.instruction,
-        query_text=sample.query_text,
-        positive_text=sample.positive_text,
-        negative_text=negative,
+        instruction=_with_lf(sample.instruction) or "",
+        query_text=_with_lf(sample.query_text),
+        positive_text=_with_lf(sample.positive_text),
+        negative_text=_with_lf(negative),
     )
+
+
+def _with_lf(text: str | None) -> str | None:
+    """A text whose lines end in LF: a published CR LF is not the fault of an edit beside it."""
+    return None if text is None else text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,4 +1,4 @@
-"""All row checks in order, the cheap ones first; the first that objects decides."""
+"""All row checks in order, the cheap ones first; the first one that objects decides."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class CheckReport:
 
     Args:
         reason: Why the row is dropped; None keeps it.
-        results: One entry for each check that let the row pass, in order.
+        results: One entry for each check that the row passed, in order.
         votes: What language identifiers said, text by text.
         is_disputed: They took a text for another language, and its writer was
             believed; `language` is then not among the results.
@@ -81,7 +81,7 @@ def check_revision(
         language: Code of the language the job asked for.
         draft: The revised texts.
         evaluation: The teacher's self-evaluation.
-        config: Bounds, identifiers and least scores.
+        config: Limits, identifiers and minimum scores.
     """
     return _check(Candidate(cell, LANGUAGES[language], draft, evaluation, config))
 
@@ -89,9 +89,9 @@ def check_revision(
 def check_edit(cell: Cell, language: str, draft: Draft, config: TextRulesConfig) -> CheckReport:
     """Runs every row check on texts that a reviewer edited.
 
-    Two rules yield to a person: a vote of the identifiers for another language
+    Two rules defer to the reviewer: a vote of the identifiers for another language
     of the right script only makes the report disputed, and the teacher's
-    scores, given to other texts, count for nothing.
+    scores are ignored, as they were given to other texts.
 
     Args:
         cell: Task type and modality combination of the row.

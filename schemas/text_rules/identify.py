@@ -1,8 +1,8 @@
-"""Language identifiers behind one shape: what each says of a text, or that it says nothing.
+"""Language identifiers behind one interface: what each says about a text, or that it abstains.
 
-Measured on 93 languages: pycld2 takes 7 us a text and knows all of them;
-py3langid takes 60 us and more, is the better judge and lacks sd, su and yi;
-langdetect takes 1.6 ms and knows 54. None is loaded before it is needed.
+Measured on 93 languages: pycld2 takes 7 us per text and knows all of them;
+py3langid takes 60 us or more, is more accurate and lacks sd, su and yi;
+langdetect takes 1.6 ms and knows 54. Each is loaded when first needed.
 """
 
 # The identifiers ship no types: what comes of them is unknown, everything else is strict.
@@ -38,11 +38,11 @@ _ALIASES = {
 
 
 class Opinion(NamedTuple):
-    """What one identifier says of one text.
+    """What one identifier says about one text.
 
     Args:
         identifier: Who says it.
-        ranked: Languages with their probability, the likeliest first.
+        ranked: Languages with their probability, the most likely first.
         is_reliable: The identifier's own flag; False where it has none.
     """
 
@@ -64,7 +64,7 @@ class IdentifierMissing(PolysceneError):
 
 
 def identify(identifier: Identifier, text: str) -> Opinion | None:
-    """One identifier's opinion of a text, or None when it has none."""
+    """One identifier's opinion of a text, or None if it abstains."""
     return _IDENTIFIERS[identifier](text)
 
 
@@ -93,13 +93,13 @@ def _ask_pycld2(text: str) -> Opinion | None:
 
 def _ask_py3langid(text: str) -> Opinion | None:
     ranked = tuple(_py3langid().rank(text)[:5])
-    # Without a single known feature every language gets the same share.
+    # If no feature is known, every language gets the same share.
     return Opinion("py3langid", ranked) if ranked[0][1] > ranked[-1][1] else None
 
 
 def _ask_langdetect(text: str) -> Opinion | None:
     langdetect = _langdetect()
-    langdetect.DetectorFactory.seed = 0  # it draws at random otherwise
+    langdetect.DetectorFactory.seed = 0  # it is random otherwise
     try:
         found = langdetect.detect_langs(text)
     except langdetect.LangDetectException:  # no letters
@@ -143,7 +143,7 @@ def _langdetect() -> Any:
     except ImportError as exc:
         raise IdentifierMissing(
             "`checks.language_identifiers` names langdetect, which is not installed. "
-            "Install it (`pip install langdetect`) or take it off the list."
+            "Install it (`pip install langdetect`) or remove it from the list."
         ) from exc
     langdetect.detector_factory.init_factory()
     return langdetect

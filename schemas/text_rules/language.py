@@ -13,21 +13,21 @@ from schemas.vocabulary import LANGUAGES
 
 Finding = Literal["confirmed", "abstained", "contradicted"]
 
-#: Languages that identifiers cannot part, measured; one of a group stands for the others.
+#: Languages that identifiers confuse, as measured; any of a group confirms the others.
 _GROUPS = tuple(
     frozenset(group.split())
     for group in ("bs hr sr", "id ms", "no da", "cs sk", "es gl ca pt", "gd ga")
 )
-#: What an identifier that lacks a language takes it for.
+#: Languages that an identifier names instead of one it does not know.
 _TAKEN_FOR = {
     "sd": frozenset({"ar", "fa", "ps", "ur"}),
     "su": frozenset({"id", "jv", "ms"}),
     "yi": frozenset({"he"}),
 }
-# The bounds below were set on two sentences in each of the 93 languages, cut to 3, 4, 5, 6 and 8
+# The limits below were tuned on two sentences in each of the 93 languages, cut to 3, 4, 5, 6 and 8
 # words and whole, and on CLDR names with keywords: no sentence and 0.3 % of the names are dropped
 # wrongly; of texts in another language of the same script 98 % are found from 6 words on.
-#: A ranking identifier leaves the declared language open from this share on.
+#: From this share on, a ranking identifier considers the declared language possible.
 _PLAUSIBLE = 0.03
 #: Two identifiers that agree on another language are believed from this share on,
 _AGREED = 0.3
@@ -35,7 +35,7 @@ _AGREED = 0.3
 _AGREED_STRONGLY, _HARDLY_PLAUSIBLE = 0.5, 0.15
 #: One ranking identifier alone is believed from this share on.
 _ALONE = 0.5
-#: pycld2 alone, which calls itself reliable even on two names, from this many words on.
+#: pycld2 alone is believed from this many words on; it calls itself reliable even on two names.
 _MIN_WORDS_ALONE = 5
 
 
@@ -52,7 +52,7 @@ class LanguageReport:
 def check_language(candidate: Candidate, *, trusts_writer: bool = False) -> LanguageReport:
     """Every text in the job's language, the instruction in English.
 
-    Texts too short to judge each by itself are judged together once more, as
+    Texts that are too short to be judged one by one are also judged together, as
     the vote of field `together`. Reasons: `wrong_script`, `wrong_language`,
     `instruction_not_english`. Where the writer is trusted, as a person is,
     `wrong_language` drops nothing and is reported as a dispute.
@@ -99,10 +99,10 @@ def check_language(candidate: Candidate, *, trusts_writer: bool = False) -> Lang
 def judge(
     text: str, declared: str, identifiers: tuple[Identifier, ...], min_words: int
 ) -> tuple[Finding, list[tuple[Identifier, str | None]]]:
-    """What the identifiers together say of a text, and who named which language.
+    """What the identifiers together say about a text, and which language each named.
 
     They are asked in order until one confirms the declared language or one of
-    its group. Below `min_words` words none is asked.
+    its group. A text of fewer than `min_words` words is not judged.
     """
     num_words = count_words(text, declared)
     if num_words < min_words:
@@ -121,35 +121,47 @@ def judge(
 
 
 def _weigh(opinions: list[Opinion], declared: str, num_words: int) -> Finding:
-    """The verdict when no identifier's first choice was the declared language."""
-    ranking = [
-        opinion
-        for opinion in opinions
-        if opinion.identifier != "pycld2"
-        and (declared in languages_of(opinion.identifier) or declared in _TAKEN_FOR)
-    ]
-    reliable = next((opinion for opinion in opinions if opinion.is_reliable), None)
-    is_long = num_words >= _MIN_WORDS_ALONE
+    """The verdict when no identifier's first choice was the declared language.
+
+    An identifier that gives each language a share can clear the declared one
+    even where another comes first; pycld2, which names a single language, can
+    only contradict it, and needs a longer text for that. So the rules go from
+    the strongest evidence against the declared language to the weakest.
+    """
+    trusted = _trusted_without_shares(opinions, num_words)
+    ranking = [opinion for opinion in opinions if _ranks(opinion, declared)]
     if not ranking:
-        return "contradicted" if reliable and is_long else "abstained"
-    accepted = group_of(declared) | _TAKEN_FOR.get(declared, frozenset())
+        return "contradicted" if trusted else "abstained"
     best = max(ranking, key=lambda opinion: opinion.ranked[0][1])
     share = best.ranked[0][1]
-    plausibility = max(opinion.share(accepted) for opinion in ranking)
     is_agreed = sum(opinion.top == best.top for opinion in opinions) > 1
+    accepted = group_of(declared) | _TAKEN_FOR.get(declared, frozenset())
+    plausibility = max(opinion.share(accepted) for opinion in ranking)
     if is_agreed and share >= _AGREED_STRONGLY and plausibility < _HARDLY_PLAUSIBLE:
         return "contradicted"
-    if reliable and is_long and _only_known_to(reliable, best, declared):
+    if trusted and _only_known_to(trusted, best, declared):
         return "contradicted"
     if plausibility >= _PLAUSIBLE:
         return "confirmed" if best.top in accepted else "abstained"
-    if (is_agreed and share >= _AGREED) or share >= _ALONE or (reliable and is_long):
-        return "contradicted"
-    return "abstained"
+    is_believed = share >= (_AGREED if is_agreed else _ALONE)
+    return "contradicted" if is_believed or trusted else "abstained"
+
+
+def _trusted_without_shares(opinions: list[Opinion], num_words: int) -> Opinion | None:
+    """The opinion that calls itself reliable, if the text is long enough to believe that."""
+    if num_words < _MIN_WORDS_ALONE:
+        return None
+    return next((opinion for opinion in opinions if opinion.is_reliable), None)
+
+
+def _ranks(opinion: Opinion, declared: str) -> bool:
+    """Whether an identifier gives shares, and one that says something about this language."""
+    is_known = declared in languages_of(opinion.identifier) or declared in _TAKEN_FOR
+    return opinion.identifier != "pycld2" and is_known
 
 
 def _only_known_to(reliable: Opinion, best: Opinion, declared: str) -> bool:
-    """Whether the other identifier cannot know better, as it lacks the language named."""
+    """Whether the other identifier does not know the language that this one named."""
     taken_for = _TAKEN_FOR.get(reliable.top, frozenset())
     is_near = reliable.top == "su" and declared in taken_for
     return reliable.top not in languages_of(best.identifier) and bool(taken_for) and not is_near
@@ -157,7 +169,7 @@ def _only_known_to(reliable: Opinion, best: Opinion, declared: str) -> bool:
 
 @cache
 def group_of(code: str) -> frozenset[str]:
-    """The languages that may stand for one another, `code` among them."""
+    """The languages that identifiers confuse with `code`, including `code`."""
     return next((group for group in _GROUPS if code in group), frozenset({code}))
 
 

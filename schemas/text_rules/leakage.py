@@ -1,20 +1,20 @@
-"""Checks that looking is necessary: query and instruction must not hold the answer."""
+"""Checks that query and instruction do not contain the answer."""
 
 from schemas.text_rules.candidate import Candidate
 from schemas.text_rules.normal_form import contains
 
-#: A retrieval query may share words with its document; a whole document inside it is a leak, but
-#: for a document of one short word. In Chinese, Japanese and Korean two characters are a word.
+#: A retrieval query may share words with its document; a whole document inside it is a leak,
+#: unless the document is one short word. In Chinese, Japanese and Korean two characters are a word.
 _MIN_RETRIEVAL_LEAK_CHARS = 4
 _MIN_RETRIEVAL_LEAK_CHARS_CJK = 2
 
 
 def answer_leak(candidate: Candidate) -> str | None:
-    """The label, the answer or the positive's text stands in query or instruction.
+    """The label, the answer or the positive's text occurs in query or instruction.
 
     A choice ("black or white?") names the hard negative as well and gives
-    nothing away. The instruction is English, so it can only leak into English
-    samples as far as can be seen without translating.
+    nothing away. The instruction is English, so that without a translation a
+    leak in it can be found in English samples only.
     """
     positive = candidate.positive
     if not positive:
@@ -34,9 +34,9 @@ def answer_leak(candidate: Candidate) -> str | None:
 
 
 def query_repeats_instruction(candidate: Candidate) -> str | None:
-    """The query's text only says the instruction again, so it asks nothing of its own.
+    """The query only repeats the instruction.
 
-    In other languages than English the language check finds it.
+    In other languages than English the language check finds that.
     """
     if candidate.language.code != "en" or candidate.query != candidate.instruction:
         return None

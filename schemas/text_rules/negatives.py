@@ -1,4 +1,4 @@
-"""Checks that a hard negative is one: neither the positive again nor recognisable by its looks."""
+"""Checks that a hard negative is neither the positive again nor recognisable by its form."""
 
 import re
 
@@ -7,23 +7,23 @@ from schemas.text_rules.candidate import Candidate
 #: Arabic and Hebrew vowel points and Arabic tatweel: written or left out without change of meaning.
 _OPTIONAL_MARKS = re.compile("[\u064b-\u0652\u0640\u0591-\u05c7]")
 _SPACE_BUT_BETWEEN_DIGITS = re.compile(r"(?<!\d) | (?!\d)")
-#: From this length on, a text that holds the other whole says the same and more.
+#: From this length on, a text that contains the other says the same and more.
 _MIN_CONTAINING_CHARS = 40
 #: From this length on, one more letter at a word's end is an inflection.
 _MIN_INFLECTED_CHARS = 20
-#: A document this many times longer than its rival, by this many characters, is told by length.
+#: A document this many times longer than the other, by this many characters, is recognisable.
 _MAX_LENGTH_RATIO, _MIN_LENGTH_GAP = 5, 80
 
 
 def negative_equals_positive(candidate: Candidate) -> str | None:
-    """Equal but for case, width, punctuation and spaces."""
+    """Differs from the positive in case, width, punctuation or spaces at most."""
     if candidate.negative is None:
         return None
     return "negative_equals_positive" if candidate.negative == candidate.positive else None
 
 
 def negative_equals_query(candidate: Candidate) -> str | None:
-    """A hard negative that repeats the query is nearest to it by its letters."""
+    """Repeats the query: such a negative is the nearest document by its letters alone."""
     same = candidate.negative is not None and candidate.negative == candidate.query
     return "negative_equals_query" if same else None
 
@@ -31,8 +31,8 @@ def negative_equals_query(candidate: Candidate) -> str | None:
 def near_duplicate_negative(candidate: Candidate) -> str | None:
     """Differs from the positive in nothing that changes the meaning, so it is right as well.
 
-    One other word, number or letter often is all that makes a good hard
-    negative, so only four cases count: spaces, optional vowel points, one
+    A good hard negative often differs in a single word, number or letter, so
+    only four cases count: spaces, optional vowel points, one
     inflected word of a long text, and a long text inside the other.
     """
     positive, negative = candidate.positive, candidate.negative
@@ -57,7 +57,7 @@ def lopsided_negative(candidate: Candidate) -> str | None:
 
 
 def _have_same_letters(one: str, other: str) -> bool:
-    """Whether two texts differ in spaces and optional marks alone; `3 5` and `35` do not."""
+    """Whether two texts differ only in spaces and optional marks; `3 5` and `35` differ in more."""
     if _without_marks(one).replace(" ", "") != _without_marks(other).replace(" ", ""):
         return False
     joined = (_SPACE_BUT_BETWEEN_DIGITS.sub("", _without_marks(text)) for text in (one, other))

@@ -5,8 +5,8 @@ import unicodedata
 from functools import cache
 from typing import overload
 
-#: Languages that write no spaces between words, and the letters (no vowel signs) in a usual word.
-CHARS_A_WORD = {"zh": 2, "ja": 2, "th": 4, "lo": 4, "km": 3, "my": 3}
+#: Languages without spaces between words: letters (without vowel signs) in an average word.
+CHARS_PER_WORD = {"zh": 2, "ja": 2, "th": 4, "lo": 4, "km": 3, "my": 3}
 #: Languages that put endings or particles on a noun, so that only its beginning is a boundary.
 SUFFIXING = frozenset(
     (
@@ -42,7 +42,7 @@ def normalise(text: str | None) -> str | None:
     """NFKC, case-folded, punctuation and format characters as single spaces.
 
     Letters, vowel signs, digits and symbols stay: in Python's `re` the vowel
-    signs of Indic scripts are no word characters, so `\\W` would make different
+    signs of Indic scripts are not word characters, so `\\W` would make different
     words equal.
     """
     if text is None:
@@ -55,7 +55,7 @@ def contains(text: str, part: str, language: str) -> bool:
     """Whether normalised `text` contains normalised `part` as words of `language`."""
     if not part or part not in text:
         return False
-    if language in CHARS_A_WORD:
+    if language in CHARS_PER_WORD:
         return len(part) > 1
     if f" {part} " in f" {text} ":
         return True
@@ -69,10 +69,10 @@ def contains(text: str, part: str, language: str) -> bool:
 
 def count_words(text: str, language: str) -> int:
     """Words with a letter in them, exact up to eight; by length where no spaces are written."""
-    if language in CHARS_A_WORD:
-        return sum(map(str.isalpha, text)) // CHARS_A_WORD[language]
+    if language in CHARS_PER_WORD:
+        return sum(map(str.isalpha, text)) // CHARS_PER_WORD[language]
     num_spaces = text.count(" ")
-    if num_spaces >= _ENOUGH_WORDS:  # no exact figure is needed, and most texts end here
+    if num_spaces >= _ENOUGH_WORDS:  # an exact figure is not needed, and most texts return here
         return num_spaces
     return sum([any(map(str.isalpha, word)) for word in text.split()])
 

@@ -1,4 +1,4 @@
-"""Writing systems: which letters a language may be written in."""
+"""Writing systems: the letters that a language is written in."""
 
 import re
 import unicodedata
@@ -35,20 +35,20 @@ _RANGES: dict[str, str] = {
     "Taml": "0B80-0BFF",
     "Telu": "0C00-0C7F",
     "Thai": "0E00-0E7F",
-    # No language of the 93: Syriac, Thaana, N'Ko, Tibetan, Cherokee, Canadian syllabics, Ogham,
-    # runes, Mongolian.
+    # Not used by the 93 languages: Syriac, Thaana, N'Ko, Tibetan, Cherokee, Canadian syllabics,
+    # Ogham, runes, Mongolian.
     "Zyyy": "0700-074F 0780-07FF 0F00-0FFF 13A0-13FF 1400-16FF 1800-18AF",
 }
-#: Scripts of ISO 15924 that are several of the above together.
+#: Scripts of ISO 15924 that combine several of the above.
 _COMPOSED: dict[str, tuple[str, ...]] = {
     "Hans": ("Hani", "Bopo"),
     "Hant": ("Hani", "Bopo"),
     "Jpan": ("Kana", "Hani"),
     "Kore": ("Hang", "Hani"),
 }
-#: Latin words that stand for themselves in any language: initials, units, model numbers, iPhone.
+#: Latin words that any language uses as they are: initials, units, model numbers, iPhone.
 _BORROWED = re.compile(r"\b(?=\w*\d|\w+[A-Z])\w+\b|\b[A-Za-z]\b", re.ASCII)
-#: Names in Latin letters, to be allowed where they stand within a text of the language.
+#: Names in Latin letters, which are allowed within a text of the language.
 _NAMES = re.compile(r"\b(?=\w*\d|\w*[A-Z])\w+\b|\b[a-z]\b", re.ASCII)
 _MAX_FOREIGN_SHARE = 0.5
 
@@ -56,9 +56,9 @@ _MAX_FOREIGN_SHARE = 0.5
 def has_wrong_script(text: str, language: Language) -> bool:
     """Whether most letters are of scripts the language is not written in.
 
-    Works from one word on. Initials, units and model numbers in Latin letters
-    count for nothing, as every language borrows them; nor do Latin names
-    beside words of the language's own.
+    One word is enough. Initials, units and model numbers in Latin letters are
+    not counted, as every language borrows them, nor are Latin names beside
+    words in the language's own script.
     """
     if not _foreign_letters(language.scripts).search(text):
         return False

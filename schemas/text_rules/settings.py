@@ -1,4 +1,4 @@
-"""Bounds of the text rules, as a build's configuration sets them."""
+"""Limits of the text rules, as set in a build's configuration."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TextRulesConfig(BaseModel):
-    """Bounds of the row checks; `language_identifiers` vote in the order given."""
+    """Limits of the row checks; `language_identifiers` vote in the given order."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -15,9 +15,9 @@ from builder.balance import (
     read_outcomes,
     surplus_jobs,
 )
-from builder.balance.outcomes import OutcomeError
 from builder.config import BuildConfig
-from builder.generate.ledger import Ledger
+from builder.ledger.arrow import OutcomeError
+from builder.ledger.ledger import Ledger
 from builder.plan.shares import Slot, targets_of
 
 CONFIG = BuildConfig(num_samples=400, languages={"en": 2, "fr": 1, "yi": 1})
@@ -86,15 +86,15 @@ def test_shares_are_told_for_tasks_modalities_and_languages(outcomes):
         outcomes.add(slot, count if slot[2] != "yi" else count // 2)
         outcomes.add(slot, count - count // 2 if slot[2] == "yi" else 0, reason="wrong_language")
     balance = balance_of(CONFIG, outcomes.ledger.path)
-    by_name = {(share.side, share.value): share for share in balance.shares}
+    by_name = {(share.dimension, share.value): share for share in balance.shares}
     assert len(by_name) == 3 + 10 + 3
     yiddish = by_name["language", "yi"]
     assert yiddish.wanted == 100
     assert yiddish.accepted < 60
     assert yiddish.gap == pytest.approx(yiddish.accepted / balance.num_accepted - 0.25)
     assert balance.largest_shortfall == yiddish.shortfall
-    for side in ("task type", "modality", "language"):
-        own = [share for share in balance.shares if share.side == side]
+    for dimension in ("task type", "modality", "language"):
+        own = [share for share in balance.shares if share.dimension == dimension]
         assert sum(share.reached_share for share in own) == pytest.approx(1)
         assert sum(share.wanted_share for share in own) == pytest.approx(1)
     assert [(row.language, row.reason) for row in balance.dropped] == [("yi", "wrong_language")]
@@ -135,7 +135,7 @@ def test_outcomes_are_read_beside_a_writer(outcomes):
 
 
 def test_missing_or_damaged_ledger_is_one_clear_error(tmp_path):
-    with pytest.raises(OutcomeError, match="no ledger"):
+    with pytest.raises(OutcomeError, match="no such ledger"):
         read_outcomes(tmp_path / "none.sqlite")
     (tmp_path / "bad.sqlite").write_bytes(b"nothing of the kind" * 100)
     with pytest.raises(OutcomeError, match="backup"):

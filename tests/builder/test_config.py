@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from builder.config import BuildConfig, ConfigError, TeacherConfig, load_config, save_config
+from builder.release.build import published_config
 
 
 def test_a_saved_config_reads_back_equal(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ def test_a_bad_config_names_file_and_field(tmp_path: Path, text: str, words: lis
         load_config(path)
     message = str(caught.value)
     assert "\n" not in message
-    assert all(word in message for word in ["build.yaml", "Mend the file", *words])
+    assert all(word in message for word in ["build.yaml", "Fix the file", *words])
 
 
 def test_pace_and_prices_leave_the_plan_alone_and_the_model_does_not() -> None:
@@ -52,3 +53,17 @@ def test_a_judge_leaves_the_plan_alone_and_more_samples_leave_the_workspace_alon
     assert larger.plan_hash != config.plan_hash
     assert larger.workspace_hash == config.workspace_hash
     assert larger.with_targets(config.targets) == config
+
+
+def test_the_former_name_of_rows_per_shard_is_read_and_stays_in_releases(tmp_path: Path) -> None:
+    path = tmp_path / "build.yaml"
+    path.write_text("release: {rows_a_shard: 7}")
+    config = load_config(path)
+    assert config.release.rows_per_shard == 7
+    save_config(config, path)
+    assert "rows_per_shard: 7" in path.read_text()
+    assert load_config(path) == config
+    assert published_config(config)["release"]["rows_a_shard"] == 7
+    path.write_text("release: {rows_a_shard: 7, rows_per_shard: 8}")
+    with pytest.raises(ConfigError, match="rows_a_shard"):
+        load_config(path)

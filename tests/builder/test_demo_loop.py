@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from schemas.manifest import read_manifest
 from schemas.vocabulary import MODALITIES
 from tests.builder.running_demo import start_demo, wait_until
 from tests.builder.test_demo_environment import LEADS_AWAY
@@ -42,6 +43,7 @@ def test_the_loop_runs_to_its_end_though_it_was_killed_on_the_way(tmp_path: Path
     assert_it_went_on_where_it_was(summary)
     assert_it_made_a_dataset_of_every_kind(summary)
     assert_both_versions_load_cold_and_streamed_and_differ(summary)
+    assert_the_audited_rate_is_in_the_next_card(summary, root)
     assert_a_version_was_pulled_and_restored_elsewhere(summary, root)
     assert_training_was_measured(summary, root)
 
@@ -65,6 +67,22 @@ def assert_it_made_a_dataset_of_every_kind(summary: Summary) -> None:
     assert 0 < reviews["num_mended"] + reviews["num_rejected"] < 40
     assert sum(counts["planted"] for counts in summary["mistakes"].values()) > 10
     assert all(counts["left_in"] == 0 for counts in summary["mistakes"].values())
+
+
+def assert_the_audited_rate_is_in_the_next_card(summary: Summary, root: Path) -> None:
+    audit = summary["audit"]
+    num_rows = read_manifest(root / "workspace/releases/0.1.0").num_samples
+    assert audit["version"] == "0.1.0"
+    assert audit["num_decided"] == num_rows // 4
+    assert audit["num_reviewers"] == 2
+    assert audit["seeds"]["decided"] == num_rows // 20
+    assert audit["seeds"]["found"] >= 0.8 * audit["seeds"]["decided"]  # two who each miss 15 %
+    overall = audit["overall"]
+    assert 0 <= overall["low"] <= overall["rate"] <= overall["high"] < 0.2
+    card = (root / "workspace/releases/0.2.0/README.md").read_text(encoding="utf-8")
+    shown = f"{overall['rate']:.1%} ({overall['low']:.1%} to {overall['high']:.1%}, 95%)"
+    assert f"| 0.1.0 | Version 0.1.0 | {num_rows // 4} | 2 | {shown} |" in card
+    assert list((root / "audit").glob("audit-*.html"))
 
 
 def assert_both_versions_load_cold_and_streamed_and_differ(summary: Summary) -> None:

@@ -64,7 +64,7 @@ def test_lines_in_a_log_name_stage_and_total() -> None:
         "uploading 0.1.0: 4.5 MB of 6.0 MB",
         "rows 0.1.0: 1,000 of 15,000",
         "rows 0.1.0: 3,000 of 15,000",
-        "card 0.1.0: begun",
+        "card 0.1.0: started",
     ]
 
 

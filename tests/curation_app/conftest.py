@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_app.dataset import VersionDataset, open_dataset
+from curation_app.data.version import VersionDataset, open_dataset
 from tests.curation_app.running_app import RunningApp
 from tests.curation_app.tiny_release import (
     add_image,

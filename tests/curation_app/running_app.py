@@ -41,7 +41,11 @@ class RunningApp:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "HF_HUB_OFFLINE": "1"},
+                env={
+                    **os.environ,
+                    "HF_HUB_OFFLINE": "1",
+                    "XDG_CACHE_HOME": str(self.store.parent / "cache"),
+                },
             )
         line = self._first_line()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)

@@ -1,4 +1,4 @@
-"""What the server answers: inert content, thumbnails, and nothing to foreign pages."""
+"""What the server answers beside its pages, and how it starts or says why it cannot."""
 
 import http.client
 import json
@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from curation_app.dataset import VersionDataset
-from curation_app.desk import Filters, ReviewDesk
-from curation_app.identity import reviewer_name, reviewer_of
-from curation_app.store import ReviewStore
+from curation_app.data.version import VersionDataset
+from curation_app.web.identity import reviewer_of
+from curation_app.work.cards import sides
+from curation_app.work.people import clean_name
 from tests.curation_app.running_app import RunningApp
 
 ROOT = Path(__file__).parents[2]
@@ -38,56 +38,35 @@ def ask(
     return answer
 
 
-def test_every_answer_carries_the_headers(app: RunningApp) -> None:
-    for path in ("/", "/ui/review.js", "/thumbnails/none/query/x.webp", "/nowhere"):
-        _, headers, _ = ask(app, path)
-        assert "script-src 'self' 'unsafe-eval';" in headers["content-security-policy"]
-        assert "connect-src 'self'" in headers["content-security-policy"]
-        assert headers["x-frame-options"] == "DENY"
-        assert headers["x-content-type-options"] == "nosniff"
-
-
 def test_thumbnails_are_webp_whatever_the_dataset_says(
-    app: RunningApp, dataset: VersionDataset, tmp_path: Path
+    app: RunningApp, dataset: VersionDataset
 ) -> None:
-    with ReviewStore(tmp_path / "other.sqlite") as store:
-        desk = ReviewDesk(dataset, store)
-        row = int(np.flatnonzero(dataset.matching(language="ar", modality="I->I"))[0])
-        sides = desk.view("reviewer-1", Filters(), row)["card"]["sides"]
-        for side in sides:
-            status, headers, data = ask(app, "/" + side["image"])
-            assert (status, headers["content-type"]) == (200, "image/webp")
-            assert "immutable" in headers["cache-control"]
-            assert data[8:12] == b"WEBP"
-        broken = int(np.flatnonzero(dataset.matching(language="de"))[0])
-        side = desk.view("reviewer-1", Filters(), broken)["card"]["sides"][0]
+    row = int(np.flatnonzero(dataset.matching(language="ar", modality="I->I"))[0])
+    for side in sides(dataset.load(row).sample):
+        status, headers, data = ask(app, "/" + side["image"])
+        assert (status, headers["content-type"]) == (200, "image/webp")
+        assert "immutable" in headers["cache-control"]
+        assert data[8:12] == b"WEBP"
+    broken = int(np.flatnonzero(dataset.matching(language="de"))[0])
+    side = sides(dataset.load(broken).sample)[0]
     status, headers, data = ask(app, "/" + side["image"])
     assert status == 415 and headers["content-type"].startswith("text/plain")
     assert b"Cannot be read" in data
     assert ask(app, "/thumbnails/none/query/x.webp")[0] == 404
 
 
-def test_foreign_pages_and_foreign_names_are_refused(app: RunningApp) -> None:
-    body = {"data": {}, "component_id": 1, "fn_name": "open_card", "session_hash": "x"}
-    path = "/gradio_api/component_server/"
-    refused = ask(app, path, method="POST", body=body, Origin="http://evil.example")
-    assert refused[0] == 403
-    assert ask(app, "/", Host="evil.example")[0] == 403
-    own = ask(app, path, method="POST", body=body, Origin=app.url.rstrip("/"))
-    assert own[0] != 403
-
-
-def test_no_endpoint_is_offered_and_no_file_is_taken(app: RunningApp) -> None:
-    _, _, data = ask(app, "/gradio_api/info")
-    assert json.loads(data) == {"named_endpoints": {}, "unnamed_endpoints": {}}
-    assert ask(app, "/monitoring")[0] in (401, 403, 404)
-    assert ask(app, "/openapi.json")[0] == 404
-    form = b"--x\r\nContent-Disposition: form-data; name=files; filename=a\r\n\r\nabc\r\n--x--\r\n"
-    connection = http.client.HTTPConnection(urlsplit(app.url).netloc, timeout=30)
-    kind = {"content-type": "multipart/form-data; boundary=x"}
-    connection.request("POST", "/gradio_api/upload", form, kind)
-    assert connection.getresponse().status == 413
-    connection.close()
+def test_an_image_comes_at_its_original_size_or_by_its_hash_alone(
+    app: RunningApp, dataset: VersionDataset
+) -> None:
+    row = int(np.flatnonzero(dataset.matching(language="ar", modality="I->I"))[0])
+    positive, negative = sides(dataset.load(row).sample)[1:]
+    _, _, shown = ask(app, "/" + positive["image"])
+    status, _, full = ask(app, "/" + positive["full"])
+    assert (status, full[8:12]) == (200, b"WEBP")
+    folder, _, name = negative["image"].rpartition("/")
+    unlabelled = f"/{folder.rpartition('/')[0]}/any/{name}"
+    assert ask(app, unlabelled)[2] == ask(app, "/" + negative["image"])[2] != shown
+    assert ask(app, unlabelled.replace(name, "0" * 16 + ".webp"))[0] == 404
 
 
 def test_a_taken_port_is_one_clear_line(release: Path, tmp_path: Path) -> None:
@@ -138,9 +117,9 @@ def test_without_gradio_the_pages_say_how_to_get_it_before_a_version_is_fetched(
 
 
 def test_reviewer_names_are_cleaned_or_refused() -> None:
-    assert reviewer_name("  reviewer-1   al-Huda ") == "reviewer-1 al-Huda"
-    assert reviewer_name("\u202ereviewer-1") is None
-    assert reviewer_name("x" * 81) is None
+    assert clean_name("  reviewer-1   al-Huda ") == "reviewer-1 al-Huda"
+    assert clean_name("\u202ereviewer-1") is None
+    assert clean_name("x" * 81) is None
     assert reviewer_of({"polyscene_reviewer": "%D9%86%D9%88%D8%B1"}, None) == "نور"
     assert reviewer_of({}, "reviewer-2") == "reviewer-2"
     assert reviewer_of({"polyscene_reviewer": "%20"}, None) is None

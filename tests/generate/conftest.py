@@ -12,10 +12,10 @@ from PIL import Image
 from rich.console import Console
 
 from builder.config import BuildConfig
-from builder.generate.ledger import Ledger
+from builder.generate.progress import Summary
 from builder.generate.session import BuildOptions, run_build
-from builder.generate.summary import Summary
 from builder.images.store import ImageStore
+from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace, open_workspace
 from tests.generate.fault_server import Faults, FaultServer
 from tests.generate.replies import LANGUAGES

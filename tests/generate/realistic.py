@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from builder.plan.image_tokens import image_tokens
+from builder.cost.tokens import image_tokens
 from schemas.reply import draft_names
 from schemas.vocabulary import Cell
 from tests.generate.fault_server import FaultServer, is_judge

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.generate.budget import BudgetReached
-from builder.generate.client import EndpointError
-from builder.generate.ledger import Ledger, LedgerError
+from builder.cost.budget import BudgetReached
+from builder.endpoint.health import EndpointError
 from builder.generate.merge import run_merge
+from builder.ledger.ledger import Ledger, LedgerError
 from builder.workspace import Workspace
 from tests.generate.batch_server import BatchServer
 from tests.generate.conftest import PLANTED_KEY, build, kept_rows, make_config

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from builder.config import BuildConfig
-from builder.generate.bound import CostBound
-from builder.generate.budget import BudgetReached
-from builder.generate.cost import price_of
-from builder.generate.ledger import Ledger
-from builder.generate.session import request_factory
+from builder.cost.budget import BudgetReached
+from builder.cost.price import price_of
+from builder.cost.upper_bound import CostUpperBound
+from builder.generate.models import request_factory
 from builder.images.store import ImageStore
+from builder.ledger.ledger import Ledger
 from builder.plan import plan_round
 from builder.prompts import render_prompt
 from builder.workspace import Workspace
@@ -44,7 +44,7 @@ def most_a_request(workspace: Workspace, config: BuildConfig) -> float:
     assert price is not None
     with ImageStore(workspace.images_dir, config.images) as store:
         factory = request_factory(config.teacher, config, store)
-        bound = CostBound(price, factory, lambda _: (64, 64), config.images.max_side_px)
+        bound = CostUpperBound(price, factory, lambda _: (64, 64), config.images.max_side_px)
         jobs = list(plan_round(config, store, 0, {}).jobs())
         return max(bound.usd(factory.sample(job, render_prompt(job))) for job in jobs)
 
@@ -56,7 +56,7 @@ def test_what_lies_in_files_never_goes_beyond_the_bound(
     config = make_config(60, batch=BATCH)
     most = most_a_request(workspace, config)
     max_usd = 8.5 * most
-    with pytest.raises(BudgetReached, match=r"--max-usd.*higher bound"):
+    with pytest.raises(BudgetReached, match=r"--max-usd.*higher limit"):
         build(workspace, config, batch=True, max_usd=max_usd)
     # the first file holds what the bound allows at most, later ones what replies left of it
     assert 8 <= server.lines_a_batch[0] < 8.5 * most / A_SAMPLE

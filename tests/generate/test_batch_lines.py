@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from builder.generate.answers import read_completion
-from builder.generate.batch_lines import read_line
+from builder.endpoint.completion import read_completion
+from builder.generate.batch_courier import read_line
 from tests.generate.replies import completion
 
 KEY, OTHER = "a1" * 32, "b2" * 32

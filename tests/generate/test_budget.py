@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from builder.config import TeacherConfig
-from builder.generate.bound import max_reply_tokens, text_tokens
-from builder.generate.budget import Budget, BudgetReached
-from builder.generate.ledger import Ledger
+from builder.cost.budget import Budget, BudgetReached
+from builder.cost.upper_bound import max_reply_tokens, text_tokens
 from builder.generate.session import BuildOptions, run_build
+from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace
 from schemas.errors import PolysceneError
 from tests.generate.conftest import build, kept_rows, make_config
@@ -27,7 +27,7 @@ def test_what_is_spent_and_set_aside_never_exceeds_the_bound() -> None:
     budget = Budget(max_usd=1.0)
     assert [budget.reserve(f"r{number}", 0.3) for number in range(5)] == [True] * 3 + [False] * 2
     assert budget.num_requests == 3
-    budget.settle("r0", 0.1)
+    budget.charge("r0", 0.1)
     assert budget.cost_usd + budget.reserved_usd == pytest.approx(0.7)
     assert budget.reserve("r3", 0.3)
     assert not budget.reserve("r4", 0.1)
@@ -47,7 +47,7 @@ def test_a_call_without_an_answer_stays_counted_at_its_most() -> None:
 def test_a_reply_dearer_than_its_bound_raises_later_ones() -> None:
     budget = Budget(max_usd=1.0)
     assert budget.reserve("a", 0.1)
-    budget.settle("a", 0.3)
+    budget.charge("a", 0.3)
     assert budget.reserve("b", 0.2)
     assert budget.reserved_usd == pytest.approx(0.6)
     assert not budget.reserve("c", 0.1)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from builder.generate.budget import BudgetReached
-from builder.generate.client import EndpointError
-from builder.generate.ledger import Ledger, LedgerError
+from builder.cost.budget import BudgetReached
+from builder.endpoint.health import EndpointError
+from builder.ledger.ledger import Ledger, LedgerError
 from builder.workspace import Workspace
 from schemas.sample import Provenance, Sample
 from tests.generate.conftest import PLANTED_KEY, build, kept_rows, make_config
@@ -322,7 +322,7 @@ def test_another_configuration_is_refused_in_the_same_workspace(
     serve()
     workspace = new_workspace()
     build(workspace, make_config(30))
-    with pytest.raises(LedgerError, match=r"begun with another configuration.*another workspace"):
+    with pytest.raises(LedgerError, match=r"started with another configuration.*another workspace"):
         build(workspace, make_config(30, seed=5))
     build(workspace, make_config(30, pace={"max_in_flight": 3}))
 

@@ -9,10 +9,16 @@ import pytest
 from aiohttp import web
 
 from builder.config import TeacherConfig
-from builder.generate.abilities import Abilities, read_abilities, step_down, write_abilities
-from builder.generate.answers import Usage
-from builder.generate.client import Endpoint, EndpointError, retry_after_s
-from builder.generate.cost import Price, price_of
+from builder.cost.price import Price, price_of
+from builder.endpoint.capabilities import (
+    Capabilities,
+    read_capabilities,
+    step_down,
+    write_capabilities,
+)
+from builder.endpoint.client import Endpoint, retry_after_s
+from builder.endpoint.completion import Usage
+from builder.endpoint.health import EndpointError
 
 KEY = "sk-secret-0123456789"
 
@@ -71,22 +77,22 @@ def test_retry_after_is_read_as_seconds_milliseconds_or_a_date() -> None:
     assert retry_after_s({}) is None
 
 
-def test_abilities_step_down_one_at_a_time_and_only_when_named() -> None:
-    first = Abilities()
+def test_capabilities_step_down_one_at_a_time_and_only_when_named() -> None:
+    first = Capabilities()
     second = step_down(first, body("response_format json_schema is not supported"), "auto")
-    assert second == Abilities("json_object")
+    assert second == Capabilities("json_object")
     assert second is not None
     third = step_down(second, body("Unknown field response_format"), "auto")
-    assert third == Abilities("text")
+    assert third == Capabilities("text")
     assert third is not None
     assert step_down(third, body("response_format"), "auto") is None
     assert step_down(first, body("image too large"), "auto") is None
     assert step_down(first, body("json_schema not supported"), "json_schema") is None
     tokens = step_down(first, body("Unsupported parameter: 'max_completion_tokens'"), "auto")
-    assert tokens == Abilities(tokens_field="max_tokens")
+    assert tokens == Capabilities(tokens_field="max_tokens")
     warm = step_down(first, body("temperature does not support 0.7 with this model"), "auto")
-    assert warm == Abilities(takes_temperature=False)
-    assert read_abilities(write_abilities(third)) == third
+    assert warm == Capabilities(takes_temperature=False)
+    assert read_capabilities(write_capabilities(third)) == third
 
 
 def test_without_a_key_and_an_address_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +106,7 @@ def test_an_address_that_is_none_is_said_so() -> None:
     async def scenario() -> None:
         await Endpoint(TeacherConfig(model="m", base_url="http://[::1"), key=KEY).close()
 
-    with pytest.raises(EndpointError, match="not an address"):
+    with pytest.raises(EndpointError, match="not a valid URL"):
         asyncio.run(scenario())
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from builder.cli import make_app
 from builder.config import ConfigError, save_config
-from builder.generate.ledger import Ledger, LedgerError
+from builder.ledger.ledger import Ledger, LedgerError
 from builder.workspace import Workspace
 from tests.generate.conftest import build, make_config
 from tests.generate.fault_server import Faults, FaultServer

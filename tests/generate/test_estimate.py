@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from builder.config import BuildConfig
-from builder.plan.price import Estimate, estimate, estimate_judge
+from builder.cost.estimate import Estimate, estimate, estimate_judge
 from builder.plan.shares import targets_of
 from builder.workspace import Workspace
 from schemas.vocabulary import CELLS

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from builder.generate.judge import CRITERIA, Agreement, compare_scores, print_agreement
-from builder.generate.ledger import Ledger
+from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace
 from tests.generate.conftest import build, make_config
 from tests.generate.fault_server import FaultServer

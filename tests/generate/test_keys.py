@@ -8,7 +8,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from builder.config import BuildConfig, ConfigError, TeacherConfig
-from builder.generate.client import Endpoint, EndpointError
+from builder.endpoint.client import Endpoint
+from builder.endpoint.health import EndpointError
 from builder.release.build import published_config
 from builder.workspace import Workspace
 from tests.generate.conftest import PLANTED_KEY, build, make_config

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from builder.generate.ledger import Ledger
+from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace
 from tests.generate.conftest import PLANTED_KEY, build, kept_rows, make_config
 from tests.generate.fault_server import Faults, FaultServer

@@ -10,17 +10,31 @@ from pathlib import Path
 
 import pytest
 
-from builder.generate.ledger import Ledger, LedgerError
-from builder.generate.records import SCHEMA
-from builder.generate.writer import LedgerWriter
+from builder.ledger.ledger import Ledger, LedgerError
+from builder.ledger.tables import SCHEMA, Outcome, SentRequest
+from builder.ledger.writer import LedgerWriter
 from tests.generate.processes import start_process
 
 
-def outcome(number: int, reason: str | None = None) -> tuple[object, ...]:
-    place = (f"{number:024x}", 0, number, "vqa", "IT->T", "fr")
-    if reason:
-        return (*place, None, reason, "hash", None, None)
-    return (*place, f"{1000 - number:024x}", None, "hash", b"{}", b"{}")
+def outcome(number: int, reason: str | None = None, provenance: bytes = b"{}") -> Outcome:
+    return Outcome(
+        job_id=f"{number:024x}",
+        round=0,
+        index=number,
+        task_type="vqa",
+        modality="IT->T",
+        language="fr",
+        sample_id=None if reason else f"{1000 - number:024x}",
+        reason=reason,
+        request_hash="hash",
+        sample=None if reason else b"{}",
+        provenance=None if reason else provenance,
+    )
+
+
+async def add(writer: LedgerWriter, outcome: Outcome) -> None:
+    writer.outcome(outcome)
+    await writer.flush()
 
 
 def test_rows_added_together_share_commits_and_are_all_there(tmp_path: Path) -> None:
@@ -29,7 +43,7 @@ def test_rows_added_together_share_commits_and_are_all_there(tmp_path: Path) -> 
     async def scenario() -> None:
         with Ledger(path, create=True) as ledger:
             writer = LedgerWriter(ledger, lambda error: None)
-            await asyncio.gather(*(writer.add("outcome", *outcome(n)) for n in range(500)))
+            await asyncio.gather(*(add(writer, outcome(n)) for n in range(500)))
             with Ledger(path) as other:
                 assert sum(other.tried_counts().values()) == 500
             await writer.close()
@@ -44,7 +58,7 @@ def test_what_was_posted_is_committed_on_closing(tmp_path: Path) -> None:
         with Ledger(path, create=True) as ledger:
             writer = LedgerWriter(ledger, lambda error: None)
             for number in range(2_500):
-                writer.post("outcome", *outcome(number, "refusal" if number % 5 == 0 else None))
+                writer.outcome(outcome(number, "refusal" if number % 5 == 0 else None))
             await writer.close()
 
     asyncio.run(scenario())
@@ -60,16 +74,19 @@ def test_a_reply_is_found_by_the_key_of_its_request(tmp_path: Path) -> None:
         with Ledger(tmp_path / "ledger.sqlite", create=True) as ledger:
             writer = LedgerWriter(ledger, lambda error: None)
             number = writer.take_request_id()
-            await writer.add(
-                "request", number, "key", "job", "sample", "prompt", "Seed: 1", None, "m"
+            writer.request(
+                SentRequest(number, "key", "job", "sample", "prompt", "Seed: 1", None, "m")
             )
+            await writer.flush()
             assert ledger.find_reply("key") is None
             assert ledger.find_request("key") == number
-            await writer.add("reply", number, 200, b"\xff raw")
+            writer.reply(number, 200, b"\xff raw")
+            await writer.flush()
             stored = ledger.find_reply("key")
             assert stored is not None
             assert (stored.raw, stored.is_counted) == (b"\xff raw", False)
-            await writer.add("usage", number, 10, 20, 0.5)
+            writer.usage(number, 10, 20, 0.5)
+            await writer.flush()
             stored = ledger.find_reply("key")
             assert stored is not None
             assert stored.is_counted
@@ -118,7 +135,7 @@ def test_a_file_that_is_no_ledger_is_refused_in_words(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be looked at" * 50)
     with pytest.raises(LedgerError, match="not a readable ledger"):
         Ledger(path)
-    with pytest.raises(LedgerError, match="no ledger there"):
+    with pytest.raises(LedgerError, match="no such ledger"):
         Ledger(tmp_path / "missing.sqlite")
 
 
@@ -128,7 +145,7 @@ def test_little_space_stops_sending_while_rows_still_fit(tmp_path: Path) -> None
     async def scenario() -> None:
         with Ledger(tmp_path / "ledger.sqlite", create=True) as ledger:
             writer = LedgerWriter(ledger, troubles.append, lambda _: 10 * 2**20)
-            await writer.add("outcome", *outcome(1))
+            await add(writer, outcome(1))
             await writer.close()
             assert sum(ledger.tried_counts().values()) == 1
 
@@ -158,8 +175,9 @@ def _fill_up(path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
         try:
             for start in range(0, 2_000, 20):
-                rows = ((*outcome(n)[:-1], os.urandom(1_000)) for n in range(start, start + 20))
-                await asyncio.gather(*(writer.add("outcome", *row) for row in rows))
+                numbers = range(start, start + 20)
+                outcomes = (outcome(n, provenance=os.urandom(1_000)) for n in numbers)
+                await asyncio.gather(*(add(writer, each) for each in outcomes))
         except LedgerError as exc:
             return "no space left to write" in str(exc) and len(told) > 0
         return False
@@ -180,10 +198,10 @@ def test_a_ledger_made_before_models_were_noted_opens_and_takes_them(tmp_path: P
     async def scenario() -> None:
         with Ledger(path) as ledger:
             writer = LedgerWriter(ledger, lambda error: None)
-            row = (2, "new", "job", "sample", "prompt", "Seed: 1", None, "m")
-            await writer.add("request", *row)
-            await writer.add("reply", 2, 200, b"")
-            sent = ledger.sent_requests("job", "sample")
+            writer.request(SentRequest(2, "new", "job", "sample", "prompt", "Seed: 1", None, "m"))
+            writer.reply(2, 200, b"")
+            await writer.flush()
+            sent = ledger.answered_requests("job", "sample")
             assert [(entry.key, entry.model) for entry in sent] == [("old", None), ("new", "m")]
             await writer.close()
 

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from builder.commands.build import parse_shard
 from builder.config import ConfigError
-from builder.generate.ledger import Ledger, LedgerError
 from builder.generate.merge import run_merge
 from builder.generate.reparse import run_reparse
+from builder.ledger.ledger import Ledger, LedgerError
 from builder.workspace import Workspace, open_workspace
 from tests.generate.conftest import build, kept_rows, make_config
 from tests.generate.fault_server import Faults, FaultServer

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from builder.config import PaceConfig
-from builder.generate.client import DeadEndpoint, EndpointError, SendError
-from builder.generate.pace import Pace, Stopped
+from builder.endpoint.health import DeadEndpoint, EndpointError, SendError
+from builder.endpoint.pace import Pace
+from builder.endpoint.stop import Stop, Stopped
 
 
 class Clock:
@@ -42,7 +43,7 @@ async def round_trip(pace: Pace) -> None:
 def test_concurrency_doubles_a_round_trip_until_the_first_pushback_then_adds_one() -> None:
     async def scenario() -> None:
         clock = Clock()
-        pace = Pace(PaceConfig(initial_in_flight=4, max_in_flight=1000), clock)
+        pace = Pace(PaceConfig(initial_in_flight=4, max_in_flight=1000), Stop(), clock)
         for wanted in (8, 16, 32):
             await round_trip(pace)
             assert int(pace.limit) == wanted
@@ -61,7 +62,7 @@ def test_concurrency_doubles_a_round_trip_until_the_first_pushback_then_adds_one
 def test_pushbacks_of_one_round_trip_cut_once() -> None:
     async def scenario() -> None:
         clock = Clock()
-        pace = Pace(PaceConfig(initial_in_flight=10, max_in_flight=10), clock)
+        pace = Pace(PaceConfig(initial_in_flight=10, max_in_flight=10), Stop(), clock)
         sent = await fill(pace)
         clock.now += 1
         for sent_at in sent:
@@ -73,7 +74,7 @@ def test_pushbacks_of_one_round_trip_cut_once() -> None:
 
 def test_nobody_enters_before_retry_after_has_passed() -> None:
     async def scenario() -> None:
-        pace = Pace(PaceConfig(initial_in_flight=2, max_in_flight=2))
+        pace = Pace(PaceConfig(initial_in_flight=2, max_in_flight=2), Stop())
         pace.answered()
         pace.failed(pushback(0.2), await pace.enter())
         pace.leave()
@@ -87,7 +88,7 @@ def test_nobody_enters_before_retry_after_has_passed() -> None:
 
 def test_a_wait_longer_than_the_cap_is_cut_to_it() -> None:
     async def scenario() -> None:
-        pace = Pace(PaceConfig(max_in_flight=2, max_retry_after_s=0.1))
+        pace = Pace(PaceConfig(max_in_flight=2, max_retry_after_s=0.1), Stop())
         pace.answered()
         pace.failed(pushback(3600), await pace.enter())
         pace.leave()
@@ -98,7 +99,7 @@ def test_a_wait_longer_than_the_cap_is_cut_to_it() -> None:
 
 def test_jobs_with_a_reply_go_before_new_ones() -> None:
     async def scenario() -> None:
-        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1))
+        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1), Stop())
         await pace.enter()
         order: list[str] = []
 
@@ -122,7 +123,9 @@ def test_jobs_with_a_reply_go_before_new_ones() -> None:
 def test_nothing_but_failures_opens_the_breaker_with_what_failed_and_what_to_do() -> None:
     async def scenario() -> None:
         clock = Clock()
-        pace = Pace(PaceConfig(initial_in_flight=2, max_in_flight=2, breaker_window_s=20), clock)
+        pace = Pace(
+            PaceConfig(initial_in_flight=2, max_in_flight=2, breaker_window_s=20), Stop(), clock
+        )
         with pytest.raises(EndpointError, match=r"http_500 \d+.*Run the same command again") as e:
             for _ in range(100):
                 sent_at = await pace.enter()
@@ -140,7 +143,9 @@ def test_nothing_but_failures_opens_the_breaker_with_what_failed_and_what_to_do(
 def test_one_answer_in_between_keeps_the_breaker_shut() -> None:
     async def scenario() -> None:
         clock = Clock()
-        pace = Pace(PaceConfig(initial_in_flight=2, max_in_flight=2, breaker_window_s=5), clock)
+        pace = Pace(
+            PaceConfig(initial_in_flight=2, max_in_flight=2, breaker_window_s=5), Stop(), clock
+        )
         for number in range(100):
             sent_at = await pace.enter()
             clock.now += 1
@@ -156,7 +161,7 @@ def test_one_answer_in_between_keeps_the_breaker_shut() -> None:
 def test_an_endpoint_that_only_asks_to_wait_is_given_up_within_a_minute() -> None:
     async def scenario() -> None:
         clock = Clock()
-        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), clock)
+        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), Stop(), clock)
         with pytest.raises(EndpointError):
             while True:
                 sent_at = await pace.enter()
@@ -175,7 +180,7 @@ def test_an_endpoint_that_only_asks_to_wait_is_given_up_within_a_minute() -> Non
 def test_a_call_that_timed_out_has_been_failing_since_it_was_sent() -> None:
     async def scenario() -> None:
         clock = Clock()
-        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), clock)
+        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), Stop(), clock)
         sent_at = await pace.enter()
         clock.now += 120
         with pytest.raises(DeadEndpoint, match="gave up after 120 s"):
@@ -184,40 +189,41 @@ def test_a_call_that_timed_out_has_been_failing_since_it_was_sent() -> None:
     asyncio.run(scenario())
 
 
-def test_silence_counts_from_the_last_word_about_any_call() -> None:
+def test_no_response_counts_from_the_last_response_to_any_call() -> None:
     async def scenario() -> None:
         clock = Clock()
-        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), clock)
-        assert pace.silent_s() == 0
+        pace = Pace(PaceConfig(initial_in_flight=8, max_in_flight=8), Stop(), clock)
+        assert pace.no_response_s() == 0
         await fill(pace)
         clock.now += 30
-        assert pace.silent_s() == 30
+        assert pace.no_response_s() == 30
         pace.failed(trouble(), clock.now)
         pace.leave()
         clock.now += 5
-        assert pace.silent_s() == 5
+        assert pace.no_response_s() == 5
         pace.answered()
         pace.leave()
         clock.now += 7
-        assert pace.silent_s() == 7
+        assert pace.no_response_s() == 7
         while pace.in_flight:
             pace.leave()
         clock.now += 100
-        assert pace.silent_s() == 0
+        assert pace.no_response_s() == 0
         await pace.enter()
         clock.now += 1
-        assert pace.silent_s() == 1
+        assert pace.no_response_s() == 1
 
     asyncio.run(scenario())
 
 
 def test_stopping_turns_those_who_wait_away() -> None:
     async def scenario() -> None:
-        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1))
+        stop = Stop()
+        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1), stop)
         await pace.enter()
         waiting = asyncio.create_task(pace.enter())
         await asyncio.sleep(0)
-        pace.stop()
+        stop.set()
         with pytest.raises(Stopped):
             await waiting
         with pytest.raises(Stopped):
@@ -228,7 +234,7 @@ def test_stopping_turns_those_who_wait_away() -> None:
 
 def test_a_cancelled_wait_gives_its_place_back() -> None:
     async def scenario() -> None:
-        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1))
+        pace = Pace(PaceConfig(initial_in_flight=1, max_in_flight=1), Stop())
         await pace.enter()
         waiting = asyncio.create_task(pace.enter())
         await asyncio.sleep(0)

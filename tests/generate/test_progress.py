@@ -5,22 +5,22 @@ import io
 from rich.console import Console
 
 from builder.config import PaceConfig
-from builder.generate.budget import Budget
-from builder.generate.pace import Pace
-from builder.generate.progress import Report
-from builder.generate.tally import Tally
+from builder.cost.budget import Budget
+from builder.endpoint.pace import Pace
+from builder.endpoint.stop import Stop
+from builder.generate.progress import Report, RunCounts
 
 
 def report_of(dropped: dict[str, int], num_kept: int = 10) -> Report:
     """A report on languages of `num_kept` kept jobs each."""
-    tally = Tally()
-    tally.begin_round(2, 1_000)
+    counts = RunCounts()
+    counts.begin_round(2, 1_000)
     for language, num_dropped in dropped.items():
         for _ in range(num_kept):
-            tally.keep(language)
+            counts.keep(language)
         for _ in range(num_dropped):
-            tally.drop(language, "wrong_language")
-    return Report(tally, Pace(PaceConfig()), Budget(), has_price=True)
+            counts.drop(language, "wrong_language")
+    return Report(counts, Pace(PaceConfig(), Stop()), Budget(), has_price=True)
 
 
 def test_a_line_names_the_languages_of_which_most_is_dropped_worst_first() -> None:

@@ -10,9 +10,9 @@ from rich.console import Console
 
 import builder.prompts.render as render
 from builder.config import BuildConfig
-from builder.generate.ledger import Ledger, LedgerError
+from builder.generate.progress import Summary
 from builder.generate.reparse import run_reparse
-from builder.generate.summary import Summary
+from builder.ledger.ledger import Ledger, LedgerError
 from builder.workspace import Workspace
 from schemas.sample import Provenance
 from tests.generate.conftest import build, kept_rows, make_config

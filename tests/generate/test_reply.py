@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.generate.answers import Completion, Usage, read_completion
-from builder.generate.reply import Read, Unreadable, drain, read_evaluation, read_reply
+from builder.endpoint.completion import Completion, Usage, read_completion, remove_flood
+from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
 from schemas.reply import reply_schema
 from schemas.vocabulary import CELLS, Cell
 from tests.generate.fault_server import _CONTENT_FAULTS
@@ -110,10 +110,10 @@ def test_a_little_white_space_is_no_flood(content: str, finish_reason: str, reas
 
 
 @given(st.text(st.sampled_from(" \n\tab{}\u3000"), max_size=200), st.integers(0, 600))
-def test_draining_takes_out_floods_and_nothing_else(text: str, num: int) -> None:
-    assert drain(text) is None
-    drained = drain(f"{text}x{' ' * num}y")
-    assert drained == (None if num <= 200 else f"{text}x\ny".strip())
+def test_floods_are_removed_and_nothing_else(text: str, num: int) -> None:
+    assert remove_flood(text) is None
+    without_flood = remove_flood(f"{text}x{' ' * num}y")
+    assert without_flood == (None if num <= 200 else f"{text}x\ny".strip())
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])

@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from builder.config import TeacherConfig
-from builder.generate.abilities import Abilities
-from builder.generate.requests import RequestFactory
+from builder.endpoint.capabilities import Capabilities
+from builder.endpoint.requests import RequestFactory
 from builder.images.store import ImageStore
+from builder.job import Job
 from builder.lexicon_teacher.request import parse_request
-from builder.plan.job import Job
 from builder.prompts import render_judge, render_prompt
 from schemas.sample import Draft
 from schemas.vocabulary import CELLS, Cell
@@ -56,7 +56,7 @@ def test_every_image_stands_right_after_its_label_and_after_all_parameters(
         factory.judge(job, render_judge(job, judged)),
     )
     for request in requests:
-        body = orjson.loads(factory.body(request, Abilities()))
+        body = orjson.loads(factory.body(request, Capabilities()))
         assert [message["role"] for message in body["messages"]] == ["system", "user"]
         parameters, *parts = body["messages"][1]["content"]
         assert parameters["text"].startswith("Task type: ")
@@ -71,7 +71,7 @@ def test_every_image_stands_right_after_its_label_and_after_all_parameters(
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_the_lexicon_teacher_reads_what_is_sent(cell: Cell, store: ImageStore) -> None:
     job, factory = make_job(cell, store), make_factory(store)
-    body = factory.body(factory.sample(job, render_prompt(job)), Abilities())
+    body = factory.body(factory.sample(job, render_prompt(job)), Capabilities())
     read = parse_request(orjson.loads(body))
     assert (read.cell, read.language, read.seed) == (cell, "fr", "7")
     pictures = [store.read(sha256).data for sha256 in job.images]
@@ -88,8 +88,8 @@ def test_a_correction_shows_the_answer_and_what_is_wrong_with_it(store: ImageSto
     prompt = render_prompt(job)
     asked = factory.sample(job, prompt)
     again = factory.correction(asked, prompt, "not JSON", "Reply again.")
-    body = orjson.loads(factory.body(again, Abilities()))
-    first = orjson.loads(factory.body(asked, Abilities()))
+    body = orjson.loads(factory.body(again, Capabilities()))
+    first = orjson.loads(factory.body(asked, Capabilities()))
     assert body["messages"][:2] == first["messages"]
     assert [message["content"] for message in body["messages"][2:]] == ["not JSON", "Reply again."]
     assert body["response_format"] == first["response_format"]
@@ -107,8 +107,8 @@ def test_an_answer_flooded_with_white_space_is_asked_for_again_without_a_schema(
     prompt = render_prompt(job)
     asked = factory.sample(job, prompt)
     again = factory.correction(asked, prompt, answer, "Reply again.")
-    for abilities in (Abilities(), Abilities("json_object")):
-        assert "response_format" in orjson.loads(factory.body(asked, abilities))
-        body = orjson.loads(factory.body(again, abilities))
+    for capabilities in (Capabilities(), Capabilities("json_object")):
+        assert "response_format" in orjson.loads(factory.body(asked, capabilities))
+        body = orjson.loads(factory.body(again, capabilities))
         assert "response_format" not in body
         assert body["messages"][2] == {"role": "assistant", "content": shown}

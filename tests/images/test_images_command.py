@@ -41,7 +41,7 @@ def test_add_stats_list_and_refused(folder, tmp_path):
     added = run("add", folder, "-w", workspace, "--licence", "CC0-1.0", "--source", "mine")
     assert added.returncode == 0, added.stderr
     assert "6 seen, 4 added, 0 already there, 2 refused" in added.stderr
-    assert "1 were kept although their suffix names another format" in added.stderr
+    assert "1 were kept although their suffix belongs to another format" in added.stderr
     again = run("add", folder, "-w", workspace)
     assert "0 added, 4 already there, 2 refused" in again.stderr
     stats = run("stats", "-w", workspace)
@@ -59,7 +59,7 @@ def test_add_stats_list_and_refused(folder, tmp_path):
     ("arguments", "message"),
     [
         (("add", "no-such-folder"), "no such file or folder"),
-        (("stats", "-w", "no-such-workspace"), "no workspace there"),
+        (("stats", "-w", "no-such-workspace"), "not a workspace"),
         (("add", ".", "--kind", "parquet", "-w", "{tmp}/w"), "no .parquet file"),
     ],
 )
@@ -77,7 +77,7 @@ def test_folder_without_images_is_said(tmp_path):
     (tmp_path / "in").mkdir()
     result = run("add", tmp_path / "in", "-w", tmp_path / "w")
     assert result.returncode == 1
-    assert "no image file in it" in result.stderr
+    assert "it has no image file" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -88,7 +88,7 @@ def test_an_image_file_is_added_and_a_spoilt_one_fails_in_right_words(folder, tm
     result = run("add", folder / "cut.jpg", "-w", tmp_path / "w")
     assert result.returncode == 1
     assert "tar" not in result.stderr
-    assert "cut.jpg: no fit image in it (truncated 1)" in result.stderr
+    assert "cut.jpg: every image was refused (truncated 1)" in result.stderr
 
 
 def test_adding_fails_only_where_nothing_is_fit(folder, tmp_path, noise):
@@ -97,7 +97,7 @@ def test_adding_fails_only_where_nothing_is_fit(folder, tmp_path, noise):
     result = run("add", folder, "-w", tmp_path / "w")
     assert result.returncode == 1
     assert "6 seen, 0 added, 0 already there, 6 refused" in result.stderr
-    assert "no fit image in it (unreadable 4" in result.stderr.splitlines()[-1]
+    assert "every image was refused (unreadable 4" in result.stderr.splitlines()[-1]
     (folder / "good.png").write_bytes(noise(11, "PNG"))
     for said in ("1 added, 0 already there, 6 refused", "0 added, 1 already there, 6 refused"):
         result = run("add", folder, "-w", tmp_path / "w")

@@ -15,6 +15,11 @@ from builder.images.store import ImageStore, ImageStoreError
 from builder.images.vetting import ImageRefusedError
 
 
+def is_intact(store: ImageStore, sha256: str) -> bool:
+    """Whether the stored bytes match the hash they are named by."""
+    return hashlib.sha256(store.read(sha256).data).hexdigest() == sha256
+
+
 def test_keeps_bytes_as_they_came_under_their_hash(store, noise):
     data = noise(1, "JPEG")
     record = store.add(data, group="g", licence="CC0-1.0", source="a.jpg")
@@ -68,7 +73,7 @@ def test_lost_blob_is_said_and_restored_by_adding_again(store, noise):
     with pytest.raises(ImageStoreError, match="Add the images again"):
         store.read(record.sha256)
     store.add(noise(1))
-    assert store.check(record.sha256)
+    assert is_intact(store, record.sha256)
 
 
 def test_many_are_found_at_once_and_read_into_memory_that_is_there(store, noise):
@@ -79,7 +84,7 @@ def test_many_are_found_at_once_and_read_into_memory_that_is_there(store, noise)
     store.read_into(added[3], memoryview(memory))
     assert bytes(memory) == noise(3)
     assert store.mean_bytes() == sum(record.num_bytes for record in added) / 5
-    with pytest.raises(ImageStoreError, match=r"no image 0{12}… there"):
+    with pytest.raises(ImageStoreError, match=r"no image 0{12}…"):
         store.records_of([added[0].sha256, "0" * 64])
 
 
@@ -163,4 +168,4 @@ def test_killed_while_adding_every_row_has_its_blob(tmp_path):
     process.stdout.close()
     with ImageStore(tmp_path) as store:
         assert len(store) >= 15
-        assert all(store.check(record.sha256) for record in store.records())
+        assert all(is_intact(store, record.sha256) for record in store.records())

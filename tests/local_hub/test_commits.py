@@ -12,9 +12,9 @@ import pytest
 from huggingface_hub.utils import httpx
 
 from builder.local_hub import Limits
-from builder.local_hub.blobs import BlobStore
-from builder.local_hub.commits import parse_commit
+from builder.local_hub.api.commits import parse_commit
 from builder.local_hub.errors import HubError
+from builder.local_hub.storage.blobs import BlobStore
 from tests.hub_server import WRITE_TOKEN, RunningHub
 from tests.local_hub.conftest import PART_BYTES, Caller, put, put_lfs
 
@@ -124,7 +124,7 @@ def test_paths_that_leave_the_repository_are_refused(owner: Caller, path: str | 
     ("body", "words"),
     [
         (b"", "empty"),
-        (b"{nonsense", "one JSON object a line"),
+        (b"{nonsense", "one JSON object per line"),
         (b'{"key": "header"}', '"key" and "value"'),
         (b'{"key": "file", "value": {"path": "a"}}', "header"),
         (b'{"key": "header", "value": {"summary": ""}}', "summary"),
@@ -316,7 +316,7 @@ def test_transfers_that_are_no_list_are_refused(owner: Caller, transfers: object
 
 
 def test_pointer_text_is_not_taken_for_the_file_it_points_to(owner: Caller) -> None:
-    from builder.local_hub.blobs import lfs_pointer
+    from builder.local_hub.storage.blobs import lfs_pointer
 
     repo = owner.create("pointer")
     sha256 = owner.upload_lfs(repo, b"real content")

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from builder.local_hub.blobs import git_blob_oid
+from builder.local_hub.storage.blobs import git_blob_oid
 from tests.local_hub.conftest import Caller, put, put_lfs
 
 

@@ -13,10 +13,10 @@ from huggingface_hub.utils import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.local_hub.blobs import git_blob_oid
-from builder.local_hub.database import Database
 from builder.local_hub.errors import HubError
-from builder.local_hub.trees import EMPTY_TREE, Entry, TreeEdit, find, walk
+from builder.local_hub.storage.blobs import git_blob_oid
+from builder.local_hub.storage.database import Database
+from builder.local_hub.storage.trees import EMPTY_TREE, Entry, TreeEdit, find, walk
 from tests.hub_server import WRITE_TOKEN, hub_process, running_hub
 from tests.local_hub.conftest import Caller, put, put_lfs
 
@@ -172,7 +172,7 @@ def test_full_disk_is_said_and_changes_nothing(
         repo = owner.create("full")
         head = owner.head(repo)
         with monkeypatch.context() as patch:
-            patch.setattr("builder.local_hub.blobs.sync", full)
+            patch.setattr("builder.local_hub.storage.blobs.sync", full)
             answer = owner.commit(repo, put("a.txt", b"1"))
             assert answer.status_code == 507
             assert "disk is full" in answer.json()["error"]

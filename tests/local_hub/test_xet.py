@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builder.local_hub.api.xet_format import Term, count_chunks, parse_shard, read_chunks
 from builder.local_hub.errors import HubError
-from builder.local_hub.xet_format import Term, count_chunks, parse_shard, read_chunks
 from tests.hub_server import RunningHub
 from tests.local_hub.conftest import Caller, put_lfs
 
@@ -106,7 +106,7 @@ def test_damaged_or_incomplete_uploads_are_refused(
     xorb, good = "2" * 64, b"good content"
     sha256 = hashlib.sha256(good).hexdigest()
     missing = owner.post(f"{url}/v1/shards", content=shard(sha256, (xorb, 12, 0, 1)), headers=key)
-    assert (missing.status_code, "not here" in missing.json()["error"]) == (400, True)
+    assert (missing.status_code, "is missing" in missing.json()["error"]) == (400, True)
     for body in (b"\7nonsense", chunk(b"bad content!", 0)):
         owner.post(f"{url}/v1/xorbs/default/{xorb}", content=body, headers=key)
         answer = owner.post(

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from builder.config import BuildConfig, Prices, TeacherConfig
-from builder.plan.image_tokens import image_tokens, sent_size
-from builder.plan.price import estimate
+from builder.cost.estimate import estimate
+from builder.cost.tokens import image_tokens, language_factor, reply_tokens, sent_size
 from builder.plan.shares import targets_of
-from builder.plan.text_tokens import language_factor, reply_tokens
 from schemas.vocabulary import CELL_BY_NAME, CELLS, LANGUAGES
 
 CONFIG = BuildConfig(num_samples=560_000, languages="mme5")

@@ -8,12 +8,12 @@ import orjson
 import pytest
 from jinja2 import UndefinedError
 
-from builder.plan.job import Job
+from builder.job import Job
 from builder.prompts import correction, judge_skeleton, render_judge, render_prompt, reply_skeleton
 from builder.prompts.render import MAX_ERROR_CHARS, TEMPLATES_DIR, _environment
 from builder.prompts.skeleton import SCORE
-from schemas.reply import ReplyEvaluation, reply_model, to_draft
-from schemas.sample import Draft
+from schemas.reply import reply_model, to_draft
+from schemas.sample import Draft, Evaluation
 from schemas.vocabulary import CELL_BY_NAME, CELLS, LANGUAGES, Cell
 
 GOLDEN_DIR = Path(__file__).parent / "golden"
@@ -109,7 +109,7 @@ def test_skeleton_is_the_reply_schema(cell: Cell) -> None:
 
 def test_judge_skeleton_is_the_evaluation_schema() -> None:
     filled = judge_skeleton().replace(SCORE, "5")
-    ReplyEvaluation.model_validate_json(filled)
+    Evaluation.model_validate_json(filled)
 
 
 @pytest.mark.parametrize(

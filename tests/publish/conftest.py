@@ -29,7 +29,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         (
             "0.2.0",
             [
-                review(edited, 1, edits={"query_text": "mended"}),
+                review(edited, 1, edits={"query_text": "corrected"}),
                 review(samples[0], 2, verdict="reject"),
             ],
         ),

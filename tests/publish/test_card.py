@@ -15,7 +15,7 @@ from tests.hub_server import RunningHub, client_environment, run_client
 _SHOW = """
 counts = {split: rows.num_rows for split, rows in dataset.items()}
 texts = [row["query_text"] for rows in dataset.values() for row in rows]
-print(counts, texts.count("mended"))
+print(counts, texts.count("corrected"))
 """
 
 
@@ -37,10 +37,10 @@ def test_the_cards_lines_load_the_version_they_name(
 ) -> None:
     for version in ("0.1.0", "0.2.0"):
         publish(releases.releases_dir / version, repo)
-    for version, num_mended in (("0.1.0", 0), ("0.2.0", 1)):
+    for version, num_corrected in (("0.1.0", 0), ("0.2.0", 1)):
         printed = run_client(snippet(releases, version, repo), hub.url, tmp_path)
         counts = read_manifest(releases.releases_dir / version).num_by_config["VQA"]
-        assert printed.strip().splitlines()[-1] == f"{counts} {num_mended}"
+        assert printed.strip().splitlines()[-1] == f"{counts} {num_corrected}"
 
 
 def test_the_cards_lines_refuse_a_tag_that_was_moved(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.publish.card_address import warn_of_card_address
+from builder.publish.card_address import warn_about_card
 from builder.workspace import Workspace
 from schemas.manifest import read_manifest
 from tests.hub_server import WRITE_TOKEN, RunningHub, client_environment
@@ -41,7 +41,7 @@ def test_from_release_to_pull(
         assert f"published version {version}" in done.stdout
         assert WRITE_TOKEN not in done.stdout + done.stderr
     done = run(hub.url, home, "publish", "demo/story", *place)
-    assert "published already; nothing was moved" in done.stdout
+    assert "already published; nothing was uploaded" in done.stdout
     done = run(hub.url, home, "diff", "demo/story@0.1.0", "0.2.0", *place)
     assert "0 rows added, 1 removed, 1 changed (query_text 1)" in done.stdout, done.stderr
     done = run(hub.url, home, "rollback", "demo/story", "0.1.0", "-w", str(tmp_path / "none"))
@@ -118,7 +118,7 @@ def test_only_a_card_of_another_address_is_warned_of(
 ) -> None:
     manifest = read_manifest(releases.releases_dir / "0.1.0")
     manifest.policy["repo_id"] = named
-    warning = warn_of_card_address(manifest, "demo/mine", Path("ws"))
+    warning = warn_about_card(manifest, "demo/mine", Path("ws"))
     assert (warning is None) is (said is None)
     assert said is None or (said in str(warning) and "`repo_id: demo/mine`" in str(warning))
 
@@ -132,7 +132,7 @@ def test_a_release_after_a_rollback_says_what_it_brings_back(
         done = run(hub.url, home, "publish", "demo/again", "--version", version, *place)
         assert done.returncode == 0, done.stderr
     done = run(hub.url, home, "rollback", "demo/again", "0.1.0", *place)
-    assert "also in the workspace" in done.stdout, done.stderr
+    assert "also added to the workspace" in done.stdout, done.stderr
     done = run(hub.url, home, "release", "--bump", "minor", *place)
     assert "release 0.3.0 made" in done.stdout
     assert "0.2.1 restores 0.1.0, but this workspace still" in done.stderr

@@ -13,8 +13,9 @@ import yaml
 from PIL import Image
 
 from builder.config import BuildConfig, save_config
-from builder.generate.ledger import Ledger
 from builder.images.store import ImageStore
+from builder.ledger.ledger import Ledger
+from builder.progress import no_progress
 from builder.publish.exports import FORMATS, ExportError
 from builder.release import Version, open_inputs, release
 from builder.workspace import Workspace, open_workspace
@@ -34,7 +35,7 @@ def published(directory: Path) -> dict[str, tuple[Sample, dict[str, bytes]]]:
 
 
 def exported(releases: Workspace, to: str, target: Path) -> Path:
-    done = FORMATS[to](releases.releases_dir / "0.2.0", target, lambda done, total: None)
+    done = FORMATS[to](releases.releases_dir / "0.2.0", target, no_progress)
     assert done.num_rows == read_manifest(releases.releases_dir / "0.2.0").num_samples
     return done.directory
 
@@ -113,7 +114,7 @@ def test_a_release_without_a_licence_file_exports_what_its_manifest_knows(
     shutil.copytree(releases.releases_dir / "0.2.0", tmp_path / "0.2.0")
     (tmp_path / "0.2.0" / "LICENSE.md").unlink()
     num_images = read_manifest(tmp_path / "0.2.0").licences["MIT"]
-    FORMATS["mme5"](tmp_path / "0.2.0", tmp_path / "out", lambda done, total: None)
+    FORMATS["mme5"](tmp_path / "0.2.0", tmp_path / "out", no_progress)
     assert f"| MIT | {num_images} |" in (tmp_path / "out" / "LICENSE.md").read_text()
 
 
@@ -225,7 +226,7 @@ def loaded_series(target: Path, config: str, cache: Path) -> list[list[dict[str,
 
 def test_datasets_loads_every_series_of_tars(mixed: Path, tmp_path: Path) -> None:
     target = tmp_path / "wds"
-    FORMATS["webdataset"](mixed, target, lambda done, total: None)
+    FORMATS["webdataset"](mixed, target, no_progress)
     rows = published(mixed)
     configs = {path.name.split("-train-")[0] for path in target.glob("*-train-000000.tar")}
     assert len(configs) == 10
@@ -259,7 +260,7 @@ def test_alignment_is_in_a_series_of_tars_when_every_sample_has_one(
     mixed: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "wds"
-    FORMATS["webdataset"](mixed, target, lambda done, total: None)
+    FORMATS["webdataset"](mixed, target, no_progress)
     rows = published(mixed)
     with_alignment: set[str] = set()
     for path in target.glob("*.tar"):

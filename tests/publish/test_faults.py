@@ -8,8 +8,8 @@ from huggingface_hub import close_session, constants
 
 from builder.publish import ConflictError, DatasetRepo, PublishError, UnreachableError, publish
 from builder.publish.client import limit_waiting
+from builder.publish.compared_version import version_on_hub
 from builder.publish.rollback import rollback
-from builder.publish.sides import hub_side
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release import Version
 from builder.release.compare import compare
@@ -174,7 +174,7 @@ def test_a_hub_that_fails_during_a_diff_is_said_in_words(
     repo = repo_named(hub, "diff", tmp_path)
     for version in ("0.1.0", "0.2.0"):
         publish(releases.releases_dir / version, repo)
-    sides = [hub_side(repo, repo.repo_id, version) for version in ("0.1.0", "0.2.0")]
+    versions = [version_on_hub(repo, repo.repo_id, version) for version in ("0.1.0", "0.2.0")]
     faulty.fault = Fault(r"GET .*\.parquet", "500", times=99)
-    with pytest.raises(UnreachableError, match=r"demo/diff on .*cannot answer just now"):
-        compare(*sides)
+    with pytest.raises(UnreachableError, match=r"demo/diff on .*is temporarily unavailable"):
+        compare(*versions)

@@ -9,7 +9,7 @@ import pytest
 from builder.publish import DamagedReleaseError, DatasetRepo, PublishError, publish
 from builder.publish.history import local_versions
 from builder.publish.pull import pull
-from builder.publish.rollback import RolledBack, manifest_json, materialise, rollback
+from builder.publish.rollback import RolledBack, add_to_workspace, manifest_json, rollback
 from builder.publish.verify import verify_release
 from builder.release import Version, open_inputs, release
 from builder.release.versions import next_version
@@ -43,7 +43,7 @@ def test_a_restored_version_in_the_workspace_is_sealed_like_any_release(
 ) -> None:
     done = rolled_back(repo, releases)
     num_before = len(hub.requests)
-    directory = materialise(repo, done, workspace)
+    directory = add_to_workspace(repo, done, workspace)
     assert directory is not None
     check_sealed(directory)
     assert verify_release(directory).restored_from == "0.1.0"
@@ -51,7 +51,7 @@ def test_a_restored_version_in_the_workspace_is_sealed_like_any_release(
     assert not publish(directory, repo).made_commit
     listed = [str(entry.version) for entry in local_versions(workspace.releases_dir)]
     assert listed == ["0.1.0", "0.2.0", "0.2.1"]
-    assert materialise(repo, done, workspace) is None, "it is there already"
+    assert add_to_workspace(repo, done, workspace) is None, "it is already there"
 
 
 def test_a_workspace_that_lacks_the_old_version_gets_it_too_and_releases_above_it(
@@ -60,7 +60,7 @@ def test_a_workspace_that_lacks_the_old_version_gets_it_too_and_releases_above_i
     shutil.rmtree(the_release(workspace))
     done = rolled_back(repo, releases)
     num_before = len(hub.requests)
-    directory = materialise(repo, done, workspace)
+    directory = add_to_workspace(repo, done, workspace)
     assert directory is not None
     check_sealed(directory)
     fetched = {line.split("/", 6)[-1] for line in hub.requests[num_before:] if "/data/" in line}
@@ -82,7 +82,7 @@ def test_a_workspace_of_another_dataset_is_left_alone(
     manifest.chmod(0o644)
     manifest.write_bytes(manifest.read_bytes().replace(b'"name": "', b'"name": "another-'))
     shutil.rmtree(the_release(workspace, SECOND))
-    assert materialise(repo, rolled_back(repo, releases), workspace) is None
+    assert add_to_workspace(repo, rolled_back(repo, releases), workspace) is None
     assert [str(entry.version) for entry in local_versions(workspace.releases_dir)] == ["0.1.0"]
 
 
@@ -91,7 +91,7 @@ def test_a_workspace_in_use_is_not_written_to(
 ) -> None:
     done = rolled_back(repo, releases)
     with workspace.locked(), pytest.raises(WorkspaceError, match="another process is writing"):
-        materialise(repo, done, workspace)
+        add_to_workspace(repo, done, workspace)
     assert not (workspace.releases_dir / "0.2.1").exists()
 
 
@@ -102,7 +102,7 @@ def test_a_damaged_file_is_not_taken_over_but_downloaded(
     card = the_release(workspace) / "README.md"
     card.chmod(0o644)
     card.write_text("damaged")
-    directory = materialise(repo, done, workspace)
+    directory = add_to_workspace(repo, done, workspace)
     assert directory is not None
     check_sealed(directory)
 
@@ -122,7 +122,7 @@ def test_a_manifest_that_leaves_the_release_is_refused(
         repo_type="dataset",
     )
     repo.tag(Version.parse("0.1.1"), forged.oid, "forged")
-    with pytest.raises(DamagedReleaseError, match="lies outside the release"):
+    with pytest.raises(DamagedReleaseError, match="is outside the release"):
         pull(repo, Version.parse("0.1.1"), tmp_path / "ws")
     found = [p.name for p in (tmp_path / "ws").rglob("*") if p.is_file()]
     assert set(found) <= {"workspace.json", ".lock"}
@@ -134,7 +134,7 @@ def test_another_version_of_the_number_is_not_taken_for_it(
     publish(the_release(releases, SECOND), repo)
     there = other_content(releases, tmp_path, SECOND)
     shutil.copytree(there, tmp_path / "ws" / "releases" / "0.2.0")
-    with pytest.raises(PublishError, match="but not the one that"):
+    with pytest.raises(PublishError, match="but differs from the one in"):
         pull(repo, SECOND, tmp_path / "ws")
 
 

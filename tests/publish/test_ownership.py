@@ -40,7 +40,7 @@ def test_a_repository_of_somebody_else_is_refused_and_untouched(
 ) -> None:
     put(repo, FOREIGN)
     before = repo.refs()
-    with pytest.raises(PublishError, match=r"no version of ours.*data/train-00000\.par.*--adopt"):
+    with pytest.raises(PublishError, match=r"no version yet.*data/train-00000\.par.*--adopt"):
         publish(the_release(releases), repo)
     assert repo.refs() == before
     assert all(content_of(repo, path) == content for path, content in FOREIGN.items())
@@ -75,7 +75,7 @@ def test_a_manifest_of_another_program_is_not_ours(
     repo: DatasetRepo, releases: Workspace, manifest: bytes
 ) -> None:
     put(repo, {"manifest.json": manifest})
-    with pytest.raises(PublishError, match=r"no version of ours.*manifest\.json"):
+    with pytest.raises(PublishError, match=r"no version yet.*manifest\.json"):
         publish(the_release(releases), repo)
 
 
@@ -109,7 +109,7 @@ def test_strange_rows_that_would_be_read_along_keep_a_version_out(
     publish(the_release(releases, SECOND), repo)
     put(repo, {path: b"PAR1"})
     before = repo.refs()
-    with pytest.raises(PublishError, match=rf"{path}.*read it along.*hf repos delete-files"):
+    with pytest.raises(PublishError, match=rf"{path}.*would read it too.*hf repos delete-files"):
         rollback(repo, FIRST)
     assert repo.refs() == before
     repo.api.delete_file(path, repo.repo_id, repo_type="dataset")
@@ -118,7 +118,7 @@ def test_strange_rows_that_would_be_read_along_keep_a_version_out(
 
 def test_adopting_does_not_let_strange_rows_in(repo: DatasetRepo, releases: Workspace) -> None:
     put(repo, {"data/Retrieval/validation-0.parquet": b"PAR1"})
-    with pytest.raises(PublishError, match="read it along"):
+    with pytest.raises(PublishError, match="would read it too"):
         publish(the_release(releases), repo, adopt=True)
     assert not repo.refs().tags
 
@@ -144,7 +144,7 @@ def test_files_of_ours_go_even_after_somebody_removed_the_manifest(
     publish(the_release(releases, SECOND), repo)
     repo.api.delete_file("manifest.json", repo.repo_id, repo_type="dataset")
     third = other_content(releases, tmp_path, Version.parse("0.3.0"))
-    with pytest.raises(PublishError, match="no version of ours"):
+    with pytest.raises(PublishError, match="no version yet"):
         publish(third, repo)
     publish(third, repo, adopt=True)
     check_published(repo, third)

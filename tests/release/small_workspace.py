@@ -10,8 +10,8 @@ import orjson
 from PIL import Image
 
 from builder.config import BuildConfig, save_config
-from builder.generate.ledger import Ledger
 from builder.images.store import ImageStore
+from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace, open_workspace
 from schemas.review import ReviewEvent, write_events
 from schemas.sample import CONTENT_FIELDS, Provenance, Sample, content_hash, sample_id

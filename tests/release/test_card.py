@@ -11,10 +11,10 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from builder.generate.ledger import Ledger
+from builder.ledger.ledger import Ledger
 from builder.release import Version, open_inputs, release
-from builder.release.licences import Terms
-from builder.release.metadata import card_head, size_category
+from builder.release.about.card_head import card_head, size_category
+from builder.release.about.licences import Terms
 from builder.workspace import Workspace
 from tests.release.small_workspace import kept_samples
 
@@ -79,7 +79,7 @@ def test_hostile_text_in_the_example_is_no_markup(copy: Workspace) -> None:
 
 
 def test_a_fence_is_longer_than_any_in_its_text() -> None:
-    from builder.release.markdown import code_block
+    from builder.release.about.markdown import code_block
 
     text = "a\n`````\nb"
     (block,) = MarkdownIt().parse(code_block(text, "text"))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
+import numpy as np
 import orjson
 import pyarrow as pa
 from hypothesis import given, settings
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from builder.config import ReleaseConfig
 from builder.images.record import ImageRecord
-from builder.release.ahead import ahead
 from builder.release.image_columns import ImageGroups
 from builder.release.layout import plan_layout, position_of
+from builder.release.prefetch import prefetch
 from builder.release.rows import _HASH_SCHEMA, _read_json
 from schemas.features import SAMPLE_SCHEMA
 from schemas.sample import Sample
@@ -110,13 +111,13 @@ def test_an_image_that_stays_is_read_once_and_one_too_large_for_a_group_stands_a
 
 
 def test_ahead_keeps_order_and_passes_errors_on() -> None:
-    assert list(ahead(iter(range(50)))) == list(range(50))
+    assert list(prefetch(iter(range(50)))) == list(range(50))
 
     def broken():
         yield 1
         raise OSError("disk")
 
-    items = ahead(broken())
+    items = prefetch(broken())
     assert next(items) == 1
     try:
         next(items)
@@ -160,9 +161,11 @@ def test_heavy_images_make_more_shards() -> None:
 def test_growth_splits_shards_and_never_shuffles_them(sample_id: str) -> None:
     position = position_of(sample_id)
     streams = [
-        plan_layout(counts(num), ReleaseConfig(rows_a_shard=100), 0.1, 1).provenance_stream("train")
+        plan_layout(counts(num), ReleaseConfig(rows_per_shard=100), 0.1, 1).provenance_stream(
+            "train"
+        )
         for num in (100, 200, 400)
     ]
-    buckets = [stream.bucket_of(position) for stream in streams]
+    buckets = [int(stream.buckets_of(np.array([position]))[0]) for stream in streams]
     assert [num.num_buckets for num in streams] == [2, 4, 8]
     assert buckets[0] == buckets[1] // 2 == buckets[2] // 4

@@ -158,5 +158,5 @@ def test_rows_read_anew_stand_where_they_stood(data: st.DataObject) -> None:
     table = _read_json(raw, _HASH_SCHEMA)
     chosen = sorted(data.draw(st.sets(st.integers(0, len(rows) - 1), min_size=1)))
     for index in chosen:
-        raw[index] = raw[index].replace("· query".encode(), "· mended".encode())
+        raw[index] = raw[index].replace("· query".encode(), "· corrected".encode())
     assert _with_rows(table, chosen, raw, _HASH_SCHEMA).equals(_read_json(raw, _HASH_SCHEMA))

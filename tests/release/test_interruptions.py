@@ -28,7 +28,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = small_workspace(tmp_path_factory.mktemp("killed") / "ws", num_rows=240)
     make(workspace, "0.1.0")
     sample = next(row for row in kept_samples(workspace) if row.query_text)
-    save_reviews(workspace, [review(sample, 1, edits={"query_text": "mended"})])
+    save_reviews(workspace, [review(sample, 1, edits={"query_text": "corrected"})])
     return workspace
 
 

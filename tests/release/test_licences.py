@@ -8,11 +8,17 @@ import pytest
 import yaml
 
 from builder.config import load_config, save_config
-from builder.generate.ledger import Ledger
 from builder.images.pictograms.corpus import STYLES, bundled_images
+from builder.ledger.ledger import Ledger
 from builder.release import Version, open_inputs, release
-from builder.release.licences import HUB_LICENCES, Terms, hub_licence, licence_head, licence_names
-from builder.release.tally import _origin
+from builder.release.about.counts import _origin
+from builder.release.about.licences import (
+    HUB_LICENCES,
+    Terms,
+    hub_licence,
+    licence_head,
+    licence_names,
+)
 from builder.workspace import Workspace
 from schemas.manifest import read_manifest
 from tests.release.small_workspace import small_workspace

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from builder.config import load_config, save_config
-from builder.generate.ledger import Ledger
 from builder.images.store import ImageStoreError
+from builder.ledger.ledger import Ledger
 from builder.release import Release, ReleaseError, Version, open_inputs, release
 from builder.workspace import Workspace
 from schemas.manifest import read_manifest
@@ -108,7 +108,7 @@ def test_releasing_again_finds_the_version_there(copy: Workspace) -> None:
 def test_a_version_never_changes(copy: Workspace) -> None:
     before = files(copy.releases_dir / "0.1.0")
     save_reviews(copy, [review(kept_samples(copy)[0], 1, verdict="reject")])
-    with pytest.raises(ReleaseError, match=r"0\.1\.0 is there with other content.*--bump"):
+    with pytest.raises(ReleaseError, match=r"0\.1\.0 exists with other content.*--bump"):
         make(copy, "0.1.0")
     assert files(copy.releases_dir / "0.1.0") == before
     assert sorted(path.name for path in copy.releases_dir.iterdir()) == ["0.1.0"]
@@ -132,12 +132,12 @@ def test_an_edit_changes_the_texts_and_keeps_the_id(copy: Workspace) -> None:
 
 def test_an_edit_of_an_edited_row_is_found_under_its_new_content(copy: Workspace) -> None:
     sample = next(row for row in kept_samples(copy) if row.query_text and row.language == "en")
-    mended = sample.model_copy(update={"query_text": "first"})
+    corrected = sample.model_copy(update={"query_text": "first"})
     save_reviews(
         copy,
         [
             review(sample, 1, edits={"query_text": "first"}),
-            review(mended, 2, edits={"query_text": "second"}),
+            review(corrected, 2, edits={"query_text": "second"}),
         ],
     )
     assert published(make(copy, "0.2.0").directory)[sample.id].query_text == "second"
@@ -191,7 +191,7 @@ def test_too_few_reviews_reject_nothing(copy: Workspace) -> None:
 def test_unchanged_shards_are_the_same_files(copy: Workspace) -> None:
     samples = (row for row in kept_samples(copy) if row.language == "en")
     sample = next(row for row in samples if row.config == "VQA")
-    save_reviews(copy, [review(sample, 1, edits={"query_text": "mended"})])
+    save_reviews(copy, [review(sample, 1, edits={"query_text": "corrected"})])
     made = make(copy, "0.2.0")
     old = copy.releases_dir / "0.1.0"
     changed = [

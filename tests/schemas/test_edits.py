@@ -1,7 +1,7 @@
 import sys
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from builder.config import ChecksConfig
@@ -74,7 +74,7 @@ def test_what_writing_needs_is_taken(text: str) -> None:
 
 
 def test_a_text_too_long_says_by_how_much() -> None:
-    assert text_problem("x" * 20_001) == ("has 20,001 characters, 20,000 at most. Shorten it.")
+    assert text_problem("x" * 20_001) == ("has 20,001 characters; the limit is 20,000. Shorten it.")
 
 
 @given(row=samples(TEXTS_ONLY))
@@ -97,15 +97,15 @@ def test_where_there_are_only_signs_the_signs_are_compared(row: Sample) -> None:
 
 
 @given(row=samples(TEXTS_ONLY))
-def test_texts_older_than_the_rules_do_not_keep_others_from_being_mended(row: Sample) -> None:
+def test_texts_older_than_the_rules_do_not_keep_others_from_being_edited(row: Sample) -> None:
     old = row.model_copy(
         update={
             "positive_text": "an \u202eold text",
             "negative_texts": ("an \u202eold text!", *row.negative_texts[1:]),
         }
     )
-    mended = apply_edits(old, Edits(query_text="mended"))
-    assert mended.query_text == "mended" and mended.positive_text == old.positive_text
+    edited = apply_edits(old, Edits(query_text="edited"))
+    assert edited.query_text == "edited" and edited.positive_text == old.positive_text
     second = apply_edits(old, Edits(positive_text="new", negative_texts=old.negative_texts))
     assert second.positive_text == "new"
 
@@ -115,11 +115,12 @@ def test_a_text_for_a_side_without_one_is_refused(row: Sample) -> None:
     for field in ("query_text", "positive_text"):
         if getattr(row, field) is None:
             error = objection(row, **{field: "a text"})
-            assert error.field == field and str(error).endswith("has none. Mend it.")
+            assert error.field == field and str(error).endswith("has none. Fix it.")
     assert set(EDITABLE_FIELDS) == set(Edits.model_fields)
 
 
 @given(st.integers(0, sys.maxunicode).map(chr))
+@example("\ufffc")  # printable, and no text needs it
 def test_the_build_drops_the_characters_that_an_edit_may_not_hold(sign: str) -> None:
     """One rule on both sides of the release: what an edit may hold is not dropped later."""
     text = f"a {sign} b"

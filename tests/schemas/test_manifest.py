@@ -32,5 +32,5 @@ def test_broken_manifests_are_refused_in_words(tmp_path: Path, content: bytes) -
 
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="no manifest there"):
+    with pytest.raises(ManifestError, match="no such manifest"):
         read_manifest(tmp_path)

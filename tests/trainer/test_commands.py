@@ -184,7 +184,7 @@ def test_a_mistake_in_the_file_names_file_and_field(
         (("--dataset", "x", "--learning-rate", "1e38"), "--learning-rate 1e+38: Input should"),
         (("--dataset", "x", "--languages", ","), "no language is named. Give codes"),
         (("--dataset", "x", "--batch-size", "1"), "--batch-size 1: Input should be gr"),
-        (("--dataset", "x@0.1.0", "--revision", "v0.1.0"), "the version already stands after @"),
+        (("--dataset", "x@0.1.0", "--revision", "v0.1.0"), "the version is already given after @"),
         ((), "--dataset None: Field required"),
     ],
 )
@@ -230,4 +230,4 @@ def test_a_file_in_the_way_is_named_before_the_work(
     code, _, complaint = run("train", "--dataset", small_release, "--output", file, "--steps", 1)
     assert code == 1
     assert complaint.splitlines()[-1].startswith(f"error: {file}")
-    assert "Name a" in complaint and "step=" not in complaint
+    assert "Choose another location" in complaint and "step=" not in complaint

@@ -27,9 +27,9 @@ def run_evaluate(
 
     Args:
         config: How.
-        suite: "validation", "mmeb", "xtd", or a file of one's own.
+        suite: "validation", "mmeb", "xtd", or a file of your own.
         data: The version for "validation"; where the benchmark's files are for the others.
-        model: Exported, or the training run that holds it.
+        model: Directory of the exported model or of the training run.
         output: Directory to write to.
     """
     console = Console(soft_wrap=True)

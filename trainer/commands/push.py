@@ -16,7 +16,7 @@ def run_push(
     adopt: bool,
     dry_run: bool,
 ) -> None:
-    """Pushes and says what was sent, or would be."""
+    """Pushes and prints what was sent, or would be."""
     console = Console(soft_wrap=True)
     pushed = push(
         directory, repo_id, private=private, message=message, adopt=adopt, dry_run=dry_run

@@ -1,4 +1,4 @@
-"""Options and a YAML file as one config; what is wrong in either is said under its own name."""
+"""Merges options and a YAML file into one config; errors name the option or the YAML field."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ _MAX_CONFIG_BYTES = 1_000_000
 def make_config(
     kind: type[_Config], options: Mapping[str, object], file: Path | None = None
 ) -> _Config:
-    """A config from a YAML file, if any, with the options given over it.
+    """A config from a YAML file, if any, overridden by the given options.
 
     Args:
         kind: The config's class.
@@ -25,7 +25,7 @@ def make_config(
         file: YAML with the config's fields.
 
     Raises:
-        SettingError: An option has a value that it cannot have.
+        SettingError: An option has an invalid value.
         ConfigFileError: The file cannot be read, or one of its values is wrong.
     """
     content = _read_yaml(file) if file else {}
@@ -69,7 +69,7 @@ def _set(content: dict[str, Any], name: str, value: object, file: Path | None) -
 
 
 def split_list(text: str | None) -> tuple[str, ...] | None:
-    """Entries of a comma-separated list; None for none given or "all"."""
+    """Entries of a comma-separated list; None if there are none or for "all"."""
     if text is None or text.strip() == "all":
         return None
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())

@@ -32,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 def run_train(
     config: TrainConfig, version: Version, output: Path, *, fresh: bool, dry_run: bool
 ) -> None:
-    """Trains a model on a version and exports it to `output`; goes on where it was stopped."""
+    """Trains a model on a version and exports it to `output`; resumes a run that was stopped."""
     console = Console(soft_wrap=True)
     started = time.perf_counter()
     config = config.model_copy(update={"model": resolve_name(config.model)})
@@ -65,7 +65,7 @@ def run_train(
 
 
 def _held_out(config: TrainConfig, corpus: Corpus) -> Corpus | None:
-    """The version's held-out rows, or None with a line that says why nothing is measured."""
+    """The version's held-out rows, or None after logging why nothing is measured."""
     try:
         held_out = load_corpus(corpus.version, "validation")
         return check_pictures(held_out, config.max_unreadable_share)
@@ -90,7 +90,7 @@ def _evaluate(encoder: Encoder, held_out: Corpus, console: Console) -> dict[str,
 
 
 def _plan(config: TrainConfig, corpus: Corpus, encoder: Encoder) -> str:
-    """What a run would train on, without a step."""
+    """Prints what a run would train on, without a step."""
     chosen = select_rows(
         corpus.rows,
         languages=config.languages,
@@ -115,7 +115,7 @@ def _plan(config: TrainConfig, corpus: Corpus, encoder: Encoder) -> str:
 
 
 def make_output(directory: Path) -> None:
-    """Makes the output's directory, before hours of work rather than after."""
+    """Creates the output directory before hours of work rather than after."""
     directory.mkdir(parents=True, exist_ok=True)
     if not os.access(directory, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory))

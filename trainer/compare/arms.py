@@ -1,4 +1,4 @@
-"""The arms of a comparison: the rows each trains on, and which are set against which."""
+"""The arms of a comparison: the rows each trains on, and which pairs are compared."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Arm:
     """What one arm trains on.
 
     Args:
-        name: Stands in tables and JSON.
+        name: Its name in tables and JSON.
         corpus: Its rows; None trains nothing.
         has_hard_negatives: False leaves them out of the loss.
         size: Rows drawn from the corpus, others with every seed; None takes all.
@@ -60,7 +60,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Two arms that are set against one another; the difference is first minus second."""
+    """Two arms that are compared; the difference is first minus second."""
 
     first: str
     second: str
@@ -101,7 +101,7 @@ def plan_arms(config: CompareConfig, train: Sequence[Corpus]) -> Plan:
 
 
 def _versions(config: CompareConfig, base: Sequence[Corpus]) -> list[Arm]:
-    """One arm a version, each with the same languages and cells left out."""
+    """One arm per version, each without the same languages and cells."""
     cells = tuple(name for name in config.without if name != HARD_NEGATIVES)
     names = _distinct_names(base)
     return [
@@ -213,7 +213,7 @@ def _with_rows(
 
 
 def draw_rows(rows: Sequence[Row], size: int, seed: int) -> list[Row]:
-    """A seeded draw of rows in published order; which rows depends on their ids alone."""
+    """A seeded sample of rows in published order; it depends only on their ids."""
     ordered = sorted(range(len(rows)), key=lambda number: _place(rows[number].id, seed))
     return [rows[number] for number in sorted(ordered[:size])]
 

@@ -1,4 +1,4 @@
-"""What a comparison is asked to do; saved beside its output."""
+"""Settings of a comparison; saved beside its output."""
 
 from typing import Annotated, Literal
 
@@ -40,7 +40,7 @@ class CompareConfig(BaseModel):
             "pairs": of every arm as many rows are drawn as the smallest has, too.
         measure: "concepts": text-to-image recall@k, the mean over languages. "cells": recall@k
             of the rows' own queries, the mean over cells.
-        effect: The smallest difference of recall that matters, for what is said of power.
+        effect: The smallest difference of recall that matters, for statements on power.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

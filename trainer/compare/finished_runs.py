@@ -1,4 +1,4 @@
-"""Finished runs of a comparison on disk: one that was stopped goes on where it stood."""
+"""Finished runs of a comparison on disk, so that a stopped comparison resumes."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ class FinishedRuns:
     """Runs by what decides them: settings, rows, held-out rows and seed.
 
     Args:
-        directory: Holds one small file a run; made when the first is added.
+        directory: Has one small file per run; created with the first.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -59,7 +59,7 @@ class FinishedRuns:
         return hashlib.sha256(orjson.dumps(decided)).hexdigest()[:24]
 
     def get(self, key: str) -> Run | None:
-        """A finished run; None where there is none, or its file is damaged."""
+        """A finished run; None if there is none or its file is damaged."""
         try:
             found = orjson.loads(self._path(key).read_bytes())
             answers = Answers(
@@ -76,7 +76,7 @@ class FinishedRuns:
             return None
 
     def put(self, key: str, run: Run) -> None:
-        """Keeps a finished run, whole or not at all.
+        """Saves a finished run, whole or not at all.
 
         Raises:
             OSError: The directory cannot be written.

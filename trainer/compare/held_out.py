@@ -18,7 +18,7 @@ class SharedSplit:
     """Training rows of every version, and held-out rows that none of them has seen.
 
     Args:
-        train: One corpus a version, without what is held out of any.
+        train: One corpus per version, without what any version holds out.
         held_out: Rows of all versions' validation splits; its groups hold across versions.
         notes: What was left out, and what the held-out rows are, as sentences.
         num_dropped: Training rows left out because another version holds their picture out,
@@ -102,7 +102,7 @@ def share_split(train: Sequence[Corpus], validation: Sequence[Corpus], enough: i
 
 
 class _Concepts:
-    """Image groups of several versions, those that share a picture made one.
+    """Image groups of several versions; groups that share a picture are merged.
 
     The name of a concept is that of the group in the first version that has it.
     """
@@ -200,12 +200,12 @@ def _subjects(row: Row) -> list[str]:
 
 
 def _images_of(rows: Iterable[Row]) -> Iterator[str]:
-    """sha256 of every image, as often as it occurs."""
+    """sha256 of every image, repeated as often as it occurs."""
     return (item.image for row in rows for item in row.items if item.image is not None)
 
 
 def _all_images(corpora: Sequence[Corpus]) -> ImageStore:
-    """One store with the images of all; theirs where they share one."""
+    """One store with the images of all; the corpora's own if they share one."""
     first = corpora[0].images
     if all(corpus.images is first for corpus in corpora):
         return first

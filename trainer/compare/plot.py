@@ -30,7 +30,7 @@ _ROW_INCHES = 0.19
 
 def plot_comparison(report: dict[str, Any], path: Path) -> None:
     """Means and differences with their intervals on top, then recall against size where there
-    are sizes, then one line a language or cell, the best first.
+    are sizes, then one line per language or cell, the best first.
 
     Args:
         report: Content of `recall.json`.

@@ -92,7 +92,7 @@ def _describe_difference(
 def sentence(
     first: str, second: str, found: Difference, comparison: Comparison, config: CompareConfig
 ) -> str:
-    """What was found between two arms, as one would say it."""
+    """The difference between two arms, as a sentence."""
     first, second = _spoken(first), _spoken(second)
     yardstick = comparison.yardstick
     metric = recall_name(yardstick.k)
@@ -126,7 +126,7 @@ def _spoken(name: str) -> str:
 
 
 def _power(found: Difference, config: CompareConfig) -> str:
-    """What it would take to see a difference that matters."""
+    """What it would take to detect a difference that matters."""
     effect = f"{config.effect:g}"
     num_seeds = found.seeds_to_see(config.effect)
     if num_seeds is None:
@@ -173,7 +173,7 @@ def _equal_words(report: dict[str, Any]) -> str:
 
 
 def recall_table(report: dict[str, Any]) -> Table:
-    """One table: an arm a column, the means first, then every language or cell."""
+    """One table: a column per arm, the means first, then every language or cell."""
     arms: dict[str, Any] = report["arms"]
     table = Table(title=title(report), caption=report["encoder_note"])
     table.add_column(report["stratum"])
@@ -214,7 +214,7 @@ def title(report: dict[str, Any]) -> str:
 
 
 def seeds_words(report: dict[str, Any]) -> str:
-    """How many seeds a report rests on."""
+    """Number of seeds in a report."""
     num_seeds = len(report["seeds"])
     return "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
 

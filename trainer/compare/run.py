@@ -36,7 +36,7 @@ class ArmResult:
 
     Args:
         arm: What it trained on.
-        runs: One a seed, in the order of the seeds.
+        runs: One per seed, in the order of the seeds.
     """
 
     arm: Arm
@@ -107,13 +107,13 @@ def compare(
     Args:
         config: What is compared.
         make: Makes the encoder of a seed, see `make_encoder`.
-        finished: Runs that need not be done again; what is done is added to it.
+        finished: Runs that are not repeated; new ones are added to it.
 
     Raises:
         VersionError: There is no such version.
         CorpusError: A version has no training rows, or none held out.
         NoRowsError: An arm has no training row.
-        NothingToMeasureError: Nothing held out can be asked.
+        NothingToMeasureError: No held-out row can be measured.
     """
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
@@ -219,11 +219,11 @@ def _announce(config: CompareConfig, plan: Plan, yardstick: Yardstick) -> None:
 
 
 def _batch_notes(results: Collection[ArmResult]) -> list[str]:
-    """Says of arms with too few rows that their batches are smaller than those of the others."""
+    """Notes on arms with too few rows, whose batches are smaller than those of the others."""
     sizes = {result.arm.name: max(run.batch_size for run in result.runs) for result in results}
     largest = max(sizes.values())
     return [
-        f"{name}: batches of {size:,} rows instead of {largest:,}, for it has no more rows."
+        f"{name}: batches of {size:,} rows instead of {largest:,}, as it has no more rows."
         for name, size in sizes.items()
         if 0 < size < largest
     ]

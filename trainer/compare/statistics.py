@@ -49,14 +49,14 @@ class Difference:
 
     @property
     def smallest_visible(self) -> float:
-        """What any number of seeds can see with these held-out concepts, in 8 of 10 comparisons."""
+        """Smallest difference that any number of seeds detects in 8 of 10 comparisons."""
         return (_Z_INTERVAL + _Z_POWER) * math.sqrt(self.unit_variance)
 
     def seeds_to_see(self, effect: float) -> int | None:
         """Seeds at which a difference of this size is found in 8 of 10 comparisons.
 
-        None where no number is enough, for the held-out concepts alone vary too
-        much; `smallest_visible` says what they let one see.
+        None if no number is enough because the held-out concepts vary too much;
+        `smallest_visible` is the limit then.
         """
         if self.smallest_visible >= effect:
             return None
@@ -65,14 +65,14 @@ class Difference:
         return counts[place] if place < len(counts) else None
 
     def units_to_see(self, effect: float) -> int:
-        """Held-out concepts at which as many seeds as it takes see a difference of this size.
+        """Held-out concepts at which enough seeds detect a difference of this size.
 
-        Twice what would do with seeds without end, so that a few are enough.
+        Twice the number needed with unlimited seeds, so that a few seeds are enough.
         """
         return math.ceil(2 * self.num_units * (self.smallest_visible / effect) ** 2)
 
     def _visible(self, num_seeds: int) -> float:
-        """The difference that so many seeds find in 8 of 10 comparisons."""
+        """The difference that this many seeds detect in 8 of 10 comparisons."""
         seed_part = self.seed_variance / num_seeds
         unit_part = self.unit_variance + self.joint_variance / num_seeds
         half = _two_part_width(seed_part, 2 * (num_seeds - 1), unit_part, self.num_units - 1)
@@ -99,8 +99,8 @@ def difference(first_SU: NDArray[np.float64], second_SU: NDArray[np.float64]) ->
     In simulations with 3 and 5 seeds this found 2 to 5 % differences that were
     not there; 9 % only where all units move as one, which recall does not.
 
-    The rows of both arms are taken as they are: that versions made anew would
-    have other rows is not in the interval.
+    The rows of both arms are taken as given: that a version built again would
+    have other rows is not part of the interval.
 
     Args:
         first_SU: Value of each unit with each seed; their mean is the arm's metric.

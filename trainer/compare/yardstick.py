@@ -1,4 +1,4 @@
-"""What every arm is asked: text-to-image concepts, or the held-out rows' own queries."""
+"""The measure of every arm: text-to-image concepts, or the held-out rows' own queries."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class Yardstick:
         encoder: Any of the model that is compared: which items it takes.
 
     Raises:
-        NothingToMeasureError: Nothing held out can be asked of it.
+        NothingToMeasureError: No held-out row can be measured with it.
     """
 
     def __init__(self, config: CompareConfig, held_out: Corpus, encoder: Encoder) -> None:

@@ -28,7 +28,7 @@ class Batch:
         candidates: Distinct documents: positives, then hard negatives.
         positive_QN: True where a row of the batch pairs the two.
         masked_QN: True where the dataset knows that the two match.
-        num_rows: Rows it was made of.
+        num_rows: Rows it was made from.
     """
 
     queries: list[Item]
@@ -52,7 +52,7 @@ def make_batch(
         rows: Any cells; ragged numbers of hard negatives.
         known: Matches of the whole dataset.
         hard_negatives: False leaves the rows' own hard negatives out.
-        attract_known: Known matches of the batch count as positives too, not only as no negatives.
+        attract_known: Known matches in the batch count as positives; otherwise they are ignored.
     """
     queries = dict.fromkeys(row.query for row in rows)
     candidates = dict.fromkeys(row.positive for row in rows)
@@ -81,7 +81,7 @@ class BatchSampler:
             avoided, but for "concept".
         batching: "cell": every batch of one cell, cells in proportion to their rows.
             "mixed": any cells. "concept": `batch_size / texts_per_concept` groups with
-            several rows each, in different languages where there are enough.
+            several rows each, in different languages if there are enough.
         batch_size: Rows in a batch; fewer where there are not as many.
         texts_per_concept: For "concept".
         seed: Same seed, same batches.
@@ -134,11 +134,11 @@ class BatchSampler:
         return self._plan[self._position - 1]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it stands, for a checkpoint."""
+        """Its position, for a checkpoint."""
         return {"epoch": self._epoch, "position": self._position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another sampler of the same arguments stood."""
+        """Continues from the position of another sampler with the same arguments."""
         if state["epoch"] != self._epoch:
             self._plan = self._plan_epoch(state["epoch"])
         self._epoch, self._position = state["epoch"], state["position"]
@@ -158,7 +158,7 @@ class BatchSampler:
         return (("group", int(self._group[row])), ("document", int(self._document[row])))
 
     def _plan_concepts(self, pool: np.ndarray, generator: np.random.Generator) -> list[list[int]]:
-        """Each concept's rows dealt into handfuls of different languages, those into batches."""
+        """Each concept's rows in small groups of different languages, and those in batches."""
         by_concept: dict[int, list[int]] = defaultdict(list)
         for row in generator.permutation(pool).tolist():
             by_concept[int(self._group[row])].append(row)
@@ -171,7 +171,7 @@ class BatchSampler:
         return [[row for number in batch for row in handfuls[number]] for batch in batches]
 
     def _deal(self, rows: Iterable[int]) -> list[list[int]]:
-        """Handfuls of `texts_per_concept` rows, no language twice while another is left."""
+        """Groups of `texts_per_concept` rows, no language twice while another is left."""
         by_language: dict[str, deque[int]] = defaultdict(deque)
         for row in rows:
             by_language[self._rows[row].language].append(row)
@@ -200,7 +200,7 @@ def fill_batches(
     keys_of: Callable[[int], Sequence[tuple[str, int]]],
     batch_size: int,
 ) -> list[list[int]]:
-    """Every member once, in batches where no key stands twice as far as that can be avoided.
+    """Every member once, in batches without equal keys as far as possible.
 
     Only the end of an epoch can hold duplicates. A last batch below half of
     `batch_size` is dropped unless it is the only one.

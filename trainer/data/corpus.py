@@ -44,7 +44,7 @@ class Corpus:
         return self.groups.get(image, image)
 
     def files_of(self, ids: Collection[str]) -> dict[str, str]:
-        """File of the version that each row id is in, for messages; reads the ids anew."""
+        """File of the version that each row id is in, for messages; reads the ids again."""
         wanted = set(ids)
         found: dict[str, str] = {}
         for shard in _shards(self.version, self.split):
@@ -80,7 +80,7 @@ def load_corpus(dataset: str | Version, split: str, *, images: ImageStore | None
 
     Raises:
         VersionError: There is no such version.
-        NoHeldOutError: It has no row in this split, but in others.
+        NoHeldOutError: It has rows, but none in this split.
         CorpusError: It has no rows, or none that can be used.
         ShardError: A file is damaged or lacks a column.
     """

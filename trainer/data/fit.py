@@ -1,4 +1,4 @@
-"""Rows as a model can take them: what has no fused input gets fused rows in parts, counted."""
+"""Rows as a model can take them: fused rows are split for a model without fused input."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -9,12 +9,12 @@ from trainer.data.items import Item, ItemModality, Row
 
 @dataclass(slots=True)
 class FittedRows:
-    """Rows whose items a model takes, and what became of the others.
+    """Rows whose items a model takes, and what happened to the others.
 
     Args:
         rows: In published order; parts of a row follow one another.
         num_split: Published rows with a fused side that were split, by cell.
-        num_left_out: Published rows that gave nothing, by cell.
+        num_left_out: Published rows that were dropped, by cell.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -31,7 +31,7 @@ class FittedRows:
             )
         if self.num_left_out:
             parts.append(
-                f"{self.num_left_out.total():,} rows are left out, for this model cannot take "
+                f"{self.num_left_out.total():,} rows are left out, as this model cannot take "
                 f"them ({_counts(self.num_left_out)})"
             )
         return "; ".join(parts) or None

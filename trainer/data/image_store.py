@@ -1,4 +1,4 @@
-"""Bytes of a corpus' images: in memory up to a bound, beyond it in a file that has no name."""
+"""Bytes of a corpus' images: in memory up to a limit, the rest in an unlinked temporary file."""
 
 import hashlib
 import os
@@ -21,8 +21,8 @@ class ImageStore(Mapping[str, bytes]):
 
     Args:
         max_memory_bytes: What is kept in memory; later images go to a file.
-        directory: Where that file grows; it is unlinked from the start, so that
-            nothing is left behind. None takes the system's place for temporary files.
+        directory: Where that file is; it is unlinked as soon as it is created, so that
+            nothing is left behind. None takes the system's temporary directory.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class ImageStore(Mapping[str, bytes]):
         return self._memory_bytes, self._file_bytes
 
     def add(self, data: bytes | memoryview) -> str:
-        """Keeps an image and returns its sha256; copies nothing of one that is there.
+        """Adds an image and returns its sha256; one that is there already is not copied.
 
         Raises:
-            OSError: No room for the file; names the directory.
+            OSError: The file cannot be written; names the directory.
         """
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in self._kept:

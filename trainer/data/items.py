@@ -42,7 +42,7 @@ class Row:
         modality: Modality combination as published, query side first.
         negatives: Hard negatives of the query, any number, none included.
         query_negatives: Hard negatives of the positive, on the query's side; only rows
-            that were turned round have them.
+            whose sides were swapped have them.
     """
 
     id: str

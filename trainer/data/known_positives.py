@@ -1,4 +1,4 @@
-"""Documents known to match a query anywhere in a dataset: none of them is its negative."""
+"""Documents known to match a query anywhere in a dataset; they are never its negatives."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -35,7 +35,7 @@ class KnownPositives:
 
     def _add(self, query: _Key, document: _Key) -> None:
         self._documents.setdefault(query, set()).add(document)
-        if None in query:  # a text or an image alone can stand on either side
+        if None in query:  # a text or an image alone can be on either side
             self._documents.setdefault(document, set()).add(query)
 
     def _query_key(self, item: Item) -> _Key:

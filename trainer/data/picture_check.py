@@ -53,7 +53,7 @@ def check_pictures(corpus: "Corpus", max_share: float = 0.001) -> "Corpus":
 
     Every distinct picture is decoded once, at reduced size, by all cores. A
     hard negative that cannot be read only leaves its row. Both are counted in
-    `Corpus.skipped`; nothing to skip gives back the same corpus.
+    `Corpus.skipped`; if there is nothing to skip, the same corpus is returned.
 
     Args:
         corpus: As loaded.

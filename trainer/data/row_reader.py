@@ -1,4 +1,4 @@
-"""Published rows to rows of items; what breaks the contract is skipped and counted."""
+"""Converts published rows to rows of items; those that break the contract are counted."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.sample import MAX_TEXT_CHARS
+from schemas.sample import CONTENT_FIELDS, MAX_TEXT_CHARS
 from schemas.vocabulary import LANGUAGES, MODALITIES, TASK_TYPES, Cell
 from trainer.data.image_store import ImageStore
 from trainer.data.items import Item, Row
 
 _TEXTS = ("id", "language", "task_type", "modality", "instruction", "query_text", "positive_text")
 #: Columns that a row needs.
-COLUMNS = (*_TEXTS, "negative_texts", "query_image", "positive_image", "negative_images")
+COLUMNS = ("id", *CONTENT_FIELDS)
 _CELLS = {(task, modality): Cell(task, modality) for task in TASK_TYPES for modality in MODALITIES}
 _MAX_SHOWN = 40
 _SHA256_CHARS = 64
@@ -68,7 +68,7 @@ class RowReader:
 
     Args:
         images: Where the images go.
-        pool: Hashes photographs; small images are not worth handing over.
+        pool: Hashes photographs; small images are hashed in place.
     """
 
     def __init__(self, images: ImageStore, pool: Executor) -> None:
@@ -104,7 +104,7 @@ class RowReader:
                 self.rows.append(row)
 
     def _row(self, record: tuple[Any, ...], path: str) -> Row | str:
-        """The row, or what rows like it are called when they are skipped."""
+        """The row, or the reason under which it is counted as skipped."""
         row_id, language, task, modality, instruction, query_text, positive_text = record[:7]
         query_image, positive_image, negative_texts, negative_images = record[7:]
         problem = _label_problem(language, task, modality)
@@ -208,7 +208,7 @@ def _side_problem(cell: Cell, query: Item, positive: Item) -> str | None:
 
 
 def _fits(item: Item, has_text: bool, has_image: bool) -> bool:
-    """Whether an item has just these parts, and a text that is neither empty nor endless."""
+    """Whether an item has just these parts, and a text that is neither empty nor too long."""
     if (item.image is not None) != has_image or (item.text is not None) != has_text:
         return False
     return item.text is None or _is_text(item.text)

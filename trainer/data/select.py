@@ -1,4 +1,4 @@
-"""Which rows of a split are trained on: languages, cells, a number; and what none of them means."""
+"""Selects the rows to train on by language, cell and number; explains an empty result."""
 
 from collections.abc import Iterable, Sequence
 

@@ -74,7 +74,7 @@ def _check_columns(given: str, shard: ShardEntry, found: pa.Schema, wanted: pa.S
 
 
 def _shape(kind: pa.DataType) -> Any:
-    """A type without what readers need not care about: widths, encodings, names of list items."""
+    """A type without details that readers ignore: widths, encodings, names of list items."""
     if pa.types.is_dictionary(kind):
         return _shape(kind.value_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):

@@ -1,4 +1,4 @@
-"""Finds a base model: a directory, or what is downloaded of a repository on a Hub."""
+"""Finds a base model: a directory, or a repository on a Hub that is downloaded."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ class BaseModelError(PolysceneError):
 
 
 def find_base_model(name: str, revision: str | None = None) -> Path:
-    """The directory of a model, downloaded first where the name is none.
+    """The directory of a model, downloaded first if the name is not a directory.
 
     Raises:
         BaseModelError: There is no such model.
@@ -67,7 +67,7 @@ def find_base_model(name: str, revision: str | None = None) -> Path:
 
 
 def head_of(directory: Path, hidden_size: int, pooling: str) -> EmbeddingHead:
-    """How a model's token states become embeddings: as it does already, else the end token's.
+    """How a model's token states become embeddings: as its files say, else the end token's state.
 
     Args:
         pooling: "last" or "mean" override what the model does; "auto" does not.

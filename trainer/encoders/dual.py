@@ -261,7 +261,7 @@ class DualEncoder(Encoder):
             seed: Of LoRA's weights.
 
         Raises:
-            ModelError: No such model lies there, or it is damaged.
+            ModelError: The directory has no such model, or it is damaged.
         """
         if not (directory / CONFIG_NAME).is_file():
             raise ModelError(directory, f"no {CONFIG_NAME}")

@@ -1,4 +1,4 @@
-"""Features of frozen towers on disk, by content hash, in no more than a set number of bytes."""
+"""Features of frozen towers on disk, by content hash, within a size limit in bytes."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ from schemas.errors import naming
 
 _LOG = logging.getLogger(__name__)
 
-#: Names another directory for the features.
+#: Environment variable that names another directory for the features.
 CACHE_VARIABLE = "POLYSCENE_FEATURES"
 MAX_CACHE_BYTES = 2**30
 _CHUNK_NAME = re.compile(r"[0-9a-f]{16}\.(npz|part)")
-#: A chunk is written in seconds; what is unfinished for longer was left behind.
+#: A chunk is written in seconds; an unfinished file older than this was left behind.
 _MAX_WRITING_S = 3_600
 
 
@@ -34,11 +34,11 @@ def default_cache_dir() -> Path:
 
 
 class FeatureCache:
-    """Features by content hash, one folder a tower, in chunk files that are whole or absent.
+    """Features by content hash, one folder per tower, in chunk files that are whole or absent.
 
     Args:
         directory: Holds the folders; made on first use.
-        max_bytes: Chunks not read for longest go when there is more.
+        max_bytes: Above it, the least recently read chunks are removed.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = MAX_CACHE_BYTES) -> None:
@@ -87,7 +87,7 @@ class FeatureCache:
         self._make_room()
 
     def clear(self) -> int:
-        """Removes every chunk and what folders that leaves empty; returns the bytes that went."""
+        """Removes every chunk and the folders that leaves empty; returns the bytes freed."""
         num_bytes = 0
         for path, size, _ in self._chunks():
             path.unlink(missing_ok=True)
@@ -118,7 +118,7 @@ class FeatureCache:
                 yield path, status.st_size, status.st_mtime
 
     def _folder(self, tower: str) -> Path:
-        """The tower's folder, made at once: one that cannot be is told before the work."""
+        """The tower's folder, created at once, so that an error is reported before the work."""
         folder = self.directory / re.sub(r"[^\w.-]", "_", tower)
         folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -18,9 +18,9 @@ _LOG = logging.getLogger(__name__)
 
 # B items, R rows kept, F features
 
-#: Items prepared together; pixels of more would fill the memory.
+#: Items prepared together; the pixels of more would fill memory.
 _WINDOW_ITEMS = 512
-#: Features written together; what a crash can cost.
+#: Features written together; a crash loses at most these.
 _CHUNK_ITEMS = 1024
 
 

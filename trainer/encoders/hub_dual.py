@@ -1,4 +1,4 @@
-"""Dual encoders out of models of transformers: CLIP and its kin, or any two towers."""
+"""Dual encoders made from transformers models: CLIP and similar, or any two towers."""
 
 import json
 import re
@@ -29,11 +29,11 @@ _E5_PREFIX = "query: "
 
 
 def is_dual(config: ModelConfig, directory: Path | None) -> bool:
-    """Whether a model is a dual encoder: two towers "TEXT+IMAGE", or CLIP and its kin.
+    """Whether a model is a dual encoder: two towers "TEXT+IMAGE", or CLIP and similar.
 
     Args:
         config: Its name.
-        directory: Where it lies; None stands for a name on a Hub, which is downloaded.
+        directory: Its directory; None means a name on a Hub, which is downloaded.
 
     Raises:
         BaseModelError: There is no such model.
@@ -59,14 +59,14 @@ def make_hub_dual_encoder(
 
     Args:
         config: `name` is a CLIP-like model, or "TEXT+IMAGE" with `OWNER/NAME@REVISION` on
-            either side; `tune` None stands for LoRA.
+            either side; `tune` None means LoRA.
         seed: Of heads and LoRA.
-        cache: None stands for the user's.
+        cache: None means the user's.
 
     Raises:
         BaseModelError: A model is not there, not complete, or has no such side.
         LoraError: LoRA matches nothing.
-        SettingError: The model has no use for a setting.
+        SettingError: A setting does not apply to the model.
     """
     _check_settings(config)
     tune = config.tune or "lora"
@@ -99,9 +99,9 @@ def make_hub_dual_encoder(
 
 
 def text_prefix(directory: Path, name: str) -> str:
-    """What stands before texts that are compared with images: a model's prompt for queries.
+    """The prefix of texts that are compared with images: a model's prompt for queries.
 
-    A prompt that names a task is left out, for the task would be another one.
+    A prompt that names a task is left out, as the task would be a different one.
 
     Args:
         directory: Of the model.
@@ -156,7 +156,7 @@ def _pooling_of(directory: Path, config: ModelConfig) -> EmbeddingHead | Pooling
 
 
 def _max_seq_length(directory: Path) -> int | None:
-    """The bound on tokens that sentence-transformers keeps beside a model."""
+    """The token limit that sentence-transformers saves beside a model."""
     path = directory / "sentence_bert_config.json"
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found = content.get("max_seq_length")
@@ -176,7 +176,7 @@ def _two_names(name: str) -> tuple[str, str] | None:
     """Text and image tower of "TEXT+IMAGE"; None for one model.
 
     Raises:
-        BaseModelError: Other than two towers are named.
+        BaseModelError: The name does not have exactly two towers.
     """
     if _JOIN not in name or find_model(name) is not None:
         return None
@@ -204,7 +204,7 @@ def _named_directory(name: str) -> Path:
 
 
 def _read(name: str, read: Callable[[], _T]) -> _T:
-    """What `read` gives; what goes wrong with a model's files is told in one line.
+    """What `read` returns; an error in a model's files is reported in one line.
 
     Raises:
         BaseModelError: Anything did.

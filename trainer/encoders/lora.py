@@ -19,7 +19,7 @@ _ADAPTER = "default"
 
 
 class LoraError(PolysceneError):
-    """LoRA is not where it was to be.
+    """LoRA is not on the layers it should be on.
 
     Args:
         model: Name or directory of the base model.
@@ -53,7 +53,7 @@ def add_lora(
         name: Of the base model, for messages.
 
     Raises:
-        LoraError: It matches nothing, or touches what it was not to touch.
+        LoraError: It matches no layer, or is on a layer it should not be on.
     """
     places = [language_model, *(vision if settings.vision else ())]
     targets = [target for place in places for target in linear_layers(model, place)]

@@ -80,7 +80,7 @@ class VisionLanguageEncoder(Encoder):
         """The encoder before its first step, in training mode.
 
         Args:
-            config: `name` is a directory or a name on a Hub; `tune` None stands for LoRA.
+            config: `name` is a directory or a name on a Hub; `tune` None means LoRA.
             seed: Of LoRA's weights.
 
         Raises:
@@ -107,7 +107,7 @@ class VisionLanguageEncoder(Encoder):
             seed: Of LoRA's weights.
 
         Raises:
-            BaseModelError: No such model lies there, or it is damaged.
+            BaseModelError: The directory has no such model, or it is damaged.
         """
         given = (config or ModelConfig()).model_copy(update={"name": str(directory)})
         return cls._read(find_base_model(str(directory)), given, seed).eval()

@@ -1,4 +1,4 @@
-"""Intervals by resampling what stands or falls together: the queries of one concept."""
+"""Intervals by resampling dependent queries together: those of one concept."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ def bootstrap_means(
     """Mean over strata of the mean in each, in each resample of the units, shape (S,).
 
     Units are resampled, not queries: queries for one concept in many languages
-    stand or fall together. A stratum without a query in a resample is left out
+    succeed or fail together. A stratum without a query in a resample is left out
     of it. Equal seeds resample equally, so that differences between models can
     be taken resample by resample.
 

@@ -1,4 +1,4 @@
-"""Recall@k expected over every draw of candidates: the concept measure without the luck of one."""
+"""Recall@k expected over all draws of candidates: the concept measure without sampling noise."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

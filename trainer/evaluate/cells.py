@@ -132,7 +132,7 @@ def measure_cells(suite: CellSuite, vectors: Vectors, k: int) -> tuple[Outcomes 
         if not can_miss_Q.all():
             notes.append(
                 f"{cell}: {int((~can_miss_Q).sum())} queries with fewer than {lowered} wrong "
-                "documents are left out, for they cannot miss."
+                "documents are left out, as they cannot miss."
             )
         if can_miss_Q.any():
             parts.append(outcomes.where(can_miss_Q))

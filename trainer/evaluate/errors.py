@@ -4,7 +4,7 @@ from schemas.errors import PolysceneError
 
 
 class NothingToMeasureError(PolysceneError):
-    """A version or a file holds nothing that a figure could rest on.
+    """A version or a file has nothing to compute a metric from.
 
     Args:
         data: The version or file, as messages name it.

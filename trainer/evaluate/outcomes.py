@@ -1,4 +1,4 @@
-"""What became of every query, and its means by language, cell and task type with intervals."""
+"""The outcome of every query, and means by language, cell and task type with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,14 +55,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What became of every query of a suite.
+    """The outcome of every query of a suite.
 
     Args:
         ranking: Places of the right candidates.
         k_Q: Depth of recall of each query; one cell's may be lower than another's.
         unit_Q: What is resampled together, such as the concept asked for.
         labels: What queries are counted under, by kind: "language", "cell", "task", or whatever
-            a suite has; one label a query.
+            a suite has; one label per query.
     """
 
     ranking: Ranking

@@ -15,7 +15,7 @@ _HEAD_INCHES = 0.75
 
 
 def plot_evaluation(report: dict[str, Any], path: Path) -> None:
-    """For each section one panel a kind of label, the best first; languages in three columns.
+    """One panel per section and kind of label, the best first; languages in three columns.
 
     Args:
         report: Content of `evaluation.json`.

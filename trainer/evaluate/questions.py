@@ -27,8 +27,8 @@ class QuestionSet:
 
     Args:
         questions: Each has a correct candidate; no (language, text) twice.
-        candidate_groups: Group of every candidate, one candidate a group.
-        candidate_images: sha256 of the image that stands for the group.
+        candidate_groups: Group of every candidate, one candidate per group.
+        candidate_images: sha256 of the image that represents the group.
         has_groups: False where the version has no `provenance`, so that every
             image counts as a concept of its own.
     """
@@ -114,7 +114,7 @@ def images_by_group(corpus: Corpus) -> dict[str, list[str]]:
 
 
 def pairing(row: Row) -> tuple[str, str] | None:
-    """The text of a row and the image it speaks of; None where it pairs none."""
+    """The text of a row and the image it is about; None if it pairs none."""
     match row.modality:
         case "T->I" | "T->IT":
             text, image = row.query.text, row.positive.image

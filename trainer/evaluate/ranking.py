@@ -1,4 +1,4 @@
-"""Where the right documents stand among the candidates, ties counted against the model."""
+"""Ranks of the right documents among the candidates; ties count against the model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 # Q queries, N candidates, D embedding, R right candidates of one query
 
 #: Scores this near are a tie: float32 products of equal vectors differ by less than this,
-#: depending on where in the matrix they stand.
+#: depending on their position in the matrix.
 TIE = 1e-6
 #: Depth of nDCG, as BEIR and MTEB report it.
 NDCG_DEPTH = 10
@@ -47,7 +47,7 @@ def ranks(
 ) -> NDArray[np.int64]:
     """Rank of each query's best correct candidate, from 1.
 
-    A wrong candidate that scores the same stands before it, so that constant
+    A wrong candidate that scores the same ranks before it, so that constant
     scores give no recall, and so does one whose score is not a number. Other
     correct candidates do not push it down, ignored ones do not count.
 
@@ -136,7 +136,7 @@ def chance_of_recall(ranking: Ranking, k: int) -> float:
 def choose_k(k: int, num_candidates: int) -> int | None:
     """The k to measure at: as asked, or lower so that chance stays at or below one half.
 
-    None where no k would do: fewer than two candidates.
+    None if no k is possible: fewer than two candidates.
     """
     if 2 * k <= num_candidates:
         return k
@@ -147,7 +147,7 @@ def lower_k(ranking: Ranking, k: int) -> int:
     """The largest k up to the one asked for at which chance stays at or below one half.
 
     Unlike `choose_k` it knows how many candidates are right, and how many count
-    for each query. 1 where no k would do.
+    for each query. 1 if no k is possible.
     """
     for lower in (k, *(each for each in reversed(_LOWER_K) if each < k)):
         if chance_of_recall(ranking, lower) <= 0.5 + _ROUNDING:
@@ -156,7 +156,7 @@ def lower_k(ranking: Ranking, k: int) -> int:
 
 
 def lowered_notes(what: str, k: int, lowered: int, ranking: Ranking) -> list[str]:
-    """What to say where k had to be lowered; nothing where it was not."""
+    """A note on a k that had to be lowered; empty if it was not."""
     if lowered == k:
         return []
     num_right = float(np.mean(ranking.num_right_Q))
@@ -164,7 +164,7 @@ def lowered_notes(what: str, k: int, lowered: int, ranking: Ranking) -> list[str
     right = f", {num_right:.1f} of them right" if num_right > 1 else ""
     return [
         f"{what}: measured at k = {lowered} instead of {k}: only {num_candidates:.0f} candidates "
-        f"a query{right}."
+        f"per query{right}."
     ]
 
 

@@ -31,7 +31,7 @@ def describe_suite(
         section["mean"]["recall_at_k"], section["per_language"]["it"]["interval"]
 
     Args:
-        outcomes: What became of every query.
+        outcomes: The outcome of every query.
         title: What was asked, for tables and plots.
         kinds: Labels to give figures for: "language", "cell", "task", or a suite's own.
         mean_kind: Whose unweighted mean is the headline; None takes the mean over queries.
@@ -87,7 +87,7 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 
 def sentences(report: dict[str, Any]) -> Iterator[str]:
-    """One line a section, then what was lowered or left out."""
+    """One line per section, then what was lowered or left out."""
     for section in report["sections"].values():
         mean = section["mean"]
         low, high = mean["interval"]
@@ -103,7 +103,7 @@ def sentences(report: dict[str, Any]) -> Iterator[str]:
 
 
 def evaluation_tables(report: dict[str, Any]) -> Iterator[Table]:
-    """One table a section: its mean, then cells, tasks and languages."""
+    """One table per section: its mean, then cells, tasks and languages."""
     for section in report["sections"].values():
         table = Table(title=section["title"])
         table.add_column("")

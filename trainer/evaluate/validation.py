@@ -164,7 +164,7 @@ def describe_validation(
     if result.suite is not None and result.suite.left_out:
         left_out = result.suite.left_out
         notes.append(
-            f"{left_out.total():,} of {len(corpus.rows):,} rows are not measured, for this model "
+            f"{left_out.total():,} of {len(corpus.rows):,} rows are not measured, as this model "
             f"does not take their query or document ({_counts(left_out)})."
         )
     return {

@@ -31,7 +31,7 @@ EVALUATION_NAME = "evaluation.json"
 _HALF_NAME = ".export.half"
 #: What the run itself puts into the directory before the export.
 _OF_THE_RUN = frozenset({CONFIG_NAME, EVALUATION_NAME})
-#: Names that every export has: where they stand without a record, something else lives there.
+#: Names that every export has; files of these names without a record are something else's.
 _TELLING = (CARD_NAME, "modules.json", "config.json", "model.safetensors")
 _MIN_COSINE = 0.99999
 #: Merging an adapter in bfloat16 rounds every weight to eight bits, and the export may be read
@@ -64,7 +64,7 @@ def export(
     Args:
         encoder: As trained.
         directory: Of the run; see `check_place`.
-        result: What the run came to.
+        result: Result of the run.
         version: What it was trained on.
         probe: Taken before the first step.
         report: Content of an `evaluation.json`, for the card; goes along.
@@ -73,7 +73,7 @@ def export(
         load: Reads an export again; `load_encoder` when None.
 
     Raises:
-        ExportError: The export is not the model that was trained, or other files stand in its
+        ExportError: The export is not the model that was trained, or other files are in its
             place. The directory is as before then.
     """
     if load is None:
@@ -131,10 +131,10 @@ def _check_vectors(
 
 
 def _put_into_place(half: Path, directory: Path, record: ExportRecord) -> None:
-    """Moves an export's files out of their folder; a kill on the way leaves a record that says so.
+    """Moves an export's files out of their folder; a kill in between leaves a record that says so.
 
     Raises:
-        ExportError: Files stand in the way that no export put there.
+        ExportError: Files that no export put there are in the way.
     """
     before = _record_of(directory)
     known = before.files if before else {}

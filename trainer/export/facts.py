@@ -29,7 +29,7 @@ class DataInfo:
         label: "owner/name@0.2.0", or "name@0.2.0" of a directory.
         repository: OWNER/NAME on the Hub; None for a directory.
         commit: Of the repository.
-        manifest_hash: sha256 of `manifest.json`: the same for the same rows, wherever they lie.
+        manifest_hash: sha256 of `manifest.json`: the same for the same rows, wherever they are.
         teacher_models: Who wrote the texts.
         licences: Rows by licence, as the manifest counts them.
     """
@@ -127,7 +127,7 @@ class TrainedModel:
         report: Mapping[str, Any] | None = None,
         licence: str | None = None,
     ) -> "TrainedModel":
-        """What a run came to.
+        """Facts about a finished run.
 
         Args:
             encoder: As trained.

@@ -34,7 +34,7 @@ class HubConflictError(HubError):
 
 
 class HubUnreachableError(HubError):
-    """The Hub did not answer, or answered that it cannot just now."""
+    """The Hub did not answer, or is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RemoteFile:
 
 
 class ModelRepo:
-    """One repository, spoken to through the official client.
+    """One repository, accessed through the official client.
 
     Args:
         repo_id: OWNER/NAME.
@@ -84,21 +84,21 @@ class ModelRepo:
 
     @property
     def url(self) -> str:
-        """Where people see it."""
+        """Its address for people."""
         return f"{_without_login(self.api.endpoint)}/{self.repo_id}"
 
     def exists(self) -> bool:
-        """Whether it is there and this token may see it."""
+        """Whether it exists and this token may see it."""
         with self._in_words():
             return self.api.repo_exists(self.repo_id)
 
     def create(self, *, private: bool) -> None:
-        """Makes the repository if it is not there; an existing one stays as visible as it is."""
+        """Creates the repository if it does not exist; an existing one keeps its visibility."""
         with self._in_words():
             self.api.create_repo(self.repo_id, private=private or None, exist_ok=True)
 
     def head(self) -> str | None:
-        """Commit of main, read afresh; None where there is none yet."""
+        """Commit of main, read again; None if there is none yet."""
         with self._in_words():
             branches = self.api.list_repo_refs(self.repo_id).branches
         heads = [branch.target_commit for branch in branches if branch.name == _BRANCH]
@@ -143,10 +143,10 @@ class ModelRepo:
             )
 
     def commit(self, operations: Sequence[Any], title: str, parent: str | None) -> str:
-        """Makes one commit on main, if main still stands at `parent`; returns its id.
+        """Makes one commit on main, if main is still at `parent`; returns its id.
 
         Raises:
-            HubConflictError: Main stands elsewhere by now.
+            HubConflictError: Main has moved since.
         """
         from huggingface_hub import CommitOperationAdd
 
@@ -228,7 +228,7 @@ class ModelRepo:
             if isinstance(exc.__cause__, (httpx.HTTPError, OSError)):
                 name = type(exc.__cause__).__name__
                 raise HubUnreachableError(
-                    f"{where}: an upload broke off ({name}). {_AGAIN}"
+                    f"{where}: an upload was interrupted ({name}). {_AGAIN}"
                 ) from exc
             raise
 
@@ -278,8 +278,8 @@ def _from_response(exc: Exception, where: str, token: str | None) -> HubError:
         return _no_token(where)
     if status == 403:
         return HubAccessError(
-            f"{where}: the token may not do this ({said}). Use a token with the write role for "
-            "this owner, or push under your own name."
+            f"{where}: the token lacks permission for this ({said}). Use one with the write role "
+            "for this owner, or push under your own name."
         )
     if status == 404:
         return HubAccessError(

@@ -7,13 +7,13 @@ _BACKTICKS = re.compile("`+")
 
 
 def plain_text(text: str) -> str:
-    """A text that may stand anywhere in a card: one line, shown as it is."""
+    """A text for any place in a card: one line, shown as it is."""
     line = one_line(text).replace("&", "&amp;").replace("<", "&lt;").translate(_SPECIAL)
     return line.replace("://", ":&#8203;//").replace("www.", "www&#8203;.")
 
 
 def code_span(text: str) -> str:
-    """A name in code letters, which may stand in a table's cell; its backticks become quotes."""
+    """A name as code, also for a table's cell; its backticks become quotes."""
     return "`" + (one_line(text).replace("`", "'").replace("|", "¦") or " ") + "`"
 
 

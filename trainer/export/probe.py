@@ -1,4 +1,4 @@
-"""A few items whose vectors show whether an export is the model that was trained."""
+"""A few items whose vectors show whether an export is the trained model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from trainer.encoders.encoder import Encoder, Pictures
 # P probe items, D embedding
 
 _ITEMS_PER_MODALITY = 3
-#: Vectors that differ by less are the same but for rounding.
+#: Vectors that differ by less are equal up to rounding.
 _ROUNDING = 1e-5
 
 
@@ -66,7 +66,7 @@ def what_is_wrong(
     min_cosine: float,
     is_trained: bool,
 ) -> str | None:
-    """Why an export is not the model that was trained, as a clause; None where it is.
+    """Why an export is not the trained model, as a clause; None if it is.
 
     Args:
         before_PD: Vectors before the first step; L2-normalised like the others.

@@ -35,7 +35,7 @@ class Pushed:
 
     Args:
         url: Of the repository, for people.
-        commit: What main stands at; None for a repository that a dry run did not make.
+        commit: Commit of main; None for a repository that a dry run did not create.
         uploads: Bytes of every file that is new or changed, by path.
         deletions: Files of an earlier push that the model no longer has.
         num_kept: Files of others that stay.
@@ -58,7 +58,7 @@ class Pushed:
         return sum(self.uploads.values())
 
     def describe(self) -> list[str]:
-        """One line a file, then the sum and the address."""
+        """One line per file, then the sum and the address."""
         lines = [f"upload {name} ({size:,} bytes)" for name, size in self.uploads.items()]
         lines += [f"delete {name} (of an earlier push)" for name in self.deletions]
         kept = f", {self.num_kept} of others kept" if self.num_kept else ""
@@ -114,9 +114,9 @@ def push(
         token: `HF_TOKEN` or that of `hf auth login` when None.
 
     Raises:
-        ExportError: The directory is no exported model, or not whole.
+        ExportError: The directory is not an exported model, or not a whole one.
         HubConflictError: Somebody committed at the same moment.
-        HubAccessError: The token may not do this.
+        HubAccessError: The token lacks the permission.
         HubUnreachableError: The Hub did not answer.
         HubError: Somebody else's file is in the way; names it.
     """
@@ -193,7 +193,7 @@ def _own_files(
         if there.num_bytes != entry.num_bytes:
             continue
         sha256 = there.sha256
-        if sha256 is None:  # small, and git's id is no hash of the content alone
+        if sha256 is None:  # small, and git's id is not a hash of the content alone
             sha256 = FileRecord.of_bytes(repo.read(head, name, entry.num_bytes + 1)).sha256
         if sha256 == entry.sha256:
             own.add(name)

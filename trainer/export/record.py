@@ -1,4 +1,4 @@
-"""`export.json`: which files an exported model consists of, so that half of one is told apart."""
+"""`export.json`: the files of an exported model, so that an incomplete one is recognised."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ _MAX_NAMED = 5
 
 
 class ExportError(PolysceneError):
-    """A directory is no exported model, or not a whole one, or cannot become one.
+    """A directory is not an exported model, or not a whole one, or cannot become one.
 
     Args:
         directory: Where.
@@ -84,7 +84,7 @@ class ExportRecord(BaseModel):
 
 
 def parse_record(content: bytes) -> ExportRecord | None:
-    """A record; None where the content is none, or names a file outside its directory."""
+    """A record; None if the content is not one, or names a file outside its directory."""
     if len(content) > _MAX_RECORD_BYTES:
         return None
     try:
@@ -107,9 +107,9 @@ def is_plain_path(name: str) -> bool:
 
 
 def check_export(directory: Path) -> ExportRecord:
-    """The record of an exported model, once every file is found to be as it says.
+    """The record of an exported model, after checking that every file matches it.
 
-    The card may be edited by hand, so only its being there is checked.
+    The card may be edited by hand, so it only has to exist.
 
     Raises:
         ExportError: No exported model, or not whole; names the files.
@@ -119,7 +119,7 @@ def check_export(directory: Path) -> ExportRecord:
     try:
         record = parse_record(path.read_bytes())
     except FileNotFoundError as exc:
-        what = f"no {RECORD_NAME} there, so it is no exported model, or half of one"
+        what = f"no {RECORD_NAME} there, so it is not a complete exported model"
         remedy = "Name a directory that `python -m trainer train` wrote."
         raise ExportError(directory, what, remedy) from exc
     except OSError as exc:
@@ -127,11 +127,11 @@ def check_export(directory: Path) -> ExportRecord:
     if record is None:
         raise ExportError(directory, f"{RECORD_NAME} is damaged", again)
     if not record.is_whole:
-        what = "half-written: the export was stopped while its files were put into place"
+        what = "incomplete: the export was stopped while its files were moved"
         raise ExportError(directory, what, again)
     missing = [name for name in record.files if not _is_inside(directory, name)]
     if missing:
-        raise ExportError(directory, f"half-written: {_named(missing)} missing", again)
+        raise ExportError(directory, f"incomplete: {_named(missing)} missing", again)
     changed = [
         name
         for name, entry in record.files.items()

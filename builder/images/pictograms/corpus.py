@@ -21,7 +21,7 @@ class Style:
     Args:
         licence: SPDX identifier; the text lies in `licenses/`.
         source: The npm package and version the drawings were taken from.
-        credit: Whom to name.
+        credit: The author to name.
         notice_file: The licence's text in `licenses/`.
     """
 
@@ -70,7 +70,7 @@ class Pictogram:
         group: The concept it is a variant of (gender, family, ZWJ sequence); the unit of a split.
         category: Unicode's emoji group, such as `food-drink`.
         subcategory: Unicode's emoji subgroup, such as `food-fruit`.
-        images: At least two, each in another style.
+        images: At least two, each in a different style.
         texts: Language code to words; a language CLDR lacks is absent, never English instead.
     """
 
@@ -83,7 +83,7 @@ class Pictogram:
 
 
 class BundledImage(NamedTuple):
-    """What an image store needs to know about one bundled drawing."""
+    """One bundled drawing with the facts that an image store needs."""
 
     content: bytes
     style: str

@@ -1,4 +1,4 @@
-"""Where images come from: each module reads one kind of source, a file at a time."""
+"""Sources of images: each module reads one kind of source, file by file."""
 
 from builder.images.sources.candidate import Candidate, RefusedFile
 from builder.images.sources.choose import KINDS, Source, open_source

@@ -1,4 +1,4 @@
-"""The pictograms that come with this program."""
+"""The bundled pictograms."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from builder.images.sources.candidate import Candidate
 
 
 def read_pictograms() -> Iterator[Candidate]:
-    """Yields every bundled drawing, with the languages its concept has words in."""
+    """Yields every bundled drawing, with the languages that have words for its concept."""
     from builder.images.pictograms import bundled_images, languages_of
 
     for image in bundled_images():

@@ -1,4 +1,4 @@
-"""What a source yields: a file's bytes, or a file it would not read."""
+"""What a source yields: a file's bytes, or a refused file."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ class Candidate:
     """A file that may be an image.
 
     Args:
-        name: For people: the file's path inside the source.
+        name: The file's path inside the source, for people.
         data: The whole file.
-        source: Where it came from, as published; `name` where that says it.
-        group: Unit of the split; None lets the store decide by look.
-        licence: None where the source does not state one.
+        source: Its origin, as published; often the same as `name`.
+        group: Unit of the split; if None, the store groups by perceptual hash.
+        licence: None if the source does not state one.
         languages: See `builder.images.store.ImageRecord`.
     """
 

@@ -1,4 +1,4 @@
-"""Finds out what kind of source a user named, and opens it."""
+"""Detects the kind of source that a user named, and opens it."""
 
 import tarfile
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 class SourceError(PolysceneError):
-    """What was named is not there, or holds no images."""
+    """A source does not exist, or has no images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Source:
     """An opened source.
 
     Args:
-        kind: What it was taken for.
-        files: Its files, read one at a time as they are asked for.
-        num_files: How many there are, where that is cheap to know.
+        kind: Its kind, given or detected.
+        files: Its files, read one by one as they are requested.
+        num_files: Their number, if it is cheap to find.
     """
 
     kind: Kind
@@ -53,14 +53,14 @@ def open_source(
     Args:
         name: A path, `owner/name`, or "pictograms".
         max_bytes: Largest file to read.
-        kind: None finds it out.
-        group_by_folder: Of a folder: images of one subfolder form one group.
-        image_column: Of Parquet and datasets: where the images are.
+        kind: Detected if None.
+        group_by_folder: For a folder: images of one subfolder form one group.
+        image_column: For Parquet and datasets: the column of images.
         config: Of a dataset on the Hub.
         split: Of a dataset.
 
     Raises:
-        SourceError: Nothing of that name.
+        SourceError: There is no such source.
     """
     path = Path(name)
     kind = kind or _kind_of(name, path)
@@ -70,7 +70,7 @@ def open_source(
         files = read_dataset(name, max_bytes, config=config, split=split, column=image_column)
         return Source(kind, files)
     if not path.exists():
-        raise SourceError(f"{name}: no such file or folder. Name one that is there.")
+        raise SourceError(f"{name}: no such file or folder. Name an existing one.")
     if kind == "webdataset":
         return Source(kind, read_tars(_files(path, _TAR_SUFFIXES), max_bytes))
     if kind == "parquet":
@@ -78,7 +78,7 @@ def open_source(
         return Source(kind, read_parquet(paths, max_bytes, image_column), _num_rows(paths))
     if kind == "file":
         if not path.is_file():
-            raise SourceError(f"{name}: no file. Name an image file, or use --kind folder.")
+            raise SourceError(f"{name}: not a file. Name an image file, or use --kind folder.")
         return Source(kind, iter([read_image(path, max_bytes)]), 1)
     if not path.is_dir():
         raise SourceError(f"{name}: a file, not a folder. Name the folder that holds it.")
@@ -108,7 +108,7 @@ def _kind_of(name: str, path: Path) -> Kind:
 
 
 def _kind_of_file(path: Path) -> Kind:
-    """By the suffix; by the first bytes where that says nothing."""
+    """By the suffix, else by the first bytes."""
     name = path.name.lower()
     if name.endswith(".parquet"):
         return "parquet"
@@ -127,7 +127,7 @@ def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
         return [path]
     found = sorted(entry for entry in path.rglob("*") if entry.name.lower().endswith(suffixes))
     if not found:
-        raise SourceError(f"{path}: no {suffixes[0]} file in it. Name another folder or --kind.")
+        raise SourceError(f"{path}: it has no {suffixes[0]} file. Name another folder or --kind.")
     return found
 
 

@@ -16,14 +16,14 @@ def read_dataset(
     split: str = "train",
     column: str | None = None,
 ) -> Iterator[Candidate | RefusedFile]:
-    """Yields the images of a dataset, streamed where it lies on the Hub.
+    """Yields the images of a dataset; one on the Hub is streamed.
 
     Args:
         name: `owner/name`, or a directory.
         max_bytes: Largest image to take.
-        config: Config of the dataset, where it has several.
-        split: Which split.
-        column: Image column; the first one where not given.
+        config: Config of the dataset, if it has several.
+        split: The split.
+        column: Image column; the first one by default.
 
     Raises:
         TableError: The dataset cannot be loaded or has no image column.

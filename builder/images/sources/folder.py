@@ -6,7 +6,7 @@ from pathlib import Path
 
 from builder.images.sources.candidate import Candidate, RefusedFile
 
-#: Files of other names are passed over in silence: notes, captions, thumbnails' databases.
+#: Files with other suffixes are skipped silently: notes, captions, thumbnail databases.
 _NAMES = "jpg jpeg jpe jfif png webp gif bmp tif tiff avif heic"
 IMAGE_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 
@@ -14,8 +14,8 @@ IMAGE_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 def read_folder(root: Path, max_bytes: int, *, group_by_folder: bool = False) -> Iterator:
     """Yields the image files below `root` in order of path.
 
-    A link is followed to a file inside `root` and refused when it leaves it;
-    linked folders are not entered. Nothing over `max_bytes` is read.
+    A link to a file inside `root` is followed, one that leaves it is refused;
+    linked folders are not entered. Files above `max_bytes` are not read.
 
     Args:
         root: The folder.
@@ -40,7 +40,7 @@ def read_folder(root: Path, max_bytes: int, *, group_by_folder: bool = False) ->
 
 
 def read_image(path: Path, max_bytes: int) -> Candidate | RefusedFile:
-    """One image file that was named itself, wherever it is linked to."""
+    """Reads one image file that was named directly; a link is always followed."""
     return _read_file(path.resolve(), path.name, path.resolve().parent, max_bytes, None)
 
 

@@ -11,7 +11,7 @@ from builder.images.sources.candidate import Candidate, RefusedFile
 from schemas.errors import PolysceneError
 
 _ROWS_AT_ONCE = 64
-#: Names of a column of plain bytes that are taken for images without being told.
+#: Names by which a column of bytes is recognised as images.
 _USUAL_NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "bytes", "image_bytes")
 
 
@@ -24,11 +24,11 @@ def read_parquet(
 ) -> Iterator[Candidate | RefusedFile]:
     """Yields the images of a column, a few rows in memory at a time.
 
-    The column holds bytes, or `{"bytes", "path"}` as `datasets` writes images;
-    columns `url` or `source`, and `licence` or `license`, are used where present.
+    The column has bytes, or `{"bytes", "path"}` as `datasets` writes images;
+    columns `url` or `source`, and `licence` or `license`, are used if present.
 
     Raises:
-        TableError: A file is no Parquet, or no image column is found.
+        TableError: A file is not Parquet, or has no image column.
     """
     for path in paths:
         try:
@@ -56,11 +56,11 @@ def _read_rows(
 def candidate_of_row(
     row: dict[str, Any], name: str, column: str, max_bytes: int
 ) -> Candidate | RefusedFile:
-    """One row as a candidate; an image kept as a path alone is refused, not opened."""
+    """One row as a candidate; an image given only by its path is refused."""
     value = row.get(column)
     data = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(data, bytes):
-        return RefusedFile(name, "empty_file", "the row holds no image bytes")
+        return RefusedFile(name, "empty_file", "the row has no image bytes")
     if len(data) > max_bytes:
         what = f"{len(data):,} bytes, the limit is {max_bytes:,}"
         return RefusedFile(name, "too_many_bytes", what)

@@ -22,10 +22,10 @@ def read_tars(paths: Iterable[Path], max_bytes: int) -> Iterator[Candidate | Ref
     """Yields the images of the tars, streaming; nothing is unpacked to disk.
 
     A JSON file of the same key gives `url`, `licence` or `license`. Links and
-    other members that are no plain files are passed over.
+    other members that are not plain files are skipped.
 
     Raises:
-        TarError: A tar is broken; what came before was yielded.
+        TarError: A tar is broken; the images before that point were yielded.
     """
     for path in paths:
         try:

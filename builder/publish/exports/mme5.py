@@ -2,7 +2,7 @@
 
 `neg_text` and `neg_image_path` are Python lists written as strings, because
 the trainer calls `eval` on them; ours hold string literals and nothing else.
-A side with an image begins with `<|image_1|>`, one without never does.
+A text whose row has an image begins with `<|image_1|>`; others never do.
 
 Source: haon-chen/mmE5, src/dataset.py (columns); arXiv 2502.08468.
 """
@@ -15,8 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from builder.progress import Progress
 from builder.publish.exports.row_writer import RowWriter
-from builder.publish.exports.target import Exported, Progress, open_source, whole_directory
+from builder.publish.exports.target import Exported, open_source, whole_directory
 
 _IMAGE_TOKEN = "<|image_1|>\n"
 _SCHEMA = pa.schema(
@@ -36,7 +37,7 @@ def export_mme5(release: Path, target: Path, progress: Progress) -> Exported:
     Args:
         release: Release directory.
         target: New directory; give it to the trainer as dataset name and as image directory.
-        progress: Hears of rows written.
+        progress: Called as rows are written.
     """
     source = open_source(release, progress)
     num_rows = 0

@@ -1,4 +1,4 @@
-"""What stands beside an export's data: a README that loads it, and whose work it is."""
+"""Writes what goes with an export's data: a README that loads it, and the licences."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any, cast
 import yaml
 
 from builder.publish.exports.target import Source
-from builder.release.licences import LICENCE_FILE
-from builder.release.markdown import table_text
+from builder.release.about.licences import LICENCE_FILE
+from builder.release.about.markdown import table_text
 from schemas.manifest import ReleaseManifest
 
 #: Pattern of a split's files, by config and split.
@@ -24,7 +24,7 @@ def write_readme(directory: Path, source: Source, files: DataFiles, note: str) -
         directory: The export's.
         source: The release, whose terms go with its texts and images.
         files: For `load_dataset`, by config and split.
-        note: How the export is laid out, after "Version 0.1.0 of NAME".
+        note: The layout of the export, to follow "Version 0.1.0 of NAME".
     """
     manifest = source.manifest
     configs = [
@@ -57,7 +57,7 @@ def _terms(release: Path) -> dict[str, Any]:
 
 
 def _from_manifest(manifest: ReleaseManifest) -> str:
-    """For a release made before it had such a file."""
+    """For a release made before releases had a licence file."""
     rows = [f"| {table_text(name)} | {num:,} |" for name, num in manifest.licences.items()]
     return "\n".join(
         [

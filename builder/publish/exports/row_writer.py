@@ -18,7 +18,7 @@ _GROUP_ROWS = 100
 
 
 class RowWriter:
-    """One file a config and split, and the README that loads them.
+    """Writes one file per config and split, and the README that loads them.
 
     Args:
         directory: The export's.
@@ -33,7 +33,7 @@ class RowWriter:
         self._writers: dict[tuple[str, str], pq.ParquetWriter] = {}
 
     def add(self, config: str, split: str, schema: pa.Schema, row: dict[str, Any]) -> None:
-        """Takes a row; one config has one schema."""
+        """Adds a row; one config has one schema."""
         self._schemas[config] = schema
         rows = self._rows.setdefault((config, split), [])
         rows.append(row)
@@ -44,7 +44,7 @@ class RowWriter:
         """Writes what is left, and how to read it; returns the number of files.
 
         Args:
-            note: How the rows are laid out, after "Version 0.1.0 of NAME".
+            note: The layout of the rows, to follow "Version 0.1.0 of NAME".
         """
         for config, split in list(self._rows):
             self._flush(config, split)

@@ -1,6 +1,6 @@
 """Anchor, positive and negative columns as `sentence-transformers` trains on them.
 
-One config a task and modality, such as `Retrieval-IT2I`, so that a column
+One config per task and modality, such as `Retrieval-IT2I`, so that a column
 holds one kind of input: a string, an image, or `{"text", "image"}`. The
 anchor's text is the instruction, then the query.
 """
@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from builder.progress import Progress
 from builder.publish.exports.row_writer import RowWriter
-from builder.publish.exports.target import Exported, Progress, open_source, whole_directory
+from builder.publish.exports.target import Exported, open_source, whole_directory
 from schemas.features import IMAGE
 from schemas.vocabulary import Cell
 
@@ -28,7 +29,7 @@ def export_sentence_transformers(release: Path, target: Path, progress: Progress
     Args:
         release: Release directory.
         target: New directory.
-        progress: Hears of rows written.
+        progress: Called as rows are written.
     """
     source = open_source(release, progress)
     num_rows = 0

@@ -1,21 +1,19 @@
-"""Reading a release for export, and a target directory that appears whole or not at all."""
+"""Reads a release for export, and writes a directory that appears complete or not at all."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder.progress import Progress, no_progress
 from schemas.errors import PolysceneError
 from schemas.manifest import ReleaseManifest, ShardEntry, read_manifest
 from schemas.shards import read_records
 from schemas.vocabulary import CONFIG_OF_TASK
 
-_ROWS_A_REPORT = 100
-
-#: Hears how many rows were written, of how many.
-Progress = Callable[[int, int], None]
+_ROWS_PER_REPORT = 100
 
 
 class ExportError(PolysceneError):
@@ -46,26 +44,26 @@ class Source:
         return [entry for entry in self.manifest.shards if entry.config in configs]
 
     def rows(self) -> Iterator[tuple[ShardEntry, dict[str, Any]]]:
-        """Every sample with the shard it stands in."""
+        """Every sample with its shard."""
         done = 0
         for entry in self.shards():
             for record in read_records(self.directory / entry.path):
                 yield entry, record
                 done += 1
-                if done % _ROWS_A_REPORT == 0 or done == self.manifest.num_samples:
-                    self.progress(done, self.manifest.num_samples)
+                if done % _ROWS_PER_REPORT == 0 or done == self.manifest.num_samples:
+                    self.progress("export", done, self.manifest.num_samples)
 
 
-def open_source(directory: Path, progress: Progress = lambda done, total: None) -> Source:
+def open_source(directory: Path, progress: Progress = no_progress) -> Source:
     return Source(directory, read_manifest(directory), progress)
 
 
 @contextmanager
 def whole_directory(target: Path) -> Iterator[Path]:
-    """A directory to write in, which takes its name at the end and is gone if anything fails.
+    """A temporary directory, renamed to the target at the end and removed if anything fails.
 
     Raises:
-        ExportError: The target is there and not empty, or the disk is full.
+        ExportError: The target exists and is not empty, or the disk is full.
     """
     if target.exists() and any(target.iterdir()):
         raise ExportError(f"{target}: not empty. Name a new directory.")

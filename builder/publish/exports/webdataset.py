@@ -1,8 +1,8 @@
 """Tar files as WebDataset streams them: a JSON file and the images of each sample.
 
-One series of tars a config, modality combination and split, so that every
-sample of a series has the same files: `datasets` takes the columns from the
-first five and knows no others.
+One series of tars per config, modality combination and split, so that every
+sample of a series has the same files: `datasets` derives the columns from the
+first five samples and ignores others.
 """
 
 # pyright: standard, reportMissingTypeStubs=false
@@ -18,22 +18,24 @@ from typing import Any
 
 import orjson
 
+from builder.progress import Progress
 from builder.publish.exports.readme import DataFiles, write_readme
 from builder.publish.exports.target import (
     Exported,
-    Progress,
     Source,
     open_source,
     whole_directory,
 )
+from schemas.features import SAMPLE_SCHEMA, image_columns_of, leaf_columns
 from schemas.shards import read_records
 
 _TAR_BYTES = 500_000_000
-_IMAGE_COLUMNS = {"query_image", "positive_image", "negative_images"}
-#: What decides the names of a series' files: of an image, only its own name is read.
+_IMAGE_COLUMNS = frozenset(image_columns_of(SAMPLE_SCHEMA))
+#: The columns that decide the names of a series' files; of an image only its name is read.
 _SHAPE_COLUMNS = [
-    *("modality", "alignment", "query_image.path", "positive_image.path"),
-    "negative_images.list.element.path",
+    column
+    for column in leaf_columns(SAMPLE_SCHEMA, image_bytes=False)
+    if column.partition(".")[0] in {"modality", "alignment", *_IMAGE_COLUMNS}
 ]
 
 
@@ -43,7 +45,7 @@ def export_webdataset(release: Path, target: Path, progress: Progress) -> Export
     Args:
         release: Release directory.
         target: New directory.
-        progress: Hears of rows written.
+        progress: Called as rows are written.
     """
     source = open_source(release, progress)
     shapes = _shapes(source)
@@ -81,7 +83,7 @@ class _Shape:
     """What the samples of a config and modality combination have in common.
 
     Args:
-        suffixes: How often images of each role end in what.
+        suffixes: How many images of each role have which suffix.
         is_aligned: Whether every sample has an alignment.
     """
 
@@ -89,7 +91,7 @@ class _Shape:
     is_aligned: bool = True
 
     def suffix(self, role: str) -> str:
-        """The commonest ending, the first by alphabet of equals."""
+        """The most common suffix; among equals, the first in alphabetical order."""
         return min(self.suffixes[role].items(), key=lambda item: (-item[1], item[0]))[0]
 
 
@@ -156,7 +158,7 @@ class _Series:
         return tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
 
     def _write(self, tar: tarfile.TarFile, name: str, data: bytes) -> None:
-        # No clock and no user in the header: the same release gives the same tars.
+        # No time and no user in the header, so that the same release gives the same tars.
         info = tarfile.TarInfo(name)
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))

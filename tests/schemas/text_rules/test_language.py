@@ -9,7 +9,7 @@ from builder.config import ChecksConfig
 from schemas.text_rules.candidate import Candidate
 from schemas.text_rules.identify import IdentifierMissing, _langdetect, identify, languages_of
 from schemas.text_rules.language import LanguageReport, check_language, group_of, judge
-from schemas.text_rules.normal_form import CHARS_A_WORD, count_words
+from schemas.text_rules.normal_form import CHARS_PER_WORD, count_words
 from schemas.text_rules.scripts import has_wrong_script
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
 from tests.schemas.text_rules.rows import INSTRUCTION, load_sentences, make_candidate, make_draft
@@ -23,8 +23,8 @@ def check(text: str, language: str) -> LanguageReport:
 
 
 def cut(text: str, language: str, num_words: int) -> str:
-    if language in CHARS_A_WORD:
-        return text[: num_words * CHARS_A_WORD[language] * 3 // 2]
+    if language in CHARS_PER_WORD:
+        return text[: num_words * CHARS_PER_WORD[language] * 3 // 2]
     return " ".join(text.split()[:num_words])
 
 
@@ -65,7 +65,7 @@ def test_wrong_language_of_the_same_script_is_found(num_words: int, least: float
 def test_wrong_script_is_found_from_one_word_on() -> None:
     words = {code: pair[0].split()[0] for code, pair in load_sentences().items()}
     for actual, word in words.items():
-        if not any(map(str.isalpha, word)) or actual in CHARS_A_WORD:
+        if not any(map(str.isalpha, word)) or actual in CHARS_PER_WORD:
             continue
         for declared, language in LANGUAGES.items():
             shares = set(language.scripts) & set(LANGUAGES[actual].scripts)

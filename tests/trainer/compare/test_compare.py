@@ -192,7 +192,7 @@ def test_fewer_rows_than_a_batch_are_told(small_release: Path) -> None:
         SharedSplit([train], load_corpus(str(small_release), "validation")),
         Maker(),
     )
-    assert "few: batches of 10 rows instead of 16, for it has no more rows." in comparison.notes
+    assert "few: batches of 10 rows instead of 16, as it has no more rows." in comparison.notes
 
 
 def _said(

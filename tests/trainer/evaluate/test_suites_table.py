@@ -141,16 +141,16 @@ def test_hostile_texts_and_paths_are_data(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "line 2 is not JSON"),
-        ("[1]", "line 2 is no object"),
+        ("[1]", "line 2 is not an object"),
         ("[" * 100_000, "line 2 is not JSON"),
         ('{"positive": "a"}', "row 2: `query` has no text and no object"),
         ('{"query": "a"}', "row 2: `positive` is empty"),
         ('{"query": "a", "positive": []}', "row 2: `positive` is empty"),
         ('{"query": "", "positive": "b"}', "row 2: `query` is empty"),
         ('{"query": {"txt": "a"}, "positive": "b"}', "row 2: `query` has a part 'txt'"),
-        ('{"query": {"text": 5}, "positive": "b"}', "row 2: `text` of `query` is no text"),
+        ('{"query": {"text": 5}, "positive": "b"}', "row 2: `text` of `query` is not a text"),
         ('{"query": "a", "positive": 7}', "row 2: `positive` has no text and no object"),
-        ('{"query": "a", "positive": "b", "language": 5}', "row 2: `language` is no short text"),
+        ('{"query": "a", "positive": "b", "language": 5}', "row 2: `language` is not a short text"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path: Path, line: str, message: str) -> None:

@@ -147,7 +147,7 @@ module._put_into_place(half, directory, record)
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path.cwd())
     assert done.returncode == -signal.SIGKILL
-    with pytest.raises(ExportError, match="half-written: the export was stopped"):
+    with pytest.raises(ExportError, match="incomplete: the export was stopped"):
         check_export(exported)
     check_place(exported)
     run.export(exported)
@@ -157,11 +157,11 @@ module._put_into_place(half, directory, record)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: (path / "dual.py").unlink(), r"half-written: dual\.py is missing"),
+        (lambda path: (path / "dual.py").unlink(), r"incomplete: dual\.py is missing"),
         (lambda path: (path / RECORD_NAME).unlink(), r"no export\.json there"),
         (lambda path: (path / RECORD_NAME).write_bytes(b"{"), r"export\.json is damaged"),
         (lambda path: os.truncate(path / "model.safetensors", 99), r"model\.safetensors is not as"),
-        (lambda path: (path / "README.md").unlink(), r"half-written: README\.md is missing"),
+        (lambda path: (path / "README.md").unlink(), r"incomplete: README\.md is missing"),
     ],
 )
 def test_an_export_that_is_not_whole_is_named(exported: Path, damage, message: str) -> None:

@@ -230,7 +230,7 @@ def test_of_two_pushes_at_once_one_wins_and_the_other_hears_of_it(
 def test_a_half_written_export_is_not_pushed(hub: RunningHub, exported: Path, name: str) -> None:
     (exported / "model.safetensors").unlink()
     num_before = len(hub.requests)
-    with pytest.raises(ExportError, match=r"half-written: model\.safetensors is missing"):
+    with pytest.raises(ExportError, match=r"incomplete: model\.safetensors is missing"):
         send(hub, exported, name)
     assert hub.requests[num_before:] == []
 

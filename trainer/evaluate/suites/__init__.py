@@ -1,4 +1,4 @@
-"""Benchmarks from files: MMEB, XTD-10, and tables of one's own."""
+"""Benchmarks from files: MMEB, XTD-10, and tables of your own."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,13 @@ def evaluate_suite(
 
     Args:
         encoder: Stays as it is.
-        suite: "mmeb", "xtd", or a JSON Lines or Parquet file of one's own; see `table`.
+        suite: "mmeb", "xtd", or a JSON Lines or Parquet file of your own; see `table`.
         data: Directory or Hub repository of the benchmark; for a file, where its images are,
             "" for its own folder.
         config: `k` and the number of resamples; MMEB is always measured at 1.
 
     Raises:
-        SuiteError: The files are not there, or not of the benchmark's layout.
+        SuiteError: The files do not exist, or do not have the benchmark's layout.
         NothingToMeasureError: Nothing of it can be measured with this model.
     """
     if suite == "mmeb":

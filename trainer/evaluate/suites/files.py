@@ -32,7 +32,7 @@ _ARCHIVES = ("images.zip", "XTD10_dataset.tar.gz", "image-tasks/mmeb_v1.tar.gz")
 
 
 class SuiteError(PolysceneError):
-    """The files of a benchmark are not there, or are not what they should be.
+    """The files of a benchmark are missing or malformed.
 
     Args:
         place: Directory, repository or file.
@@ -85,7 +85,7 @@ class Benchmark:
 
 
 def open_benchmark(name: str, patterns: Sequence[str]) -> Benchmark:
-    """A benchmark's files, downloaded where a Hub repository is named.
+    """A benchmark's files, downloaded if a Hub repository is named.
 
     Args:
         name: Directory, or OWNER/NAME of a dataset repository.

@@ -16,17 +16,17 @@ from schemas.pictures import PictureError, read_picture
 from trainer.data.image_store import ImageStore
 from trainer.progress import progress_bar
 
-#: A larger file is no picture of a benchmark.
+#: Larger files are not read; no benchmark has such pictures.
 MAX_FILE_BYTES = 256 << 20
 _CHECKED_SIDE_PX = 64
 _CHUNK = 512
 
 
 class Place(Protocol):
-    """Where pictures lie."""
+    """A place with pictures."""
 
     def read(self, name: str) -> bytes | None:
-        """Content of a file; None where there is none of this name, or it is too large."""
+        """Content of a file; None if there is none of this name, or it is too large."""
 
 
 class Folder:

@@ -18,7 +18,7 @@ from trainer.evaluate.vectors import embed_once
 # Q questions, N documents, D embedding
 
 _MAX_EXAMPLES = 3
-#: Of a list's candidates may lack; more would flatter the model.
+#: Share of a list's candidates that may be missing; more would flatter the model.
 _MAX_DROPPED_SHARE = 0.01
 
 
@@ -100,7 +100,7 @@ class LeftOut:
         return sum(self.counts.values())
 
     def sentences(self) -> list[str]:
-        """One a reason."""
+        """One sentence per reason."""
         lines = [
             f"{count:,} questions are not measured: {reason} "
             f"({_named(self.examples[reason], count)})."
@@ -154,7 +154,7 @@ def measure_lists(
         left_out: Counts what is left out.
 
     Returns:
-        What became of the questions that were measured; None of none.
+        Outcomes of the questions that were measured; None if there are none.
     """
     images.add(asked.image_names)
     documents = [_item(side, encoder, images) for side in asked.documents]

@@ -3,7 +3,7 @@
 Both layouts are read: TIGER-Lab/MMEB-eval (arXiv:2410.05160), whose texts
 hold the instruction, and ziyjiang/MMEB_Test_Instruct (arXiv:2507.04590), which
 has it in columns of its own. Each subset is a folder with `test*.parquet`;
-pictures lie beside it, see `files`.
+pictures are beside it, see `files`.
 """
 
 import logging
@@ -111,7 +111,7 @@ def read_subset(
 
     The first edition's instruction is told from its texts by being in all of
     them. A candidate keeps its instruction as text, as published, where the
-    model takes picture and text as one; else the picture stands alone.
+    model takes picture and text as one; otherwise the picture alone is used.
 
     Args:
         subset: Its name.
@@ -152,7 +152,7 @@ def read_subset(
 
 
 def _query_instruction(rows: Sequence[dict[str, Any]], texts: Sequence[str]) -> str:
-    """What all queries begin with; texts that are all equal are it only beside pictures."""
+    """What all queries begin with; texts that are all equal count only beside pictures."""
     if len(set(texts)) < 2 and not any(row.get("qry_img_path") for row in rows):
         return ""
     return common_instruction(texts)

@@ -1,4 +1,4 @@
-"""A table of one's own as a suite: JSON Lines or Parquet, one question a row.
+"""A table of your own as a suite: JSON Lines or Parquet, one question per row.
 
 | column | what |
 |---|---|
@@ -87,7 +87,7 @@ def evaluate_table(
     notes = left_out.sentences()
     if (num_lowered := int((outcomes.k_Q < config.k).sum())) > 0:
         notes.append(
-            f"{num_lowered:,} questions are measured at a k below {config.k}, for they have few "
+            f"{num_lowered:,} questions are measured at a k below {config.k}, as they have few "
             "candidates."
         )
     kinds = [kind for kind in _KINDS if set(outcomes.labels[kind].tolist()) != {_UNSAID}]
@@ -215,10 +215,10 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 content = json.loads(line)
             except (ValueError, RecursionError) as exc:
                 what = f"line {number} is not JSON, or longer than {_MAX_LINE_CHARS:,} characters"
-                raise SuiteError(path.name, what, "Write one object a line.") from exc
+                raise SuiteError(path.name, what, "Write one object per line.") from exc
             if not isinstance(content, dict):
                 raise SuiteError(
-                    path.name, f"line {number} is no object", "Write one object a line."
+                    path.name, f"line {number} is not an object", "Write one object per line."
                 )
             yield number, content
 
@@ -242,7 +242,7 @@ def _side(value: Any, column: str) -> Side:
         raise _RowProblem(f"`{column}` has a part {str(unknown[0])[:40]!r}")
     for name, part in parts.items():
         if not isinstance(part, str | None):
-            raise _RowProblem(f"`{name}` of `{column}` is no text")
+            raise _RowProblem(f"`{name}` of `{column}` is not a text")
     text = without_image_token(parts.get("text")) or None
     image = parts.get("image") or None
     if text is None and image is None:
@@ -254,5 +254,5 @@ def _label(value: Any, kind: str) -> str:
     if value is None or value == "":
         return _UNSAID
     if not isinstance(value, str) or not value.isprintable() or len(value) > 64:
-        raise _RowProblem(f"`{kind}` is no short text")
+        raise _RowProblem(f"`{kind}` is not a short text")
     return value

@@ -1,0 +1,188 @@
+"""Requests as bytes: static parts serialised once, images as references until they are sent."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import orjson
+from cachetools import LRUCache
+
+from builder.config import TeacherConfig
+from builder.endpoint.capabilities import Capabilities
+from builder.endpoint.completion import remove_flood
+from builder.job import Job
+from builder.ledger.tables import SentRequest
+from builder.prompts import Prompt
+from schemas.reply import judge_schema, reply_schema
+
+Kind = Literal["sample", "correction", "judge"]
+_IMAGE_CLOSE = b'"}}'
+_CACHED_IMAGE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; `key` is the hash of its payload with images by sha256, and of its job.
+
+    The key covers model, parameters, reply schema and messages, but not how
+    the endpoint has to be asked for JSON, so it stays when that changes.
+    `is_plain` asks for plain text, whatever the endpoint supports.
+    """
+
+    key: str
+    kind: Kind
+    model: str
+    job: Job
+    prompt_hash: str
+    system: str
+    parameters: str
+    messages: tuple[bytes, ...]
+    image_labels: tuple[str, ...]
+    is_plain: bool = False
+
+    def ask_with(self, capabilities: Capabilities) -> Capabilities:
+        """How this request is asked of an endpoint with such capabilities."""
+        return replace(capabilities, format="text") if self.is_plain else capabilities
+
+    def record(self, request_id: int, batch: str | None = None) -> SentRequest:
+        """The ledger's record of it.
+
+        Args:
+            request_id: As the ledger's writer gives it.
+            batch: Key of the batch it goes out in, if it does.
+        """
+        return SentRequest(
+            request_id,
+            self.key,
+            self.job.id,
+            self.kind,
+            self.prompt_hash,
+            self.parameters,
+            batch,
+            self.model,
+        )
+
+
+class RequestFactory:
+    """Makes requests for one model, and their bodies.
+
+    Args:
+        teacher: The model and its parameters.
+        data_url: Image by sha256 -> data URL, as `ImageStore.data_url`.
+    """
+
+    def __init__(self, teacher: TeacherConfig, data_url: Callable[[str], str]) -> None:
+        self.teacher = teacher
+        self._data_url = data_url
+        self._images: LRUCache[str, bytes] = LRUCache(_CACHED_IMAGE_BYTES, getsizeof=len)
+        self._head = lru_cache(64)(self._make_head)
+        self._opening = lru_cache(64)(_opening)
+
+    def sample(self, job: Job, prompt: Prompt) -> Request:
+        """Asks for a job's sample."""
+        return self._request("sample", job, prompt, ())
+
+    def judge(self, job: Job, prompt: Prompt) -> Request:
+        """Asks a judge for an evaluation of a job's revised texts."""
+        return self._request("judge", job, prompt, ())
+
+    def correction(self, asked: Request, prompt: Prompt, answer: str, note: str) -> Request:
+        """Asks once more, showing the answer that could not be read and what is wrong with it.
+
+        An answer flooded with white space is shown without the flood, so that
+        the model does not continue it, and is asked for without a schema, for it is constrained
+        decoding that lets a model write white space until its tokens are used
+        up. Source: vllm-project/vllm#38696.
+        """
+        without_flood = remove_flood(answer)
+        if without_flood is not None:
+            answer = without_flood or "(white space)"  # some endpoints refuse an empty turn
+        turns = (
+            {"role": "assistant", "content": answer},
+            {"role": "user", "content": note},
+        )
+        request = self._request("correction", asked.job, prompt, turns)
+        return replace(request, is_plain=without_flood is not None)
+
+    def body(self, request: Request, capabilities: Capabilities) -> bytes:
+        """The JSON to send, images inside."""
+        asked_with = request.ask_with(capabilities)
+        parts = [self._head(request.kind == "judge", request.job.cell, asked_with)]
+        parts.append(request.messages[0])
+        for label, sha256 in zip(request.image_labels, request.job.images, strict=True):
+            parts += (_image_opening(label), self._image(sha256), _IMAGE_CLOSE)
+        parts += (b"]}", *request.messages[1:], b"]}")
+        return b"".join(parts)
+
+    def texts(self, request: Request) -> tuple[bytes, ...]:
+        """What is sent besides images, the reply schema among it."""
+        head = self._head(request.kind == "judge", request.job.cell, Capabilities())
+        return (head, *request.messages, *(label.encode() for label in request.image_labels))
+
+    def _request(
+        self, kind: Kind, job: Job, prompt: Prompt, turns: tuple[dict[str, str], ...]
+    ) -> Request:
+        first = self._opening(prompt.system) + orjson.dumps(prompt.user) + b"}"
+        messages = (first, *(b"," + orjson.dumps(turn) for turn in turns))
+        digest = hashlib.sha256(self._head(kind == "judge", job.cell, Capabilities()))
+        digest.update(first)
+        digest.update(f"{job.id},{','.join((*prompt.image_labels, *job.images))}".encode())
+        for turn in messages[1:]:
+            digest.update(turn)
+        return Request(
+            key=digest.hexdigest(),
+            kind=kind,
+            model=self.teacher.model,
+            job=job,
+            prompt_hash=prompt.hash,
+            system=prompt.system,
+            parameters=prompt.user,
+            messages=messages,
+            image_labels=prompt.image_labels,
+        )
+
+    def _make_head(self, judge: bool, cell: Any, capabilities: Capabilities) -> bytes:
+        teacher = self.teacher
+        body: dict[str, Any] = {"model": teacher.model}
+        if teacher.temperature is not None and capabilities.takes_temperature:
+            body["temperature"] = teacher.temperature
+        body[capabilities.tokens_field] = teacher.max_completion_tokens
+        if capabilities.format == "json_schema":
+            schema = judge_schema() if judge else reply_schema(cell)
+            name = "evaluation" if judge else cell.name
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": name, "strict": True, "schema": schema},
+            }
+        elif capabilities.format == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        body |= teacher.extra_body
+        return orjson.dumps(body)[:-1] + b',"messages":['
+
+    def _image(self, sha256: str) -> bytes:
+        found = self._images.get(sha256)
+        if found is not None:
+            return found
+        data = self._data_url(sha256).encode()
+        with suppress(ValueError):  # one larger than all that is kept is not kept
+            self._images[sha256] = data
+        return data
+
+
+def _opening(system: str) -> bytes:
+    """Everything from the first message up to the user's text."""
+    return (
+        b'{"role":"system","content":'
+        + orjson.dumps(system)
+        + b'},{"role":"user","content":[{"type":"text","text":'
+    )
+
+
+@lru_cache(64)
+def _image_opening(label: str) -> bytes:
+    """An image's label as a part of its own, and the image part up to its URL."""
+    text = b',{"type":"text","text":' + orjson.dumps(label) + b"}"
+    return text + b',{"type":"image_url","image_url":{"url":"'

@@ -1,0 +1,123 @@
+"""Which configuration fits a workspace: its model, images and seed stay, its checks are for all."""
+
+import logging
+from typing import Any
+
+import orjson
+
+from builder.config import BuildConfig, ConfigError, load_config, save_config
+from builder.ledger.ledger import JUDGED_BY, Ledger, LedgerError
+from builder.plan.order import PLAN_VERSION
+from builder.workspace import Workspace
+
+_log = logging.getLogger(__name__)
+
+#: Name of the ledger's note that `reparse` has not finished.
+REPARSING = "reparsing"
+
+
+def adopt_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Checks that a configuration fits the workspace, and makes it the workspace's own.
+
+    More samples, other shares and a judge may be asked for at any time: rounds
+    already started end as they were planned, and the next one plans what is
+    still missing. What was set aside as surplus counts again.
+
+    Raises:
+        LedgerError: Another plan was begun here, or outcomes passed other checks.
+    """
+    require_same_plan(ledger, config, workspace)
+    if ledger.meta(REPARSING) is not None:
+        raise LedgerError(
+            f"{workspace.root}: `reparse` was stopped before its end, so its samples passed "
+            "different checks. Run it again first; it costs nothing."
+        )
+    checks = config.checks.model_dump_json()
+    if ledger.meta("checks") not in (None, checks):
+        raise LedgerError(
+            f"{workspace.root}: its samples passed other checks than this configuration's. Run "
+            "`python -m builder reparse --config FILE` first, so that all pass the same."
+        )
+    targets = ledger.meta("targets")
+    if targets is not None and orjson.loads(targets) != config.targets:
+        num_back = ledger.restore_dropped("surplus")
+        _log.warning(
+            "%s: other numbers of samples are wanted than before; %d samples that were surplus "
+            "count again.",
+            workspace.root,
+            num_back,
+        )
+    remember_config(ledger, config, workspace)
+
+
+def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Notes what outcomes are made with, and saves the configuration.
+
+    Raises:
+        ConfigError: It would send the teacher's key to the judge's address without saying so.
+    """
+    _refuse_shared_key(config)
+    ledger.set_meta("plan_version", str(PLAN_VERSION))
+    ledger.set_meta("workspace_hash", config.workspace_hash)
+    ledger.set_meta("targets", orjson.dumps(config.targets).decode())
+    ledger.set_meta("checks", config.checks.model_dump_json())
+    save_config(config, workspace.config_path)
+    judge = config.judge.model if config.judge else None
+    if not ledger.tried_counts() and judge is not None:
+        ledger.set_meta(JUDGED_BY, judge)
+    elif ledger.meta(JUDGED_BY) != judge:
+        ledger.drop_meta(JUDGED_BY)
+
+
+def _refuse_shared_key(config: BuildConfig) -> None:
+    teacher, judge = config.teacher, config.judge
+    if (
+        judge is not None
+        and judge.base_url != teacher.base_url
+        and judge.api_key_env == teacher.api_key_env
+        and "api_key_env" not in judge.model_fields_set
+    ):
+        raise ConfigError(
+            "judge.api_key_env: not given, though the judge is at another address than the "
+            f"teacher, so that the teacher's key in {teacher.api_key_env} would go there. Name the "
+            f"variable of the judge's key: {teacher.api_key_env} to share it, or one that is not "
+            "set where the judge needs no key; nothing was sent."
+        )
+
+
+def require_same_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
+    """Raises a `LedgerError` when what must stay in a workspace has changed."""
+    if ledger.rounds() and ledger.meta("plan_version") != str(PLAN_VERSION):
+        raise LedgerError(
+            f"{workspace.root}: started by an earlier version of this program, which planned its "
+            "jobs differently. Release its samples (`python -m builder release`) and start a new "
+            "workspace, or go on with the version that started it."
+        )
+    if ledger.meta("workspace_hash") not in (None, config.workspace_hash):
+        raise LedgerError(
+            f"{workspace.root}: started with another configuration"
+            f"{_differences(config, workspace)}. "
+            f"Use {workspace.config_path}, or name another workspace. Numbers and shares of "
+            "samples, judge, checks and pace may change; seed, images and the model may not."
+        )
+
+
+def _differences(config: BuildConfig, workspace: Workspace) -> str:
+    """Names of the fields that differ, in brackets; empty where that cannot be said."""
+    try:
+        begun = load_config(workspace.config_path)
+    except ConfigError:
+        return ""
+    names = _differing(begun.lasting(), config.lasting(), "")
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any], prefix: str) -> list[str]:
+    names: list[str] = []
+    for name in sorted(one.keys() | other.keys()):
+        mine, its = one.get(name), other.get(name)
+        if isinstance(mine, dict) and isinstance(its, dict):
+            names += _differing(mine, its, f"{prefix}{name}.")
+        elif mine != its:
+            names.append(f"{prefix}{name}")
+    return names

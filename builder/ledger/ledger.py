@@ -1,0 +1,395 @@
+"""The ledger: every request, paid reply and outcome of a workspace, in one SQLite file."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import orjson
+
+from builder.ledger.tables import (
+    ADDED_COLUMNS,
+    LEDGER_VERSION,
+    SCHEMA,
+    AnsweredRequest,
+    BatchRecord,
+    KeptRow,
+    RoundRecord,
+    Spent,
+    StoredReply,
+)
+from builder.plan.shares import Slot
+from schemas.errors import PolysceneError
+
+#: Of a row of `outcome`: whether the reply it was made from is in the ledger.
+_HAS_REPLY = (
+    "EXISTS (SELECT 1 FROM request JOIN reply ON reply.request_id = request.id "
+    "WHERE request.job_id = outcome.job_id AND kind = 'sample')"
+)
+
+
+#: Name of the note that says which judge was asked about all kept samples.
+JUDGED_BY = "judged by"
+
+#: Of a row of `usage`: the endpoint counted no tokens, so its cost was estimated.
+_ESTIMATED = "WHERE prompt_tokens = 0 AND completion_tokens = 0 AND cost_usd > 0"
+
+
+class LedgerError(PolysceneError):
+    """The ledger is missing, damaged, of another version, or cannot be written."""
+
+
+class Ledger:
+    """Reads the ledger, and writes what is rare; `LedgerWriter` writes what is frequent.
+
+    Example:
+        with Ledger(workspace.ledger_path) as ledger:
+            print(ledger.drop_counts())
+
+    Args:
+        path: The SQLite file.
+        create: Whether to make it where it is missing.
+
+    Raises:
+        LedgerError: Missing, not a ledger, or of another version.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        if not create and not path.exists():
+            raise LedgerError(f"{path}: no such ledger. Run `python -m builder build` first.")
+        try:
+            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.execute("PRAGMA synchronous=FULL")
+            self.db.execute("PRAGMA busy_timeout=10000")
+            found = self.db.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0 and self._is_unfinished():
+                self.db.executescript(
+                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={LEDGER_VERSION}; COMMIT;"
+                )
+                found = LEDGER_VERSION
+            if found == LEDGER_VERSION:
+                self._add_columns()
+        except sqlite3.Error as exc:
+            raise ledger_error(path, exc) from exc
+        if found != LEDGER_VERSION:
+            raise LedgerError(
+                f"{path}: ledger version {found}, this program reads {LEDGER_VERSION}. "
+                "Use the release of polyscene that wrote it, or start a new workspace."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.db.close()
+
+    def _is_unfinished(self) -> bool:
+        """Whether there are no tables but a ledger's: new, or cut off while it was made."""
+        names = {row[0] for row in self.db.execute("SELECT name FROM sqlite_master")}
+        return all(name in SCHEMA or name.startswith("sqlite_") for name in names)
+
+    def _add_columns(self) -> None:
+        for table, column, kind in ADDED_COLUMNS:
+            columns = [row[1] for row in self.db.execute(f"PRAGMA table_info({table})")]
+            if columns and column not in columns:
+                self.db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+    # --- what was kept and dropped ---
+
+    def kept(self) -> Iterator[tuple[bytes, bytes]]:
+        """(sample, provenance) of every kept sample as JSON, ordered by sample id."""
+        yield from self.db.execute(
+            "SELECT sample, provenance FROM outcome WHERE reason IS NULL ORDER BY sample_id, job_id"
+        )
+
+    def kept_in_job_order(self) -> Iterator[tuple[str, bytes]]:
+        """(job id, sample JSON) of every kept sample, in the order jobs were planned."""
+        yield from self.db.execute(
+            "SELECT job_id, sample FROM outcome WHERE reason IS NULL ORDER BY round, idx"
+        )
+
+    def kept_after(self, place: tuple[int, int], num: int) -> list[KeptRow]:
+        """The next kept samples in job order, after a (round, index)."""
+        rows = self.db.execute(
+            "SELECT job_id, round, idx, provenance FROM outcome "
+            "WHERE (round, idx) > (?, ?) AND reason IS NULL AND provenance IS NOT NULL "
+            "ORDER BY round, idx LIMIT ?",
+            (*place, num),
+        )
+        return [KeptRow(*row) for row in rows]
+
+    def accepted_counts(self) -> dict[Slot, int]:
+        """Number of kept samples of each (task type, modality, language)."""
+        return self._counts("WHERE reason IS NULL")
+
+    def tried_counts(self) -> dict[Slot, int]:
+        """Number of jobs, kept or dropped, of each (task type, modality, language)."""
+        return self._counts("")
+
+    def _counts(self, where: str) -> dict[Slot, int]:
+        rows = self.db.execute(
+            f"SELECT task_type, modality, language, count(*) FROM outcome {where} "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        )
+        return {(task, modality, language): num for task, modality, language, num in rows}
+
+    def drop_counts(self) -> dict[str, int]:
+        """Number of dropped samples by reason, the commonest first."""
+        rows = self.db.execute(
+            "SELECT reason, count(*) FROM outcome WHERE reason IS NOT NULL "
+            "GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+        return dict(rows.fetchall())
+
+    def language_counts(self) -> dict[str, tuple[int, int]]:
+        """(kept, dropped) of each language."""
+        rows = self.db.execute(
+            "SELECT language, sum(reason IS NULL), sum(reason IS NOT NULL) FROM outcome GROUP BY 1"
+        )
+        return {language: (kept, dropped) for language, kept, dropped in rows}
+
+    def done_in_round(self, round_: int, num_jobs: int) -> bytearray:
+        """One byte per job of the round: 1 where it has an outcome."""
+        done = bytearray(num_jobs)
+        for (index,) in self.db.execute("SELECT idx FROM outcome WHERE round = ?", (round_,)):
+            if index < num_jobs:
+                done[index] = 1
+        return done
+
+    def drop(self, reasons: dict[str, str]) -> None:
+        """Drops kept samples by a rule over the whole set; their bytes stay."""
+        with self.transaction():
+            self.db.executemany(
+                "UPDATE outcome SET reason = ? WHERE job_id = ? AND reason IS NULL",
+                [(reason, job_id) for job_id, reason in reasons.items()],
+            )
+
+    def restore_dropped(self, reason: str) -> int:
+        """Keeps samples again that a rule over the whole set dropped; returns their number."""
+        return self.db.execute(
+            "UPDATE outcome SET reason = NULL WHERE reason = ? AND sample IS NOT NULL", (reason,)
+        ).rowcount
+
+    # --- requests and replies ---
+
+    def find_reply(self, key: str) -> StoredReply | None:
+        """The reply to a request, if one was ever paid for."""
+        row = self.db.execute(
+            "SELECT request.id, status, raw, usage.request_id IS NOT NULL, cost_usd FROM request "
+            "JOIN reply ON reply.request_id = request.id "
+            "LEFT JOIN usage ON usage.request_id = request.id WHERE key = ?",
+            (key,),
+        ).fetchone()
+        return StoredReply(row[0], row[1], row[2], bool(row[3]), row[4]) if row else None
+
+    def is_counted(self, request_id: int) -> bool:
+        """Whether the cost of a reply is written down."""
+        found = self.db.execute("SELECT 1 FROM usage WHERE request_id = ?", (request_id,))
+        return found.fetchone() is not None
+
+    def find_request(self, key: str) -> int | None:
+        """Id of a request that was written down, whether or not a reply came."""
+        row = self.db.execute("SELECT id FROM request WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def index_jobs(self) -> None:
+        """Makes `answered_requests` fast; builds do without."""
+        self.db.execute("CREATE INDEX IF NOT EXISTS request_job ON request (job_id)")
+
+    def answered_requests(self, job_id: str, kind: str) -> list[AnsweredRequest]:
+        """A job's requests of a kind that have a reply, in the order of their first sending."""
+        rows = self.db.execute(
+            "SELECT request.id, key, prompt_hash, parameters, status, model FROM request "
+            "JOIN reply ON reply.request_id = request.id WHERE job_id = ? AND kind = ? "
+            "ORDER BY request.id",
+            (job_id, kind),
+        )
+        return [AnsweredRequest(*row) for row in rows]
+
+    def answered_counts(self) -> tuple[int, int]:
+        """Number of jobs with an outcome, and of those whose reply is in the ledger too."""
+        row = self.db.execute(
+            f"SELECT count(*), coalesce(sum({_HAS_REPLY}), 0) FROM outcome WHERE round >= 0"
+        ).fetchone()
+        return row[0], row[1]
+
+    def unanswered_samples(self) -> list[str]:
+        """Ids of jobs with a sample, kept or dropped, whose reply is missing, in job order."""
+        rows = self.db.execute(
+            f"SELECT job_id FROM outcome WHERE provenance IS NOT NULL AND NOT {_HAS_REPLY} "
+            "ORDER BY round, idx"
+        )
+        return [row[0] for row in rows]
+
+    def sample_and_provenance(self, job_id: str) -> tuple[bytes, bytes]:
+        """A job's sample and provenance as JSON, whether kept or dropped since."""
+        return self.db.execute(
+            "SELECT sample, provenance FROM outcome WHERE job_id = ?", (job_id,)
+        ).fetchone()
+
+    def set_outcome(self, job_id: str, reason: str | None, provenance: bytes | None) -> None:
+        """Keeps or drops a job's sample; its provenance stays where none is given."""
+        self.db.execute(
+            "UPDATE outcome SET reason = ?, provenance = coalesce(?, provenance) WHERE job_id = ?",
+            (reason, provenance, job_id),
+        )
+
+    def num_sent(self, key: str) -> int:
+        """How often a request was sent."""
+        row = self.db.execute("SELECT num_sent FROM request WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else 0
+
+    def open_batches(self, role: str) -> list[BatchRecord]:
+        """Batches of a role that are not over, started ones first."""
+        rows = self.db.execute(
+            "SELECT key, num_requests, abilities, file_id, batch_id FROM batch "
+            "WHERE role = ? AND state = 'open' ORDER BY batch_id IS NULL, key",
+            (role,),
+        )
+        return [BatchRecord(*row) for row in rows]
+
+    def has_leftovers(self) -> bool:
+        """Whether an earlier run sent requests of jobs that lack an outcome or a judgement."""
+        without_outcome = (
+            "SELECT 1 FROM request WHERE NOT EXISTS "
+            "(SELECT 1 FROM outcome WHERE outcome.job_id = request.job_id) LIMIT 1"
+        )
+        is_judging = self.meta(JUDGED_BY) is None
+        to_judge = "SELECT 1 FROM request WHERE kind = 'judge' LIMIT 1"
+        return self.db.execute(without_outcome).fetchone() is not None or (
+            is_judging and self.db.execute(to_judge).fetchone() is not None
+        )
+
+    def last_request_id(self) -> int:
+        return self.db.execute("SELECT coalesce(max(id), 0) FROM request").fetchone()[0]
+
+    def spent(self) -> Spent:
+        """Requests, tokens and dollars of the workspace so far."""
+        sent = self.db.execute("SELECT coalesce(sum(num_sent), 0) FROM request").fetchone()[0]
+        row = self.db.execute(
+            "SELECT (SELECT count(*) FROM reply), coalesce(sum(prompt_tokens), 0), "
+            "coalesce(sum(completion_tokens), 0), coalesce(sum(cost_usd), 0.0), "
+            f"count(*) FILTER ({_ESTIMATED}), "
+            f"coalesce(sum(cost_usd) FILTER ({_ESTIMATED}), 0.0) FROM usage"
+        ).fetchone()
+        return Spent(sent, *row)
+
+    # --- rounds ---
+
+    def rounds(self) -> list[RoundRecord]:
+        """Rounds planned so far, in order."""
+        rows = self.db.execute(
+            "SELECT round, plan_hash, num_jobs, accepted, tried, closed FROM round ORDER BY round"
+        )
+        return [
+            RoundRecord(
+                *(round_, plan_hash, num),
+                *(_read_slots(accepted), _read_slots(tried), bool(closed)),
+                orjson.loads(self.meta(_targets_name(round_)) or "{}"),
+            )
+            for round_, plan_hash, num, accepted, tried, closed in rows.fetchall()
+        ]
+
+    def add_round(self, record: RoundRecord) -> None:
+        """Notes a planned round before its first job runs."""
+        with self.transaction():
+            self.db.execute(
+                "INSERT OR IGNORE INTO round VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    record.round,
+                    record.plan_hash,
+                    record.num_jobs,
+                    _write_slots(record.accepted),
+                    _write_slots(record.tried),
+                    int(record.closed),
+                ),
+            )
+            self.db.execute(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+                (_targets_name(record.round), orjson.dumps(record.targets).decode()),
+            )
+
+    def close_round(self, round_: int) -> None:
+        """Notes that every job of the round has its outcome and set-level rules ran."""
+        with self.transaction():
+            self.db.execute("UPDATE round SET closed = 1 WHERE round = ?", (round_,))
+
+    def reopen_rounds(self) -> None:
+        """Notes that rounds have to be closed again."""
+        with self.transaction():
+            self.db.execute("UPDATE round SET closed = 0")
+
+    # --- small facts ---
+
+    def meta(self, name: str) -> str | None:
+        """A remembered fact, such as what an endpoint can do."""
+        row = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, name: str, value: str) -> None:
+        with self.transaction():
+            self.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def drop_meta(self, name: str) -> None:
+        with self.transaction():
+            self.db.execute("DELETE FROM meta WHERE name = ?", (name,))
+
+    def transaction(self) -> "_Transaction":
+        """A transaction whose failure names the ledger."""
+        return _Transaction(self)
+
+
+class _Transaction:
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def __enter__(self) -> None:
+        try:
+            self.ledger.db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as exc:
+            raise ledger_error(self.ledger.path, exc) from exc
+
+    def __exit__(self, kind: type[BaseException] | None, exc: object, _: object) -> None:
+        db = self.ledger.db
+        try:
+            db.execute("COMMIT" if kind is None else "ROLLBACK")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise ledger_error(self.ledger.path, error) from error
+        if kind is not None and isinstance(exc, sqlite3.Error):
+            raise ledger_error(self.ledger.path, exc) from exc
+
+
+def _targets_name(round_: int) -> str:
+    return f"targets of round {round_}"
+
+
+def _write_slots(counts: dict[Slot, int]) -> str:
+    return orjson.dumps(sorted([*slot, num] for slot, num in counts.items())).decode()
+
+
+def _read_slots(text: str) -> dict[Slot, int]:
+    return {(task, modality, lang): num for task, modality, lang, num in orjson.loads(text)}
+
+
+def ledger_error(path: Path, exc: sqlite3.Error) -> LedgerError:
+    """What went wrong with the file, in words."""
+    code = getattr(exc, "sqlite_errorname", "") or ""
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return LedgerError(
+            f"{path}: no space left to write ({exc}). Free some space and run the same command "
+            "again; everything committed so far is kept."
+        )
+    if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return LedgerError(f"{path}: not a readable ledger ({exc}). Restore it from a backup.")
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerError(f"{path}: another process is writing. Wait for it, or stop it.")
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return LedgerError(f"{path}: cannot be written ({exc}). Check its permissions.")
+    return LedgerError(f"{path}: {exc}. Restore it from a backup if this persists.")

@@ -1,0 +1,1 @@
+"""The Hub's protocol: the handler of each address."""

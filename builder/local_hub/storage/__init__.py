@@ -1,0 +1,1 @@
+"""The embedded Hub's storage: repositories, trees, blobs and their history."""

@@ -1,0 +1,1 @@
+"""What a release says about itself: card, licences, quality report, plots, metadata, changelog."""

@@ -1,0 +1,196 @@
+"""The dataset card: what a version holds, how it was made, how good it is, how to load it."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from builder.images.record import printable
+from builder.release.about.audits import audit_rows
+from builder.release.about.card_head import card_head
+from builder.release.about.counts import SCORES, ReleaseCounts
+from builder.release.about.licences import Terms, is_lexicon, licence_label
+from builder.release.about.markdown import code_block, code_span, table_text
+from schemas.audit import AuditReport
+from schemas.manifest import ReleaseManifest
+from schemas.vocabulary import CELLS, CONFIG_OF_TASK, SPLITS
+
+CITATION = """@inproceedings{chen2025mme5,
+  title     = {mmE5: Improving Multimodal Multilingual Embeddings via High-quality Synthetic Data},
+  author    = {Chen, Haonan and Wang, Liang and Yang, Nan and Zhu, Yutao and Zhao, Ziliang and
+               Wei, Furu and Dou, Zhicheng},
+  booktitle = {Findings of the Association for Computational Linguistics: ACL 2025},
+  year      = {2025},
+  url       = {https://arxiv.org/abs/2502.08468}
+}"""
+
+_MAX_LISTED = 20
+_MAX_PROMPTS = 30
+_MAX_EXAMPLE_CHARS = 300
+
+
+def card(
+    *,
+    title: str,
+    repo_id: str,
+    manifest: ReleaseManifest,
+    counts: ReleaseCounts,
+    quality: Mapping[str, Any],
+    terms: Sequence[Terms],
+    cell_rows: Mapping[tuple[str, str, str], int],
+    origin: str | None,
+    audits: Sequence[AuditReport] = (),
+) -> str:
+    """README.md of a release.
+
+    Args:
+        title: Heading.
+        repo_id: OWNER/NAME for the example that loads it.
+        manifest: The release's, before its files are listed.
+        counts: Counts of the release.
+        quality: `quality.json`.
+        terms: Licences by source.
+        cell_rows: Rows by (task type, modality, split).
+        origin: The published version this one continues, if any.
+        audits: Closed audits of this dataset's versions.
+    """
+    head = card_head(
+        title=title,
+        version=manifest.version,
+        languages=list(manifest.languages),
+        terms=terms,
+        num_samples=manifest.num_samples,
+        shards=manifest.shards,
+    )
+    environment = Environment(
+        loader=PackageLoader("builder.release.about"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    lexicon_models = [name for name in manifest.teacher_models if is_lexicon(name)]
+    configs = [
+        {"name": name, "rows": [f"{rows.get(split, 0):,}" for split in SPLITS]}
+        for name, rows in manifest.num_by_config.items()
+    ]
+    prompts = _prompts(counts)
+    body = environment.get_template("card.md.jinja").render(
+        title=table_text(title),
+        repo_id=json.dumps(repo_id),
+        default_config="Retrieval" if "Retrieval" in manifest.num_by_config else configs[0]["name"],
+        version=manifest.version,
+        num_samples=manifest.num_samples,
+        languages=manifest.languages,
+        modalities=manifest.modalities,
+        is_lexicon=bool(lexicon_models),
+        lexicon_models=", ".join(map(code_span, lexicon_models)),
+        configs=configs,
+        splits=SPLITS,
+        example=_example(counts.example),
+        prompts=prompts[:_MAX_PROMPTS],
+        num_more_prompts=max(0, len(prompts) - _MAX_PROMPTS),
+        tokens=_tokens(counts),
+        origin=origin,
+        cells=_cells(cell_rows),
+        figures=_figures(counts, quality),
+        drops=_drops(quality),
+        audits=audit_rows(audits),
+        terms=[
+            (entry.kind, table_text(entry.source), licence_label(entry), entry.num)
+            for entry in terms[:_MAX_LISTED]
+        ],
+        num_more_terms=max(0, len(terms) - _MAX_LISTED),
+        num_reviewed=manifest.reviews.num_events,
+        changelog=manifest.changelog,
+        citation=CITATION,
+    )
+    return f"---\n{head}---\n\n{body}"
+
+
+def _prompts(counts: ReleaseCounts) -> list[dict[str, Any]]:
+    """By model, cell and prompt, prompts shortened, in order of cell."""
+    order = {(cell.task_type, cell.modality): number for number, cell in enumerate(CELLS)}
+    ordered = sorted(
+        (model, order[task, modality], prompt, num)
+        for (model, prompt, task, modality), num in counts.prompts.items()
+    )
+    return [
+        {
+            "model": code_span(model),
+            "task": CONFIG_OF_TASK[CELLS[cell].task_type],
+            "modality": CELLS[cell].modality,
+            "prompt": prompt[:12],
+            "num": num,
+        }
+        for model, cell, prompt, num in ordered
+    ]
+
+
+def _example(sample: bytes | None) -> str:
+    """A row as the card shows it: without images, with long texts shortened."""
+    row: dict[str, Any] = json.loads(sample or b"{}")
+
+    def shown(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [shown(name, entry) for entry in value]
+        if value is not None and name.endswith(("_image", "_images")):
+            return "an image"
+        if isinstance(value, str):
+            text = printable(value)
+            is_long = len(text) > _MAX_EXAMPLE_CHARS
+            return text[:_MAX_EXAMPLE_CHARS] + "…" if is_long else text
+        return value
+
+    visible = {name: shown(name, value) for name, value in row.items()}
+    return code_block(json.dumps(visible, ensure_ascii=False, indent=1), "json")
+
+
+def _tokens(counts: ReleaseCounts) -> str | None:
+    total = counts.prompt_tokens + counts.completion_tokens
+    if not total:
+        return None
+    text = f"{counts.prompt_tokens:,} prompt and {counts.completion_tokens:,} completion tokens"
+    if counts.cost_micro_usd:
+        text += f" were paid with {counts.cost_micro_usd / 1e6:,.2f} US dollars"
+    else:
+        text += " were used"
+    return text
+
+
+def _cells(rows: Mapping[tuple[str, str, str], int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": CONFIG_OF_TASK[cell.task_type],
+            "modality": cell.modality,
+            **{split: rows.get((cell.task_type, cell.modality, split), 0) for split in SPLITS},
+        }
+        for cell in CELLS
+        if any(rows.get((cell.task_type, cell.modality, split)) for split in SPLITS)
+    ]
+
+
+def _figures(counts: ReleaseCounts, quality: Mapping[str, Any]) -> list[tuple[str, str]]:
+    figures = [
+        ("samples", f"{counts.num_samples:,}"),
+        ("distinct images", f"{len(counts.images):,}"),
+        ("unique instructions", f"{quality['instructions']['unique_ratio']:.1%}"),
+        ("repeated queries", f"{quality['num_repeated_queries']:,}"),
+    ]
+    for name in SCORES:
+        mean = counts.mean_score(name)
+        if mean is not None:
+            figures.append((f"mean {name}", f"{mean:.2f}"))
+    reviews = quality["reviews"]
+    if reviews["num_events"]:
+        for name in ("accepted", "edited", "rejected"):
+            figures.append((f"{name} in review", f"{reviews[f'num_{name}']:,}"))
+    return figures
+
+
+def _drops(quality: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
+    drops: Counter[str] = Counter()
+    for stage in ("generation", "release"):
+        drops.update(quality["drops"][stage])
+    return sorted(drops.items(), key=lambda item: (-item[1], item[0])) or [("nothing", 0)]

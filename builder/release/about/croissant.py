@@ -1,0 +1,145 @@
+"""`croissant.json`: the release as machine-readable metadata (MLCommons Croissant 1.0)."""
+
+# pyright: standard, reportMissingTypeStubs=false
+# pyarrow ships no types
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.features import CONFIG_SCHEMAS, IMAGE
+from schemas.manifest import ShardEntry
+
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_PARQUET = "application/x-parquet"
+
+
+def croissant(
+    *,
+    name: str,
+    description: str,
+    version: str,
+    licences: Sequence[str],
+    citation: str,
+    shards: Sequence[ShardEntry],
+) -> dict[str, Any]:
+    """Metadata of a release: every shard with its checksum, every config's flat columns."""
+    configs = list(dict.fromkeys(entry.config for entry in shards))
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": name,
+        "description": description,
+        "version": version,
+        "license": list(licences),
+        "citeAs": citation,
+        "isLiveDataset": False,
+        "distribution": [
+            *(_file(entry) for entry in shards),
+            *(_file_set(config) for config in configs),
+        ],
+        "recordSet": [_record_set(config) for config in configs],
+    }
+
+
+def _file(entry: ShardEntry) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": entry.path,
+        "name": entry.path,
+        "contentUrl": entry.path,
+        "contentSize": f"{entry.num_bytes} B",
+        "encodingFormat": _PARQUET,
+        "sha256": entry.sha256,
+    }
+
+
+def _file_set(config: str) -> dict[str, Any]:
+    # Without `containedIn`, readers look for the files beside croissant.json, where they are.
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{config}-files",
+        "name": f"{config}-files",
+        "encodingFormat": _PARQUET,
+        "includes": f"data/{config}/*.parquet",
+    }
+
+
+def _record_set(config: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": config,
+        "name": config,
+        "key": {"@id": f"{config}/{CONFIG_SCHEMAS[config].names[0]}"},
+        "field": [
+            _field(config, column) for column in CONFIG_SCHEMAS[config] if _data_type(column.type)
+        ],
+    }
+
+
+def _field(config: str, column: pa.Field) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        "fileSet": {"@id": f"{config}-files"},
+        "extract": {"column": column.name},
+    }
+    field: dict[str, Any] = {
+        "@type": "cr:Field",
+        "@id": f"{config}/{column.name}",
+        "name": f"{config}/{column.name}",
+        "dataType": _data_type(column.type),
+        "source": source,
+    }
+    if pa.types.is_list(column.type):
+        field["repeated"] = True
+    if _data_type(column.type) == "sc:ImageObject":
+        source["transform"] = {"jsonPath": "bytes"}
+    return field
+
+
+def _data_type(kind: pa.DataType) -> str | None:
+    """Croissant type of a column; None for nested ones, which Croissant 1.0 describes poorly."""
+    if pa.types.is_list(kind):
+        return _data_type(kind.value_type)
+    if kind.equals(IMAGE):
+        return "sc:ImageObject"
+    if pa.types.is_struct(kind):
+        return None
+    if pa.types.is_integer(kind):
+        return "sc:Integer"
+    return "sc:Float" if pa.types.is_floating(kind) else "sc:Text"

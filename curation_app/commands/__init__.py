@@ -1,0 +1,1 @@
+"""The commands of `python -m curation_app`, one file each."""

@@ -1,0 +1,1 @@
+"""A published version as the app reads it."""

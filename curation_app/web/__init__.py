@@ -1,0 +1,1 @@
+"""The web server: the ASGI app, the guard at its border, sign-in."""

@@ -1,0 +1,1 @@
+"""What people do: reviews, queues, audits; no page and no server."""

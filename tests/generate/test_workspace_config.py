@@ -1,0 +1,126 @@
+"""Whose a workspace is: plans of other configurations and of earlier programs are told apart."""
+
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from builder.config import BuildConfig
+from builder.cost.budget import BudgetReached
+from builder.generate.reparse import run_reparse
+from builder.ledger.ledger import Ledger, LedgerError
+from builder.workspace import Workspace
+from tests.generate.conftest import build, kept_rows, make_config
+from tests.generate.fault_server import Faults, FaultServer
+
+Serve = Callable[..., FaultServer]
+NewWorkspace = Callable[..., Workspace]
+
+
+def test_a_workspace_whose_jobs_an_earlier_version_planned_is_refused_and_left_as_it_is(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve(), new_workspace()
+    build(workspace, make_config(24))
+    before = kept_rows(workspace)
+    with Ledger(workspace.ledger_path) as ledger, ledger.transaction():
+        ledger.db.execute("DELETE FROM meta WHERE name = 'plan_version'")
+    with pytest.raises(LedgerError, match=r"by an earlier version.*builder release.*new workspace"):
+        build(workspace, make_config(24))
+    with pytest.raises(LedgerError, match="by an earlier version"):
+        run_reparse(workspace, make_config(24), Console(quiet=True))
+    assert server.num_requests == 24
+    assert kept_rows(workspace) == before
+
+
+ONE = {"fr": 1}
+
+
+def stopped_at(workspace: Workspace, config: BuildConfig, num_requests: int) -> None:
+    with pytest.raises(BudgetReached):
+        build(workspace, config, max_requests=num_requests)
+
+
+def test_more_samples_of_the_same_kind_are_added_to_those_there_are(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve(), new_workspace()
+    build(workspace, make_config(40, languages=ONE))
+    before = kept_rows(workspace)
+    summary = build(workspace, make_config(90, languages=ONE))
+    assert summary.num_kept == server.num_requests == 90
+    assert summary.balance.is_met
+    after = kept_rows(workspace)
+    assert set(before) < set(after)
+    run_reparse(workspace, make_config(90, languages=ONE), Console(quiet=True))
+    assert kept_rows(workspace) == after
+
+
+def test_a_round_under_way_ends_as_it_was_planned_before_more_is_planned(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, grown_early, grown_late = serve(), new_workspace("early"), new_workspace("late")
+    stopped_at(grown_early, make_config(60, languages=ONE), 25)
+    build(grown_early, make_config(100, languages=ONE))
+    assert server.num_requests == 100
+    build(grown_late, make_config(60, languages=ONE))
+    build(grown_late, make_config(100, languages=ONE))
+    assert kept_rows(grown_early) == kept_rows(grown_late)
+
+
+def test_a_grown_build_gives_the_same_rows_however_often_it_is_stopped(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    serve(Faults(rates={"not_json": 0.1, "refusal": 0.1, "truncated": 0.1}))
+    first, grown = make_config(60), make_config(120, languages={"fr": 2, "de": 1, "en": 1})
+    whole, stopped = new_workspace("whole"), new_workspace("stopped")
+    build(whole, first)
+    build(whole, grown)
+    build(stopped, first)
+    with Ledger(stopped.ledger_path) as ledger:
+        sent = ledger.spent().num_requests
+    for more in (7, 31, 50):
+        stopped_at(stopped, grown, sent + more)
+    build(stopped, grown)
+    assert kept_rows(stopped) == kept_rows(whole)
+    run_reparse(stopped, grown, Console(quiet=True))
+    assert kept_rows(stopped) == kept_rows(whole)
+
+
+def test_samples_set_aside_as_surplus_come_back_when_they_are_wanted_again(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve(), new_workspace()
+    both = make_config(40, languages={"fr": 1, "de": 1})
+    build(workspace, both)
+    before = kept_rows(workspace)
+    summary = build(workspace, make_config(30, languages=ONE))
+    assert summary.dropped["surplus"] >= 20
+    num_requests = server.num_requests
+    assert num_requests >= 50
+    build(workspace, both)
+    assert kept_rows(workspace) == before
+    assert server.num_requests == num_requests
+
+
+def test_the_cap_on_rounds_counts_from_the_last_change_of_what_is_wanted(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    serve()
+    workspace = new_workspace()
+    build(workspace, make_config(30, max_rounds=1))
+    assert build(workspace, make_config(50, max_rounds=1)).num_kept == 50
+    assert build(workspace, make_config(50, max_rounds=1)).num_kept == 50
+
+
+def test_what_may_not_change_is_named(serve: Serve, new_workspace: NewWorkspace) -> None:
+    serve()
+    workspace = new_workspace()
+    build(workspace, make_config(12))
+    other = make_config(12, seed=5, images={"window": (-0.5, 1)}, teacher={"model": "other"})
+    with pytest.raises(
+        LedgerError, match=r"another configuration \(images.window, seed, teacher.model\)"
+    ):
+        build(workspace, other)
+    judge = {"model": "second", "prices": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}}
+    build(workspace, make_config(12, judge=judge))
