@@ -109,7 +109,8 @@ def open_place(root: Path) -> DemoPlace:
         if not marker.exists():
             if any(root.iterdir()):
                 raise DemoError(
-                    f"{root}: exists and is not a demo directory. Name another --root, or remove it."
+                    f"{root}: exists and is not a demo directory. "
+                    "Name another --root, or remove it."
                 )
             marker.write_bytes(orjson.dumps({"made_by": "python -m builder demo"}) + b"\n")
             sync(marker)

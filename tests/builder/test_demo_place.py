@@ -34,7 +34,7 @@ def test_fresh_leaves_a_workspace_that_no_demo_made(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     done = demo(tmp_path, "--fresh")
     assert done.returncode == 1
-    assert f"{tmp_path}: holds something that is no demo" in done.stderr
+    assert f"{tmp_path}: exists and is not a demo directory" in done.stderr
     assert "--root" in done.stderr
     assert ledger.read_text() == "paid for"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.txt", "workspace"]
