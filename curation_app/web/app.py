@@ -23,7 +23,7 @@ _STATIC = Path(__file__).parents[1] / "static"
 _TITLE = "polyscene review"
 _SHARED = ("ui/shared/shared.css",)
 _ICON = "ui/shared/icon.svg"
-_SCRIPTS = ("ui/shared/session.js",)
+_SCRIPTS = ("ui/shared/session.js", "ui/shared/plots.js")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,27 @@ def test_every_page_is_reached_by_the_navigation_without_an_error(
     page.close()
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(context: Any, app: RunningApp, theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")
+    found = {}
+    for name in PAGES[1:]:
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.goto(f"{app.url}{name.lower()}?__theme={theme}")
+        page.wait_for_selector(".gradio-container .block")
+        page.wait_for_timeout(2_000)  # tables and plots come after the frame
+        violations = axe.Axe().run(page).response["violations"]
+        found[name] = [
+            f"{one['id']}: {node['html'][:200]}"
+            for one in violations
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+        page.close()
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
 def is_foreign(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1"
