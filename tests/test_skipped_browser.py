@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BROWSER_TESTS = "tests/curation_app/test_browser.py"
+BROWSER_TESTS = "tests/curation_app/review_page/test_images.py"
 
 
 def test_without_chromium_one_line_says_how_to_get_it(tmp_path: Path) -> None:
