@@ -87,7 +87,7 @@ def _train(demo: Demo) -> None:
     first, second = f"{REPO_ID}@{FIRST}", f"{REPO_ID}@{SECOND}"
     with demo.stage("train", "6 · Train and measure on the published versions", is_done_anew=True):
         demo.show("trainer", "compare", second, "--output", demo.training, *demo.steps)
-        fewer = demo.steps or ("--steps", "100")
+        fewer = demo.steps or ("--steps", "50")
         demo.show("trainer", "compare", first, second, "--output", demo.versions, *fewer)
         heads = ("--tune", "heads", "--output", demo.heads)
         demo.show("trainer", "train", "--dataset", second, *heads, *demo.steps)
