@@ -275,15 +275,30 @@ def read_audit_report(path: Path) -> AuditReport:
         AuditReportError: It cannot be read, or is not a report.
     """
     try:
-        return AuditReport.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except OSError as exc:
         raise AuditReportError(
             f"{path}: cannot be read: {exc.strerror}. Name the JSON file of an audit report."
         ) from exc
+    return parse_audit_report(content, where=str(path))
+
+
+def parse_audit_report(content: bytes | str, *, where: str) -> AuditReport:
+    """The report in JSON.
+
+    Args:
+        content: As `AuditReport.model_dump_json` writes it.
+        where: File or store it comes from, for the message.
+
+    Raises:
+        AuditReportError: It is not a report.
+    """
+    try:
+        return AuditReport.model_validate_json(content)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
         raise AuditReportError(
-            f"{path}: not an audit report: {field}: {first['msg']}. "
+            f"{where}: not an audit report: {field}: {first['msg']}. "
             "Write it again with `python -m curation_app audit report`."
         ) from exc

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from builder.release.rows import ReleaseError
 from builder.workspace import Workspace
-from schemas.audit import AuditReport, AuditReportError, read_audit_report
+from schemas.audit import AuditReport, AuditReportError, parse_audit_report, read_audit_report
 from schemas.review import ReviewEvent, in_order
 from schemas.review_store import is_store, read_audit_reports, read_reviews
 
@@ -49,7 +49,7 @@ def read_audits(
         AuditReportError: A report cannot be read, or is of another dataset.
     """
     found = [
-        AuditReport.model_validate_json(report)
+        parse_audit_report(report, where=str(source))
         for source in sources
         for report in read_audit_reports(source)
     ]

@@ -35,7 +35,7 @@ from curation_app.work.planting import Planter
 from curation_app.work.queues import Queues
 from curation_app.work.seeds import Seeds
 from curation_app.work.teacher_scores import TeacherScores
-from schemas.audit import AuditDesign, AuditFigures, AuditPlan, AuditReport
+from schemas.audit import AuditDesign, AuditFigures, AuditPlan, AuditReport, parse_audit_report
 from schemas.errors import RowError
 
 __all__ = ["Audit", "AuditError", "Audits"]
@@ -176,7 +176,7 @@ class Audits:
         """
         row = self._row(audit_id)
         if row.report is not None:
-            return AuditReport.model_validate_json(row.report).figures
+            return parse_audit_report(row.report, where=str(self._database.path)).figures
         return self._figures(_audit(row))
 
     def reviewers(self, audit_id: str) -> list[ReviewerFigures]:
@@ -204,7 +204,7 @@ class Audits:
                 f'audit "{_audit(row).design.title}": it is not closed, so it has no report yet. '
                 "Close it first."
             )
-        return AuditReport.model_validate_json(row.report)
+        return parse_audit_report(row.report, where=str(self._database.path))
 
     def close(self, audit_id: str, person: Person) -> AuditReport:
         """Ends an audit: its queue takes no verdict more, and its report is kept.

@@ -118,3 +118,13 @@ def test_a_file_that_holds_no_reviews_is_refused(copy: Workspace, tmp_path: Path
     sqlite3.connect(other).execute("CREATE TABLE list (item TEXT)").connection.close()
     with pytest.raises(PolysceneError, match=r"other\.sqlite: not a review store"):
         made(copy, other)
+
+
+def test_a_damaged_report_in_a_store_is_one_clear_error(copy: Workspace, tmp_path: Path) -> None:
+    store = store_with(tmp_path / "reviews.sqlite", review(kept_samples(copy)[0], 1, kind="flag"))
+    with ReviewStore(store) as opened:
+        opened.database.execute(
+            "INSERT INTO audit VALUES ('a', 'q', '{}', 'lead', 't', 't', '{not json')"
+        )
+    with pytest.raises(PolysceneError, match=r"reviews\.sqlite: not an audit report"):
+        made(copy, store)
