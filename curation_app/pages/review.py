@@ -91,7 +91,7 @@ def _server_functions(bench: "Workbench", who: Who) -> list[Callable]:
 
 
 def _refusal(exc: PolysceneError) -> dict[str, Any]:
-    """What the page is told of an act that was refused."""
+    """The answer to an act that was refused."""
     refusal: dict[str, Any] = {"error": str(exc)}
     if isinstance(exc, AlreadyDecided):
         refusal |= {"is_conflict": True}

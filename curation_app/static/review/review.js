@@ -157,7 +157,8 @@ class ReviewPage {
     const wasEditing = this.editor.isOpen;
     this.view.refuse((this.numRefused = 0));
     this.setMode("sending");
-    const slow = setTimeout(() => this.view.say("Saving …", "calm"), 300);
+    // What was refused at once says so already: only an answer that is still awaited is "Saving".
+    const slow = setTimeout(() => this.mode === "sending" && this.view.say("Saving …", "calm"), 300);
     const answer = await this.outbox.send(act, message);
     clearTimeout(slow);
     if (answer.needs_reviewer) {

@@ -12,15 +12,12 @@ from curation_app.web.identity import REVIEWER_COOKIE
 from curation_app.work.audits import Audits
 from curation_app.work.queues import Queues
 from schemas.review import ReviewEvent
-from tests.curation_app.review_page.browser import AS_ROOT, CHROMIUM
+from tests.curation_app.chromium import AS_ROOT, CHROMIUM, MARKS
 from tests.curation_app.running_app import RunningApp
 
 playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
 pytest.importorskip("gradio", reason="the pages need the extra `app`")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium here"),
-]
+pytestmark = MARKS
 
 HOSTILE = "Audit <img src=x onerror=\"document.title='owned'\"> ${document.title='owned'}"
 

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,8 +11,8 @@ from curation_app.store.database import Database
 from curation_app.store.queues import QueueStore
 from curation_app.web.identity import REVIEWER_COOKIE
 from schemas.shards import read_samples
+from tests.curation_app.chromium import AS_ROOT, CHROMIUM, MARKS, watched
 from tests.curation_app.conftest import HOSTILE
-from tests.curation_app.review_page.browser import AS_ROOT, CHROMIUM, MARKS
 from tests.curation_app.running_app import RunningApp
 from tests.curation_app.tiny_release import draw, write_release
 
@@ -64,20 +63,11 @@ def page(browser, versions_app: RunningApp) -> Iterator:
     context.add_cookies([{"name": REVIEWER_COOKIE, "value": "lead-1", "url": versions_app.url}])
     page = context.new_page()
     page.set_default_timeout(20_000)
-    foreign, errors = [], []
-
-    def note(request) -> None:
-        host = urlsplit(request.url).hostname
-        if urlsplit(request.url).scheme in ("http", "https", "ws") and host != "127.0.0.1":
-            foreign.append(request.url)
-
-    page.on("request", note)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: errors.append(dialog.message) or dialog.dismiss())
-    yield page
-    title = page.title()
-    context.close()
-    assert (foreign, errors) == ([], []) and title != "owned"
+    with watched(page):
+        yield page
+        title = page.title()
+        context.close()
+    assert title != "owned"
 
 
 def wait_value(page, element: str, words: str) -> None:

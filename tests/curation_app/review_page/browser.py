@@ -1,23 +1,10 @@
 """What the tests of the review page do with it: open it, wait for it, read what it stored."""
 
-import os
-import shutil
 from pathlib import Path
-
-import pytest
 
 from curation_app.store import ReviewStore
 from schemas.review import ReviewEvent
 from tests.curation_app.running_app import RunningApp
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-AS_ROOT = ["--no-sandbox"] if os.geteuid() == 0 else []
-MARKS = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it to run browser tests"),
-]
 
 
 def show(page, app: RunningApp, query: str = "") -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from curation_app.web.identity import REVIEWER_COOKIE
-from tests.curation_app.review_page.browser import AS_ROOT, CHROMIUM
+from tests.curation_app.chromium import AS_ROOT, CHROMIUM, watched
 from tests.curation_app.review_page.odd_release import odd_release
 from tests.curation_app.running_app import RunningApp
 
@@ -45,19 +44,9 @@ def page(context) -> Iterator:
     """A page of its own; a request that leaves loopback or an error in the page fails the test."""
     page = context.new_page()
     page.set_default_timeout(30_000)
-    foreign, errors = [], []
-
-    def note(request) -> None:
-        host = urlsplit(request.url).hostname
-        if urlsplit(request.url).scheme in ("http", "https", "ws") and host != "127.0.0.1":
-            foreign.append(request.url)
-
-    page.on("request", note)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("dialog", lambda dialog: errors.append(dialog.message) or dialog.dismiss())
-    yield page
-    page.close()
-    assert (foreign, errors) == ([], [])
+    with watched(page):
+        yield page
+        page.close()
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.curation_app.review_page.browser import MARKS, ready, show, wait_saved
+from tests.curation_app.chromium import MARKS
+from tests.curation_app.review_page.browser import ready, show, wait_saved
 from tests.curation_app.running_app import RunningApp
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")

@@ -1,7 +1,8 @@
 """The card: what it shows, whatever the row holds."""
 
+from tests.curation_app.chromium import MARKS
 from tests.curation_app.conftest import HOSTILE
-from tests.curation_app.review_page.browser import MARKS, ready, show, wait_saved
+from tests.curation_app.review_page.browser import ready, show, wait_saved
 from tests.curation_app.running_app import RunningApp
 
 pytestmark = MARKS

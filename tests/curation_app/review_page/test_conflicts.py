@@ -1,13 +1,7 @@
 """Two people on one row: nobody's work is undone unseen, and nobody's text is lost."""
 
-from tests.curation_app.review_page.browser import (
-    MARKS,
-    events_of,
-    ready,
-    row_of,
-    show,
-    wait_saved,
-)
+from tests.curation_app.chromium import MARKS
+from tests.curation_app.review_page.browser import events_of, ready, row_of, show, wait_saved
 from tests.curation_app.running_app import RunningApp
 
 pytestmark = MARKS

@@ -1,13 +1,7 @@
 """Editing: what is written is kept, checked and never stored over somebody else's."""
 
-from tests.curation_app.review_page.browser import (
-    MARKS,
-    events_of,
-    ready,
-    show,
-    shown_id,
-    wait_saved,
-)
+from tests.curation_app.chromium import MARKS
+from tests.curation_app.review_page.browser import events_of, ready, show, shown_id, wait_saved
 from tests.curation_app.running_app import RunningApp
 
 pytestmark = MARKS

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.curation_app.review_page.browser import MARKS, show
+from tests.curation_app.chromium import MARKS
+from tests.curation_app.review_page.browser import show
 from tests.curation_app.review_page.odd_release import LARGE_SIDE_PX, NUM_NEGATIVES
 from tests.curation_app.running_app import RunningApp
 

@@ -14,14 +14,8 @@ from curation_app.work.adjudication import start_adjudication
 from curation_app.work.guidelines import Guidelines
 from curation_app.work.people import Person
 from curation_app.work.queues import Queues
-from tests.curation_app.review_page.browser import (
-    MARKS,
-    events_of,
-    ready,
-    show,
-    shown_id,
-    wait_saved,
-)
+from tests.curation_app.chromium import MARKS
+from tests.curation_app.review_page.browser import events_of, ready, show, shown_id, wait_saved
 from tests.curation_app.running_app import RunningApp
 
 pytestmark = MARKS

@@ -1,14 +1,8 @@
 """Who is reviewing, where there are no accounts."""
 
 from curation_app.web.identity import REVIEWER_COOKIE
-from tests.curation_app.review_page.browser import (
-    MARKS,
-    events_of,
-    ready,
-    show,
-    shown_id,
-    wait_saved,
-)
+from tests.curation_app.chromium import MARKS
+from tests.curation_app.review_page.browser import events_of, ready, show, shown_id, wait_saved
 from tests.curation_app.running_app import RunningApp
 
 pytestmark = MARKS

@@ -3,8 +3,8 @@
 import pytest
 
 from schemas.review import Verdict
+from tests.curation_app.chromium import MARKS
 from tests.curation_app.review_page.browser import (
-    MARKS,
     events_of,
     press_at_once,
     ready,
@@ -148,18 +148,29 @@ def test_facets_are_marked_by_key_and_button_and_stored(page, app: RunningApp) -
 def test_the_page_says_what_the_server_answered(
     page, app: RunningApp, status: int, reason: str, said: str
 ) -> None:
-    show(page, app, "?language=hi")
-    page.route("**/component_server/**", lambda route: route.fulfill(status=max(status, 403)))
+    is_refusing = False
+
+    def answer(route) -> None:
+        if is_refusing:
+            route.fulfill(status=max(status, 403))
+        else:
+            route.continue_()
+
+    # Before the page is opened: a route set later may miss the request that follows at once.
+    page.route("**/component_server/**", answer)
     told = {"ok": status == 200, "status": status, "reason": reason, "sign_in": "/sign-in"}
     page.route("**/api/status", lambda route: route.fulfill(status=status, json=told))
+    show(page, app, "?language=hi")
+    is_refusing = True
     page.keyboard.press("s")
     page.wait_for_selector("text=Not saved")
+    page.wait_for_timeout(500)  # longer than it takes to call an answer slow
     assert said in page.locator(".ps-status-text").text_content()
     link = page.locator("[data-slot=sign-in]")
     assert link.is_visible() == (status == 401)
     if status == 401:
         assert link.get_attribute("href").startswith("/sign-in?next=%2F%3F")
-    page.unroute("**/component_server/**")
+    is_refusing = False
     page.locator("[data-act=retry]").dispatch_event("click")
     wait_saved(page, "Saved · skipped")
     page.keyboard.press("u")

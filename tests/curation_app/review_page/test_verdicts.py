@@ -4,8 +4,8 @@ import numpy as np
 
 from curation_app.data.version import VersionDataset
 from curation_app.web.identity import REVIEWER_COOKIE
+from tests.curation_app.chromium import MARKS
 from tests.curation_app.review_page.browser import (
-    MARKS,
     events_of,
     press_at_once,
     ready,
