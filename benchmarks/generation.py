@@ -102,7 +102,7 @@ def row_openai_bytes(directory: Path, num: int, in_flight: int) -> tuple[float, 
 
 
 def row_aiohttp(directory: Path, num: int, in_flight: int) -> tuple[float, float]:
-    """aiohttp by itself: the floor."""
+    """The floor: aiohttp by itself."""
     import aiohttp
 
     bodies = requests_of(directory, num)

@@ -78,7 +78,7 @@ def main() -> None:
         with ImageStore(Path(directory) / "images") as store, Ledger(path, create=True) as ledger:
             _prepare_images(store, arguments.num_images, config, watch)
             _close_loop(config, store, ledger, arguments.row_bytes, watch)
-        balance = watch.time("balance: read and query", lambda: balance_of(config, path))
+            balance = watch.time("balance: read and query", lambda: balance_of(config, ledger))
     watch.table.add_section()
     total = (f"{watch.total_s:.2f}", f"{watch.total_cpu_s:.2f}")
     watch.table.add_row("all that is counted", "", *total)
@@ -109,7 +109,7 @@ def _close_loop(
             lambda: _reply(plan, ledger, row_bytes),  # noqa: B023
             counted=False,
         )
-        surplus = watch.time(f"round {number}: surplus", lambda: surplus_jobs(config, ledger.path))
+        surplus = watch.time(f"round {number}: surplus", lambda: surplus_jobs(config, ledger))
         ledger.drop(dict.fromkeys(surplus, "surplus"))
 
 

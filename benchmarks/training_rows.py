@@ -31,7 +31,7 @@ class Rows:
         return self.pictures_by_key[sha256]
 
     def column(self, name: str) -> list[str | Image.Image]:
-        """ "query", "positive" or "negative" as sentence-transformers takes it."""
+        """Columns "query", "positive" and "negative" as sentence-transformers takes it."""
         found: list[str | Image.Image] = []
         for row in self.rows:
             item = {"query": row.query, "positive": row.positive}.get(name, row.negatives[0])

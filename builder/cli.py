@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-from schemas.command_line import run
+from command_line.run import run
 from schemas.errors import PolysceneError
 
 #: Modules of `builder.commands`, in the order their commands appear in `--help`.

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-from schemas.command_line import run
+from command_line.run import run
 
 #: Modules of `curation_app.commands`, in the order their commands appear in `--help`.
 _COMMANDS = ("serve", "people", "record", "queue", "audit", "export", "merge", "stats")

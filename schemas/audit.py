@@ -56,8 +56,11 @@ class PrecisionPurpose(_Record):
 
 
 class AcceptancePurpose(_Record):
-    """Accept or reject: a version at `good_rate` is rejected with probability `alpha` at most,
-    one at `bad_rate` is accepted with probability `beta` at most."""
+    """When a version is accepted or rejected.
+
+    One at `good_rate` is rejected with probability `alpha` at most, one at `bad_rate` is accepted
+    with probability `beta` at most.
+    """
 
     kind: Literal["acceptance"] = "acceptance"
     good_rate: Annotated[float, Field(ge=0, lt=1)]

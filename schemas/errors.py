@@ -1,6 +1,6 @@
 """Errors that say what happened, where, and what to do; command lines print them as one line.
 
-All errors of the four packages. Code catches those it can act on, a command line the base:
+All errors of the five packages. Code catches those it can act on, a command line the base:
 
 PolysceneError
   schemas
@@ -8,10 +8,11 @@ PolysceneError
     EditError                 an edit is refused
     IdentifierMissing         a language identifier named in the configuration is not installed
     ManifestError             a manifest is missing, unreadable or of another schema version
-    MissingExtraError         a package that comes with an extra cannot be imported
     ReviewSourceError         reviews cannot be read: missing, or neither store nor export
     RowError                  a row breaks the contract
     VersionError              a version cannot be opened: misnamed, missing, incomplete or another
+  command_line
+    MissingExtraError         a package that comes with an extra cannot be imported
   builder
     BatchLimit                the provider's queue of batches is full
     BudgetReached             `--max-usd` or `--max-requests` was reached
@@ -26,7 +27,6 @@ PolysceneError
     ImageRefusedError         an image is not fit for the corpus
     ImageStoreError           the store lacks an image or its files are damaged
     LedgerError               the ledger is missing, damaged or of another version
-    OutcomeError              the ledger's outcomes cannot be read
     PlanError                 the images do not allow the plan
     PublishError              a version could not be published or read
       AccessError             the Hub refuses the token, or hides the repository from it

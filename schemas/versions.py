@@ -59,7 +59,7 @@ class Version:
 
     @property
     def label(self) -> str:
-        """ "owner/name@0.2.0", or "name@0.2.0" from a directory's manifest; never a path."""
+        """As "owner/name@0.2.0", or "name@0.2.0" from a directory's manifest; never a path."""
         return f"{self.repository or self.manifest.name}@{self.number}"
 
     @property

@@ -64,7 +64,7 @@ Words = dict[str, tuple[str, list[str]]]  # concept -> (name, keywords)
 
 
 def fetch_package(name: str, version: str, directory: Path) -> Path:
-    """Return the unpacked folder of an npm package, fetching it when it is not there."""
+    """Returns the unpacked folder of an npm package, fetching it when it is not there."""
     target = directory / f"{name.strip('@').replace('/', '-')}-{version}"
     if not target.exists():
         print(f"npm pack {name}@{version}", file=sys.stderr)
@@ -97,7 +97,7 @@ def render_svg(svg: str) -> Image.Image:
 
 
 def render_icon(icons: dict[str, Any], name: str) -> Image.Image:
-    """Render one icon of an Iconify set."""
+    """Renders one icon of an Iconify set."""
     icon = icons["icons"][name]
     width = icon.get("width", icons.get("width", 16))
     height = icon.get("height", icons.get("height", 16))
@@ -116,7 +116,7 @@ def flag_concept(territory: str) -> str:
 
 
 def read_annotations(path: Path, key: str) -> Words:
-    """Read one CLDR annotation file; a missing file gives nothing."""
+    """Reads one CLDR annotation file; a missing file gives nothing."""
     if not path.exists():
         return {}
     words: Words = {}
@@ -151,7 +151,7 @@ def read_words(packages: dict[str, Path], language: str) -> Words:
 
 
 def clean_words(name: str, keywords: list[str]) -> dict[str, Any] | None:
-    """Drop inheritance marks, repeats of the name and keywords past `MAX_KEYWORDS`."""
+    """Drops inheritance marks, repeats of the name and keywords past `MAX_KEYWORDS`."""
     if not name or "↑" in name:
         return None
     kept: list[str] = []
@@ -163,7 +163,7 @@ def clean_words(name: str, keywords: list[str]) -> dict[str, Any] | None:
 
 
 def drawings(packages: dict[str, Path]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield each concept that two styles draw, with both drawings, in code point order."""
+    """Yields each concept that two styles draw, with both drawings, in code point order."""
     fluent = packages["@lobehub/fluent-emoji-3d"] / "assets"
     noto = read_json(packages["@iconify-json/noto"] / "icons.json")
     noto_names = read_json(packages["@iconify-json/noto"] / "chars.json")
@@ -191,7 +191,7 @@ def drawings(packages: dict[str, Path]) -> Iterator[tuple[str, list[dict[str, An
 
 
 def make_rows(packages: dict[str, Path]) -> list[dict[str, Any]]:
-    """Join drawings, words and categories; concepts without an English name are left out."""
+    """Joins drawings, words and categories; concepts without an English name are left out."""
     words = {language: read_words(packages, language) for language in LANGUAGES}
     meta = read_json(packages["emojibase-data"] / "meta" / "groups.json")
     place = {
@@ -222,7 +222,7 @@ def make_rows(packages: dict[str, Path]) -> list[dict[str, Any]]:
 
 
 def drop_same_drawings(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Keep one concept a drawing: some territories fly another's flag.
+    """Keeps one concept a drawing: some territories fly another's flag.
 
     The one with names in the most languages stays: France, not Clipperton Island.
     """

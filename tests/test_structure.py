@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("schemas", "builder", "curation_app", "trainer")
+PACKAGES = ("schemas", "command_line", "builder", "curation_app", "trainer")
 ALLOWED = {
     "schemas": {"schemas"},
-    "builder": {"builder", "schemas"},
-    "curation_app": {"curation_app", "schemas"},
-    "trainer": {"trainer", "schemas"},
+    "command_line": {"command_line", "schemas"},
+    "builder": {"builder", "command_line", "schemas"},
+    "curation_app": {"curation_app", "command_line", "schemas"},
+    "trainer": {"trainer", "command_line", "schemas"},
 }
 
 #: The rooms of each package from the lowest to the highest; a room may use those before it.
@@ -95,6 +97,25 @@ def test_no_room_is_a_house_of_its_own() -> None:
     biggest = max(sizes, key=sizes.__getitem__)
     share = sizes[biggest] / sum(sizes.values())
     assert share <= MAX_ROOM_SHARE, f"{'/'.join(biggest)} holds {share:.0%} of the code"
+
+
+#: Verbs that are no nouns; a docstring says what a function does ("Writes a shard."). Help texts of
+#: commands are imperative, as everywhere on command lines.
+_IMPERATIVES = re.compile(
+    r"(Add|Ask|Build|Check|Choose|Close|Create|Delete|Draw|Find|Give|Keep|Load|Make|Merge|Open|"
+    r"Parse|Pick|Read|Refuse|Remove|Render|Return|Send|Serve|Store|Take|Turn|Undo|Wait|Write|Yield)\b"
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_docstrings_say_what_a_function_does(package: str) -> None:
+    for file in sorted((ROOT / package).rglob("*.py")):
+        if "commands" in file.parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                docstring = ast.get_docstring(node) or ""
+                assert not _IMPERATIVES.match(docstring), f"{file}:{node.lineno}: {docstring}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from schemas.command_line import run
-from schemas.extras import require
+from command_line.extras import require
+from command_line.run import run
 from schemas.versions import open_version
 from schemas.vocabulary import CONFIG_OF_TASK
 from trainer.commands.settings import make_config, split_list

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from command_line.extras import install_extra
 from schemas.errors import PolysceneError
-from schemas.extras import install_extra
 
 #: Options whose names differ from their fields'.
 _OPTIONS = {

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from schemas.extras import require
+from command_line.extras import require
 from trainer.commands.settings import make_config, split_list
 from trainer.compare.config import CompareConfig, parse_sizes
 from trainer.config import Batching, EvaluateConfig, TrainConfig, Tune

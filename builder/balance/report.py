@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from builder.config import BuildConfig
-from builder.ledger.arrow import last_round, read_counts, read_outcomes
+from builder.ledger.arrow import read_outcomes
+from builder.ledger.ledger import Ledger
 from builder.plan.shares import Slot, targets_of
 from schemas.vocabulary import LANGUAGES
 
@@ -83,14 +83,14 @@ class Balance:
         return max(self.largest_gap, self.largest_shortfall) <= self.tolerance
 
 
-def balance_of(config: BuildConfig, outcomes: pa.Table | Path) -> Balance:
+def balance_of(config: BuildConfig, outcomes: pa.Table | Ledger) -> Balance:
     """Compares what was accepted with what the configuration wants.
 
     Args:
         config: The build.
-        outcomes: Outcomes as `read_outcomes` gives them, or the ledger's path.
+        outcomes: Outcomes as `read_outcomes` gives them, or an open ledger.
     """
-    table = read_outcomes(outcomes) if isinstance(outcomes, Path) else outcomes
+    table = read_outcomes(outcomes) if isinstance(outcomes, Ledger) else outcomes
     target = _slot_table(targets_of(config).by_slot, "wanted")
     with _database(outcome=table, target=target) as database:
         database.execute(f"CREATE TEMP TABLE slot AS {_sql('missing')}")
@@ -112,22 +112,22 @@ def balance_of(config: BuildConfig, outcomes: pa.Table | Path) -> Balance:
         )
 
 
-def surplus_jobs(config: BuildConfig, ledger_path: Path) -> list[str]:
+def surplus_jobs(config: BuildConfig, ledger: Ledger) -> list[str]:
     """Ids of accepted jobs beyond what their slot wants, the last planned of each slot.
 
     Setting them aside leaves exactly the wanted number in every full slot;
     which ones does not depend on the order in which replies came.
     """
     wanted = targets_of(config).by_slot
-    accepted, _ = read_counts(ledger_path)
+    accepted = ledger.accepted_counts()
     excess = {slot: count - wanted.get(slot, 0) for slot, count in accepted.items()}
     excess = {slot: count for slot, count in excess.items() if count > 0}
     if not excess:
         return []
     jobs: list[str] = []
     # Nearly always the latest round holds all of the surplus; older rows are not read then.
-    for since_round in range(last_round(ledger_path), -1, -1):
-        outcomes = read_outcomes(ledger_path, since_round)
+    for since_round in range(ledger.last_round(), -1, -1):
+        outcomes = read_outcomes(ledger, since_round)
         with _database(outcome=outcomes, excess=_slot_table(excess, "surplus")) as database:
             jobs = [row[0] for row in database.execute(_sql("surplus")).fetchall()]
         if len(jobs) == sum(excess.values()):

@@ -73,7 +73,7 @@ def build(
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:
-    """ "2/8" -> (1, 8): the second of eight, counted from 0.
+    """Part and number of parts of "2/8": (1, 8), the second of eight, counted from 0.
 
     Raises:
         ConfigError: The text has another form.

@@ -106,7 +106,6 @@ class _Standing:
 def _standing(workspace: Path, settings: "BuildConfig", targets: "Targets") -> _Standing:
     import numpy as np
 
-    from builder.balance import read_counts
     from builder.images.index import index_images
     from builder.images.store import ImageStore
     from builder.ledger.ledger import JUDGED_BY, Ledger
@@ -124,9 +123,9 @@ def _standing(workspace: Path, settings: "BuildConfig", targets: "Targets") -> _
             size, num_images = (index.mean_width, index.mean_height), len(index)
     accepted_CL = tried_CL = unjudged_CL = nothing
     if opened.ledger_path.exists():
-        accepted, tried = read_counts(opened.ledger_path)
-        accepted_CL, tried_CL = targets.counts(accepted), targets.counts(tried)
         with Ledger(opened.ledger_path) as ledger:
+            accepted_CL = targets.counts(ledger.accepted_counts())
+            tried_CL = targets.counts(ledger.tried_counts())
             judge = settings.judge.model if settings.judge else None
             unjudged_CL = nothing if ledger.meta(JUDGED_BY) == judge else accepted_CL
     planned_CL = jobs_to_plan(targets, accepted_CL, tried_CL, settings.tolerance)

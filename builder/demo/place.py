@@ -123,7 +123,7 @@ def open_place(root: Path) -> DemoPlace:
 
 
 def _difference(begun: dict[str, object], now: dict[str, object], changed: list[str]) -> str:
-    """ "`num_samples` 200, now 300" where that is short, else the names."""
+    """What changed: "`num_samples` 200, now 300" where that is short, else the names."""
     if changed == ["num_samples"]:
         return f"`num_samples` {begun['num_samples']}, now {now['num_samples']}"
     return "other " + ", ".join(f"`{name}`" for name in changed)

@@ -241,7 +241,7 @@ def summarise(config: BuildConfig, ledger: Ledger, *, has_price: bool) -> Summar
         num_kept=sum(kept for kept, _ in languages.values()),
         dropped=ledger.drop_counts(),
         languages=languages,
-        balance=balance_of(config, ledger.path),
+        balance=balance_of(config, ledger),
         spent=ledger.spent(),
         has_price=has_price,
     )

@@ -83,7 +83,7 @@ class Rounds:
         if num_rounds >= self._config.max_rounds or (self._shard and number):
             return None
         accepted = self._ledger.accepted_counts()
-        if known and balance_of(self._config, self._ledger.path).is_met:
+        if known and balance_of(self._config, self._ledger).is_met:
             return None
         tried = self._ledger.tried_counts() if num_rounds >= _NUM_EXACT_ROUNDS else {}
         plan = self._plan(self._config, number, accepted, tried)
@@ -148,7 +148,7 @@ class Rounds:
 
     def finish(self) -> None:
         """Sets aside what later rounds brought beyond the wanted number; it stays on disk."""
-        surplus = surplus_jobs(self._config, self._ledger.path)
+        surplus = surplus_jobs(self._config, self._ledger)
         self._ledger.drop(dict.fromkeys(surplus, "surplus"))
 
     def _opened(self, number: int, plan: Plan) -> OpenRound:

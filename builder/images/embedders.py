@@ -13,8 +13,8 @@ from PIL import Image
 
 from builder.images.descriptor import DescriptorEmbedder
 from builder.images.fingerprint import on_white
+from command_line.extras import install_extra
 from schemas.errors import PolysceneError
-from schemas.extras import install_extra
 
 
 class EmbedderError(PolysceneError):

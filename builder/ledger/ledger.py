@@ -1,7 +1,7 @@
 """The ledger: every request, paid reply and outcome of a workspace, in one SQLite file."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +27,8 @@ _HAS_REPLY = (
     "WHERE request.job_id = outcome.job_id AND kind = 'sample')"
 )
 
+
+_ROWS_AT_ONCE = 50_000
 
 #: Name of the note that says which judge was asked about all kept samples.
 JUDGED_BY = "judged by"
@@ -137,6 +139,21 @@ class Ledger:
             "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         return {(task, modality, language): num for task, modality, language, num in rows}
+
+    def outcomes(self, columns: Sequence[str], since_round: int) -> Iterator[list[tuple]]:
+        """Columns of the outcomes of a round and later ones, a block of rows at a time."""
+        query = f"SELECT {', '.join(columns)} FROM outcome WHERE round >= ?"
+        try:
+            cursor = self.db.execute(query, [since_round])
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                yield rows
+        except sqlite3.Error as exc:
+            raise ledger_error(self.path, exc) from exc
+
+    def last_round(self) -> int:
+        """The latest round with an outcome; -1 where there is none."""
+        found = self.db.execute("SELECT max(round) FROM outcome").fetchone()[0]
+        return -1 if found is None else int(found)
 
     def drop_counts(self) -> dict[str, int]:
         """Number of dropped samples by reason, the commonest first."""

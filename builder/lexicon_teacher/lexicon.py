@@ -36,7 +36,7 @@ class Lexicon:
         return sizes
 
     def relative(self, concept: Pictogram, language: str, rng: Random) -> Pictogram | None:
-        """Pick a related concept that is clearly another one and has words in the language.
+        """Picks a related concept that is clearly another one and has words in the language.
 
         Of a dozen from the same subcategory (else category), the one sharing most keywords.
         """
@@ -54,14 +54,14 @@ class Lexicon:
         return None
 
     def stranger(self, concept: Pictogram, language: str, rng: Random) -> Pictogram | None:
-        """Pick a concept of another category, with words in the language."""
+        """Picks a concept of another category, with words in the language."""
         for other in rng.sample(self._pictograms, min(len(self._pictograms), 60)):
             if other.category != concept.category and _is_other(concept, other, language):
                 return other
         return None
 
     def class_words(self, concept: Pictogram, language: str, rng: Random) -> tuple[str, str] | None:
-        """Return the class a concept belongs to and one it does not, in the language.
+        """Returns the class a concept belongs to and one it does not, in the language.
 
         None where its subcategory has no common keyword that this concept has.
         """

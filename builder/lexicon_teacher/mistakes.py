@@ -92,7 +92,7 @@ def write_json(value: Any) -> str:
 def plant(
     mistake: str, request: TeacherRequest, scene: Scene, reply: dict[str, Any], lexicon: Lexicon
 ) -> Answer | None:
-    """Return the reply with a mistake in it, or None if this cell or concept cannot have it."""
+    """Returns the reply with a mistake in it, or None if this cell or concept cannot have it."""
     rng = Random(f"{request.key}|{mistake}")
     if mistake in _CONTENT_MISTAKES:
         changed = _CONTENT_MISTAKES[mistake](request, scene, reply["revision"], lexicon, rng)
@@ -216,7 +216,7 @@ class PlantedLog:
 
 
 def read_planted(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the planted mistakes of a file; a missing file has none.
+    """Yields the planted mistakes of a file; a missing file has none.
 
     An unfinished last line, left by a killed teacher, is skipped.
     """
@@ -226,6 +226,6 @@ def read_planted(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _cut_unfinished_line(path: Path) -> None:
-    """Remove an unfinished last line, left by a killed teacher."""
+    """Removes an unfinished last line, left by a killed teacher."""
     if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
         os.truncate(path, content.rfind(b"\n") + 1)

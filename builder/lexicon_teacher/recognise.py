@@ -38,7 +38,7 @@ class Recogniser:
         self._grids_ND: NDArray[np.float32] | None = None
 
     def find(self, content: bytes) -> Drawing | None:
-        """Return the drawing an image shows, or None for any other image."""
+        """Returns the drawing an image shows, or None for any other image."""
         digest = sha256(content).digest()
         if digest in self._by_hash:
             return self._by_hash[digest]

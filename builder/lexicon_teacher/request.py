@@ -53,7 +53,7 @@ class TeacherRequest:
 
 
 def parse_request(body: Any) -> TeacherRequest:
-    """Read a decoded request body.
+    """Reads a decoded request body.
 
     Raises:
         RequestError: If there are no messages, no parameters block, an image is not a base64
@@ -128,7 +128,7 @@ def _read_data_url(part: dict[str, Any]) -> bytes:
 
 
 def _read_parameters(text: str) -> dict[str, str]:
-    """Read the last block of `Name: value` lines that starts with `Task type:`."""
+    """Reads the last block of `Name: value` lines that starts with `Task type:`."""
     start = max(text.rfind("Task type:"), 0)
     parameters: dict[str, str] = {}
     for name, value in _LINE.findall(text[start:]):
@@ -144,7 +144,7 @@ def _need(parameters: dict[str, str], name: str) -> str:
 
 
 def _read_language(value: str) -> str:
-    """Take the code out of `French (fr)` or `fr`."""
+    """Takes the code out of `French (fr)` or `fr`."""
     found = re.search(r"\(([a-z]{2})\)\s*$", value)
     code = found.group(1) if found else value.strip()
     if code not in LANGUAGES:

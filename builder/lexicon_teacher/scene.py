@@ -32,7 +32,7 @@ class Scene:
 
 
 def set_scene(request: TeacherRequest, recogniser: Recogniser, lexicon: Lexicon) -> Scene:
-    """Recognise the images and, where documents are text alone, choose a related concept.
+    """Recognises the images and, where documents are text alone, chooses a related concept.
 
     Raises:
         CannotAnswerError: If an image is not in the corpus, the language lacks words for a

@@ -72,7 +72,7 @@ def serve(
     ready: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Serve until interrupted (SIGINT, SIGTERM) or until `stop` is set.
+    """Serves until interrupted (SIGINT, SIGTERM) or until `stop` is set.
 
     Args:
         port: 0 picks a free one; `ready` learns which.
@@ -131,7 +131,7 @@ def running_teacher(
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> Iterator[str]:
-    """Run a teacher in a thread of this process and yield its base URL.
+    """Runs a teacher in a thread of this process and yields its base URL.
 
     Raises:
         OSError: If the port cannot be bound.

@@ -40,7 +40,7 @@ class LexiconTeacher:
         self._lexicon = lexicon or bundled_lexicon()
 
     def complete(self, body: Any) -> dict[str, Any]:
-        """Answer a decoded request body with a decoded response body.
+        """Answers a decoded request body with a decoded response body.
 
         Raises:
             RequestError: If the request cannot be read.

@@ -36,7 +36,7 @@ class Wording:
 
     @classmethod
     def of_knobs(cls, knobs: dict[str, str]) -> "Wording":
-        """Read `query length` ("short", "5 to 10 words") and `difficulty` ("hard: ...")."""
+        """Reads `query length` ("short", "5 to 10 words") and `difficulty` ("hard: ...")."""
         length = knobs.get("query length", "").lower()
         limits = [int(number) for number in re.findall(r"\d+", length)]
         if limits:

@@ -186,7 +186,7 @@ def _keep_paths_encoded(app: ASGIApp) -> ASGIApp:
 
 
 def _log_requests(app: ASGIApp) -> ASGIApp:
-    """Log one line per request, without the query, which may contain an upload ticket.
+    """Logs one line per request, without the query, which may contain an upload ticket.
 
     The path is logged encoded, as sent: decoded, it could contain line breaks.
     """

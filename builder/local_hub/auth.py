@@ -72,7 +72,7 @@ def hash_token(token: str) -> str:
 
 
 def parse_tokens(text: str) -> dict[str, list[str]]:
-    """Read the `HUB_TOKENS` variable; errors never quote it."""
+    """Reads the `HUB_TOKENS` variable; errors never quote it."""
     try:
         tokens = json.loads(text)
     except json.JSONDecodeError:
@@ -124,7 +124,7 @@ def read_private(path: Path) -> bytes | None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file with mode 0600, whole or not at all."""
+    """Writes a new file with mode 0600, whole or not at all."""
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -28,7 +28,7 @@ class Card:
     warnings: tuple[str, ...] = ()
 
     def tags(self) -> list[str]:
-        """The card's facts as the Hub's search tags: `language:fr`, `license:mit`, …"""
+        """The card's facts as the Hub's search tags: `language:fr`, `license:mit`, …."""
         tags = [str(tag) for tag in _as_list(self.data.get("tags"))]
         for name in _TAG_FIELDS:
             tags += [f"{name}:{value}" for value in _as_list(self.data.get(name))]
@@ -37,7 +37,7 @@ class Card:
 
 @lru_cache(maxsize=256)
 def parse_card(text: str) -> Card:
-    """Read the metadata of a README; one without any is allowed but warned about."""
+    """Reads the metadata of a README; one without any is allowed but warned about."""
     match = _FRONT_MATTER.match(text[:MAX_CARD_CHARS])
     if match is None:
         return Card(warnings=("empty or missing yaml metadata in repo card",))
@@ -76,7 +76,7 @@ def _as_list(value: object) -> list[object]:
 
 
 def _as_json(value: object) -> object:
-    """Convert to JSON types: YAML also has dates, sets, bytes and non-string keys.
+    """Converts to JSON types: YAML also has dates, sets, bytes and non-string keys.
 
     Raises:
         ValueError: If there are too many values, which a few lines of YAML can express by

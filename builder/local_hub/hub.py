@@ -42,7 +42,7 @@ def open_hub(
     tokens: Mapping[str, Sequence[str]] | Accounts,
     limits: Limits | None = None,
 ) -> Hub:
-    """Open the storage under `root`, and make it if it is new.
+    """Opens the storage under `root`, and makes it if it is new.
 
     Deletes half-written uploads of an earlier process, and contents that no repository
     refers to any longer; so only one process may open a folder.

@@ -39,7 +39,7 @@ def serve(
     tokens: Mapping[str, Sequence[str]] | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the Hub under `root` until the process is stopped. Not for production.
+    """Serves the Hub under `root` until the process is stopped. Not for production.
 
     Args:
         root: The storage folder, made if it is new.
@@ -149,7 +149,7 @@ def _accounts(tokens: Mapping[str, Sequence[str]]) -> Accounts:
 
 
 def _refuse_guessable(tokens: Mapping[str, Sequence[str]] | None, host: str) -> None:
-    """Refuse tokens that others on the network could guess."""
+    """Refuses tokens that others on the network could guess."""
     if tokens is None:
         raise HubStartError(
             f"Refusing to listen on {host} without accounts of your own: set {TOKENS_VARIABLE}, "

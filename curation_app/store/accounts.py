@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from command_line.extras import require
 from curation_app.store.database import Database
 from schemas.errors import PolysceneError
-from schemas.extras import require
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

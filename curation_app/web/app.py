@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from command_line.extras import require
 from curation_app.web.border import Border
 from curation_app.web.gate import Gate
 from curation_app.web.guard import Guard
@@ -17,7 +18,6 @@ from curation_app.web.sessions import Sessions
 from curation_app.web.theme import make_theme
 from curation_app.web.thumbnail_route import thumbnail_route
 from curation_app.work.workbench import Workbench
-from schemas.extras import require
 
 _STATIC = Path(__file__).parents[1] / "static"
 _TITLE = "polyscene review"

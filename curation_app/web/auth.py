@@ -34,8 +34,9 @@ _MAX_HASHES = 2
 
 
 class Auth:
-    """The routes of signing in. What a person sees in an address or a form is never repeated as
-    markup; a password is in no message.
+    """The routes of signing in.
+
+    What stands in an address or a form is never repeated as markup; a password is in no message.
 
     Args:
         sessions: Make and read the cookie.

@@ -36,7 +36,7 @@ def between(low: float, high: float) -> str:
 
 
 def describe_population(population: AuditPopulation) -> str:
-    """ "all rows", or what they have in common."""
+    """The words "all rows", or what they have in common."""
     chosen = [value for value in population.model_dump().values() if value is not None]
     return f"rows of {', '.join(chosen)}" if chosen else "all rows"
 

@@ -34,8 +34,10 @@ def print_stats(store: ReviewStore, dataset: str | None) -> None:
 
 
 def standing_events(events: Iterable[ReviewEvent]) -> list[ReviewEvent]:
-    """The latest decision of each reviewer on each content of a row, and flags, less what was
-    taken back; events in any order."""
+    """The latest decision of each reviewer on each content of a row, and flags.
+
+    Less what was taken back; events in any order.
+    """
     ordered = in_order(events)
     undone = {event.undoes for event in ordered if event.kind == "undo"}
     latest: dict[tuple[str, str, str, bool], ReviewEvent] = {}

@@ -42,7 +42,7 @@ def malformed_text(candidate: Candidate) -> str | None:
 
 
 def escaped_text(candidate: Candidate) -> str | None:
-    """`\\u0e01` or `&amp;` instead of the letter: seen under constrained decoding (vLLM #16363)."""
+    r"""`\u0e01` or `&amp;` instead of the letter: seen under constrained decoding (vLLM #16363)."""
     for text in candidate.all_texts:
         if ("\\" in text or "&" in text) and _ESCAPE.search(text):
             return "escaped_text"

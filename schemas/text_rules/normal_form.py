@@ -39,7 +39,7 @@ def normalise(text: str) -> str: ...
 @overload
 def normalise(text: None) -> None: ...
 def normalise(text: str | None) -> str | None:
-    """NFKC, case-folded, punctuation and format characters as single spaces.
+    r"""NFKC, case-folded, punctuation and format characters as single spaces.
 
     Letters, vowel signs, digits and symbols stay: in Python's `re` the vowel
     signs of Indic scripts are not word characters, so `\\W` would make different

@@ -1,6 +1,5 @@
 """Balance says what is missing and what is too much, from the ledger alone."""
 
-import sqlite3
 from collections import Counter
 from io import StringIO
 from pathlib import Path
@@ -11,13 +10,11 @@ from rich.console import Console
 from builder.balance import (
     balance_of,
     print_balance,
-    read_counts,
     read_outcomes,
     surplus_jobs,
 )
 from builder.config import BuildConfig
-from builder.ledger.arrow import OutcomeError
-from builder.ledger.ledger import Ledger
+from builder.ledger.ledger import Ledger, LedgerError
 from builder.plan.shares import Slot, targets_of
 
 CONFIG = BuildConfig(num_samples=400, languages={"en": 2, "fr": 1, "yi": 1})
@@ -52,7 +49,7 @@ def outcomes(tmp_path):
 
 
 def test_nothing_done_is_all_missing(outcomes):
-    balance = balance_of(CONFIG, outcomes.ledger.path)
+    balance = balance_of(CONFIG, outcomes.ledger)
     assert balance.missing == SLOTS
     assert (balance.num_wanted, balance.num_accepted, balance.num_dropped) == (400, 0, 0)
     assert balance.largest_shortfall == 1
@@ -62,11 +59,11 @@ def test_nothing_done_is_all_missing(outcomes):
 def test_everything_done_is_met(outcomes):
     for slot, count in SLOTS.items():
         outcomes.add(slot, count)
-    balance = balance_of(CONFIG, outcomes.ledger.path)
+    balance = balance_of(CONFIG, outcomes.ledger)
     assert balance.missing == {}
     assert balance.is_met
     assert balance.largest_gap == balance.largest_shortfall == 0
-    assert surplus_jobs(CONFIG, outcomes.ledger.path) == []
+    assert surplus_jobs(CONFIG, outcomes.ledger) == []
 
 
 def test_missing_counts_kept_samples_only(outcomes):
@@ -74,18 +71,18 @@ def test_missing_counts_kept_samples_only(outcomes):
     outcomes.add(slot, 3)
     outcomes.add(slot, 2, reason="answer_leak")
     outcomes.add(("retrieval", "T->I", "de"), 5)
-    balance = balance_of(CONFIG, outcomes.ledger.path)
+    balance = balance_of(CONFIG, outcomes.ledger)
     assert balance.missing[slot] == SLOTS[slot] - 3
     assert balance.num_dropped == 2
-    accepted, tried = read_counts(outcomes.ledger.path)
-    assert (accepted[slot], tried[slot]) == (3, 5)
+    ledger = outcomes.ledger
+    assert (ledger.accepted_counts()[slot], ledger.tried_counts()[slot]) == (3, 5)
 
 
 def test_shares_are_told_for_tasks_modalities_and_languages(outcomes):
     for slot, count in SLOTS.items():
         outcomes.add(slot, count if slot[2] != "yi" else count // 2)
         outcomes.add(slot, count - count // 2 if slot[2] == "yi" else 0, reason="wrong_language")
-    balance = balance_of(CONFIG, outcomes.ledger.path)
+    balance = balance_of(CONFIG, outcomes.ledger)
     by_name = {(share.dimension, share.value): share for share in balance.shares}
     assert len(by_name) == 3 + 10 + 3
     yiddish = by_name["language", "yi"]
@@ -106,21 +103,20 @@ def test_surplus_is_the_last_planned_of_each_slot(outcomes):
     outcomes.add(slot, SLOTS[slot] - 1)
     outcomes.add(other, SLOTS[other] + 1)
     outcomes.add(slot, 4, round=1)
-    surplus = surplus_jobs(CONFIG, outcomes.ledger.path)
+    surplus = surplus_jobs(CONFIG, outcomes.ledger)
     rows = outcomes.ledger.db.execute(
         "SELECT job_id FROM outcome WHERE round = 1 ORDER BY idx"
     ).fetchall()
     last_other = SLOTS[slot] - 1 + SLOTS[other]
     assert surplus == [f"{last_other:024d}", *(row[0] for row in rows[1:])]
     outcomes.ledger.drop(dict.fromkeys(surplus, "surplus"))
-    assert surplus_jobs(CONFIG, outcomes.ledger.path) == []
-    accepted, _ = read_counts(outcomes.ledger.path)
-    assert accepted == Counter({slot: SLOTS[slot], other: SLOTS[other]})
+    assert surplus_jobs(CONFIG, outcomes.ledger) == []
+    assert outcomes.ledger.accepted_counts() == Counter({slot: SLOTS[slot], other: SLOTS[other]})
 
 
 def test_unwanted_slots_are_all_surplus(outcomes):
     outcomes.add(("retrieval", "T->I", "de"), 5)
-    assert len(surplus_jobs(CONFIG, outcomes.ledger.path)) == 5
+    assert len(surplus_jobs(CONFIG, outcomes.ledger)) == 5
 
 
 def test_outcomes_are_read_beside_a_writer(outcomes):
@@ -128,28 +124,24 @@ def test_outcomes_are_read_beside_a_writer(outcomes):
     outcomes.add(slot, 2)
     outcomes.ledger.db.execute("BEGIN IMMEDIATE")
     outcomes.add(slot, 2)
-    assert len(read_outcomes(outcomes.ledger.path)) == 2
-    outcomes.ledger.db.execute("COMMIT")
-    assert len(read_outcomes(outcomes.ledger.path)) == 4
-    assert len(read_outcomes(outcomes.ledger.path, since_round=1)) == 0
+    with Ledger(outcomes.ledger.path) as reader:
+        assert len(read_outcomes(reader)) == 2
+        outcomes.ledger.db.execute("COMMIT")
+        assert len(read_outcomes(reader)) == 4
+        assert len(read_outcomes(reader, since_round=1)) == 0
 
 
-def test_missing_or_damaged_ledger_is_one_clear_error(tmp_path):
-    with pytest.raises(OutcomeError, match="no such ledger"):
-        read_outcomes(tmp_path / "none.sqlite")
-    (tmp_path / "bad.sqlite").write_bytes(b"nothing of the kind" * 100)
-    with pytest.raises(OutcomeError, match="backup"):
-        read_counts(tmp_path / "bad.sqlite")
-    sqlite3.connect(tmp_path / "empty.sqlite").close()
-    with pytest.raises(OutcomeError, match="outcome"):
-        read_counts(tmp_path / "empty.sqlite")
+def test_a_damaged_ledger_is_one_clear_error(outcomes):
+    outcomes.ledger.db.execute("DROP TABLE outcome")
+    with pytest.raises(LedgerError, match="backup"):
+        balance_of(CONFIG, outcomes.ledger)
 
 
 def test_report_names_the_languages_behind(outcomes):
     for slot, count in SLOTS.items():
         outcomes.add(slot, 0 if slot[2] == "yi" else count)
     written = StringIO()
-    print_balance(balance_of(CONFIG, outcomes.ledger.path), Console(file=written, width=120))
+    print_balance(balance_of(CONFIG, outcomes.ledger), Console(file=written, width=120))
     assert "Yiddish (yi)" in written.getvalue()
     assert "300 of 400 accepted" in written.getvalue()
     assert "Not every share is met yet" in written.getvalue()

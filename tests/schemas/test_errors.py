@@ -8,7 +8,7 @@ from pathlib import Path
 import schemas.errors
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("schemas", "builder", "curation_app", "trainer")
+PACKAGES = ("schemas", "command_line", "builder", "curation_app", "trainer")
 _LINE = re.compile(r"^( *)(\w+)(?: \((\w+)\))?(?:  |$)")
 
 #: Package, class, and the class it is derived from.

@@ -67,7 +67,7 @@ def shape_name(shape: str, language: str) -> str:
 
 
 def concept_name(concept: Concept, language: str) -> str:
-    """ "red circle", "roter Kreis", "دائرة حمراء", "赤の円"."""
+    """For example "red circle", "roter Kreis", "دائرة حمراء", "赤の円"."""
     colour, shape = concept
     _, german, masculine, feminine, japanese = COLOURS[colour]
     noun = shape_name(shape, language)

@@ -43,8 +43,10 @@ class Arm:
         return len(self.corpus.rows) if self.size is None else self.size
 
     def corpus_for(self, seed: int) -> Corpus | None:
-        """The rows of one seed. Smaller draws are part of larger ones, and versions that share
-        rows draw the same of them."""
+        """The rows of one seed.
+
+        Smaller draws are part of larger ones; versions that share rows draw the same of them.
+        """
         if self.corpus is None or self.size is None:
             return self.corpus
         return replace(self.corpus, rows=draw_rows(self.corpus.rows, self.size, seed))

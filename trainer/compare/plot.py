@@ -29,8 +29,9 @@ _ROW_INCHES = 0.19
 
 
 def plot_comparison(report: dict[str, Any], path: Path) -> None:
-    """Means and differences with their intervals on top, then recall against size where there
-    are sizes, then one line per language or cell, the best first.
+    """Means and differences with their intervals on top, then one line per language or cell.
+
+    Recall against size stands between them where there are sizes; the best line comes first.
 
     Args:
         report: Content of `recall.json`.

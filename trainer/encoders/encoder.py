@@ -69,5 +69,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def save(self, directory: Path) -> None:
-        """Writes weights, tokenizer and settings, whole and without polyscene's own formats:
-        the layout that `SentenceTransformer(directory)` reads. The card is written elsewhere."""
+        """Writes weights, tokenizer and settings as `SentenceTransformer(directory)` reads them.
+
+        Whole, and without a format of polyscene's own. The card is written elsewhere.
+        """

@@ -144,7 +144,7 @@ def _cells(label: str, entry: dict[str, Any]) -> list[str]:
 
 
 def recall_name(k: int | list[int]) -> str:
-    """ "recall@10"; "recall@k" where cells differ in k."""
+    """The name "recall@10"; "recall@k" where cells differ in k."""
     return f"recall@{k}" if isinstance(k, int) else "recall@k"
 
 

@@ -232,7 +232,7 @@ def _languages(codes: Sequence[str]) -> str:
 
 
 def _enumerate(parts: Sequence[str]) -> str:
-    """ "a, b and c"; "" for none."""
+    """The parts as "a, b and c"; "" for none."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 

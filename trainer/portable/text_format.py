@@ -16,7 +16,7 @@ _DOCUMENT_NAMES = ("document", "passage", "corpus", "retrieval-document")
 
 @dataclass(frozen=True)
 class TextFormat:
-    """What an item's parts look like to the model.
+    r"""What an item's parts look like to the model.
 
     Args:
         kind: "plain" is mmE5's `[IMAGE] {instruction} \\n {text}` and an end token

@@ -277,8 +277,10 @@ class VisionLanguageModel(nn.Module):
 
 
 def format_of(directory: Path) -> TextFormat:
-    """How items are written for a model: as it was saved here, as the embedder that it is,
-    or in the plain format."""
+    """How items are written for a model.
+
+    As it was saved here, as the embedder that it is, or in the plain format.
+    """
     saved = read_json(directory / SETTINGS_NAME).get("text_format")
     if saved:
         return TextFormat.from_settings(saved)

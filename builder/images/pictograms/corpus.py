@@ -95,7 +95,7 @@ class BundledImage(NamedTuple):
 
 @cache
 def load_pictograms() -> list[Pictogram]:
-    """Read the bundled corpus, in order of `concept`; the list is shared, so do not change it.
+    """Reads the bundled corpus, in order of `concept`; the list is shared, so do not change it.
 
     Takes one to three seconds and about 250 MB the first time, nothing afterwards.
     """
@@ -112,7 +112,7 @@ def load_pictograms() -> list[Pictogram]:
 
 
 def _read_texts(column: Any) -> Iterator[dict[str, Words]]:
-    """Yield each concept's words; flat columns, as a dict for each of a million words is slow."""
+    """Yields each concept's words; flat columns, as a dict for each of a million words is slow."""
     entries = column.values
     languages = entries.field("language").to_pylist()
     names = entries.field("name").to_pylist()
@@ -155,7 +155,7 @@ def notice(name: str) -> str:
 
 
 def bundled_images() -> Iterator[BundledImage]:
-    """Yield every bundled drawing, concept by concept, styles in a fixed order."""
+    """Yields every bundled drawing, concept by concept, styles in a fixed order."""
     for pictogram in load_pictograms():
         for image in pictogram.images:
             style = STYLES[image.style]

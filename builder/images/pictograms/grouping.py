@@ -37,7 +37,7 @@ def territory_of(concept: str) -> str | None:
 
 
 def group_of(concept: str) -> str:
-    """Return the base that a concept is a variant of.
+    """Returns the base that a concept is a variant of.
 
     A gendered scientist belongs to "scientist", a black cat to "cat", every clock face to "one
     o'clock"; a flag or any other single drawing is its own group.

@@ -206,6 +206,6 @@ def refuse_lfs_files(call: Call) -> Response:
 
 
 def _check_visible(call: Call) -> None:
-    """Refuse requests about a repository that must look absent."""
+    """Refuses requests about a repository that must look absent."""
     with call.hub.database.read() as connection:
         call.repo(connection)

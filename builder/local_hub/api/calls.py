@@ -62,7 +62,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def endpoint(hub: Hub, kind: RepoKind, handler: Handler) -> Endpoint:
-    """Make an endpoint from a handler that gets the small request body as `Call.body`."""
+    """Makes an endpoint from a handler that gets the small request body as `Call.body`."""
 
     async def serve(request: Request) -> Response:
         body = bytearray()
@@ -83,7 +83,7 @@ def upload_endpoint(
     *,
     has_ticket: bool = False,
 ) -> Endpoint:
-    """Make an endpoint from a handler that gets a large request body as a file, `Call.received`.
+    """Makes an endpoint from a handler that gets a large request body as a file, `Call.received`.
 
     Args:
         hub: What the handler works with.
@@ -125,7 +125,7 @@ def upload_endpoint(
 
 
 async def _discard(request: Request) -> None:
-    """Read what a refused client still sends: if closed at once, it would not get the response."""
+    """Reads what a refused client still sends: if closed at once, it would not get the response."""
     num_bytes = 0
     async for chunk in request.stream():
         num_bytes += len(chunk)
@@ -139,7 +139,7 @@ def too_large(max_bytes: int) -> HubError:
 
 
 def parse_json(content: bytes, message: str) -> object:
-    """Parse a client's JSON.
+    """Parses a client's JSON.
 
     Raises:
         HubError: 400 with this message if it is not valid, or nested too deeply.
@@ -168,7 +168,7 @@ def _call(
 
 
 def _decode(segment: str) -> str:
-    """Undo percent-encoding, which routes keep so that `%2F` is not a separator."""
+    """Undoes percent-encoding, which routes keep so that `%2F` is not a separator."""
     try:
         return unquote(segment, errors="strict")
     except UnicodeDecodeError as error:

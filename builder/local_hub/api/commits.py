@@ -48,7 +48,7 @@ class CommitRequest:
 
 
 def admit_commit(call: Call) -> int:
-    """Refuse early if the account may not write; return the maximum size of the request."""
+    """Refuses early if the account may not write; returns the maximum size of the request."""
     if call.query.get("create_pr"):
         raise HubError(501, "This Hub has no pull requests: commit to a branch")
     with call.hub.database.read() as connection:
@@ -100,7 +100,7 @@ def commit(call: Call) -> Response:
 
 
 def parse_commit(path: Path, blobs: BlobStore, limits: Limits) -> CommitRequest:
-    """Read a commit's JSON lines from a file; contents inside them go into the store.
+    """Reads a commit's JSON lines from a file; contents inside them go into the store.
 
     Only one line is in memory at a time, and its length is limited.
 

@@ -51,7 +51,7 @@ def batch(call: Call) -> Response:
 
 
 def admit_object(call: Call) -> int:
-    """Check the ticket of a whole content; return its size."""
+    """Checks the ticket of a whole content; returns its size."""
     return _ticket(call, "object").size
 
 
@@ -64,7 +64,7 @@ def put_object(call: Call) -> Response:
 
 
 def admit_part(call: Call) -> int:
-    """Check the ticket of a part; return its maximum size."""
+    """Checks the ticket of a part; returns its maximum size."""
     return _ticket(call, "part").size
 
 
@@ -109,7 +109,7 @@ def _announcement(announced: object) -> tuple[str, int]:
 
 
 def _refuse_too_large(call: Call, sizes: list[int]) -> None:
-    """Refuse what cannot be stored, before an address is made for each part of it.
+    """Refuses what cannot be stored, before an address is made for each part of it.
 
     Raises:
         HubError: 413 for a content of too many parts, 507 if the disk lacks space for all.

@@ -50,7 +50,7 @@ def write_token(call: Call) -> Response:
 
 
 def admit_xorb(call: Call) -> int:
-    """Check the key; return the maximum size of a xorb."""
+    """Checks the key; returns the maximum size of a xorb."""
     _repo_row_id(call)
     if not is_sha256(call.params["hash"]):
         raise bad_request("A xorb is named by 64 hex digits")
@@ -68,7 +68,7 @@ def put_xorb(call: Call) -> Response:
 
 
 def admit_shard(call: Call) -> int:
-    """Check the key; return the maximum size of a shard."""
+    """Checks the key; returns the maximum size of a shard."""
     _repo_row_id(call)
     return MAX_SHARD_BYTES
 
@@ -89,7 +89,7 @@ def put_shard(call: Call) -> Response:
 
 
 def _assemble(call: Call, repo_row_id: int, file: ShardFile) -> None:
-    """Write a file from its chunks, keep it, and record where its chunks are."""
+    """Writes a file from its chunks, keeps it, and records where its chunks are."""
     spans: list[tuple[Term, int, bytes]] = []
     with call.hub.blobs.receive() as (path, writer):
         for term in file.terms:

@@ -150,7 +150,7 @@ def _unpack(scheme: int, packed: bytes, size: int) -> bytes:
 
 
 def _ungroup(grouped: bytes) -> bytes:
-    """Undo the grouping of bytes by their position modulo four."""
+    """Undoes the grouping of bytes by their position modulo four."""
     chunk, start = bytearray(len(grouped)), 0
     for position in range(4):
         count = len(range(position, len(grouped), 4))

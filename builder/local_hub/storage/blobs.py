@@ -57,7 +57,7 @@ class BlobStore:
         self._aside = root / "aside"
 
     def open(self) -> None:
-        """Make the folders, and delete half-written files of an earlier process."""
+        """Makes the folders, and deletes half-written files of an earlier process."""
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
         self._blobs.mkdir(exist_ok=True)
@@ -98,7 +98,7 @@ class BlobStore:
             path.unlink(missing_ok=True)
 
     def keep(self, received: Received, sha256: str, size: int) -> None:
-        """Move a received file into the store if it matches the announcement.
+        """Moves a received file into the store if it matches the announcement.
 
         Raises:
             HubError: 400 if its hash or its size differ from the announcement.
@@ -122,13 +122,13 @@ class BlobStore:
         return self._aside / name
 
     def set_aside(self, received: Received, path: Path) -> None:
-        """Keep a received file at `aside_path`; it is on disk when this returns."""
+        """Keeps a received file at `aside_path`; it is on disk when this returns."""
         sync(received.path)
         received.path.replace(path)
         sync(self._aside)
 
     def add(self, content: bytes) -> str:
-        """Store a content from memory and return its SHA-256."""
+        """Stores a content from memory and returns its SHA-256."""
         sha256 = hashlib.sha256(content).hexdigest()
         if self.size(sha256) != len(content):
             with self.receive() as (path, writer):
@@ -138,7 +138,7 @@ class BlobStore:
         return sha256
 
     def prune(self, referenced: set[str], repo_row_ids: set[int]) -> None:
-        """Remove contents that no repository refers to, and files set aside for deleted ones."""
+        """Removes contents that no repository refers to, and files set aside for deleted ones."""
         for path in self._blobs.glob("??/*"):
             if path.name not in referenced:
                 path.unlink()

@@ -75,7 +75,7 @@ class Database:
         self._path = path
 
     def open(self) -> None:
-        """Make the file and its tables if they do not exist."""
+        """Makes the file and its tables if they do not exist."""
         connection = self._connect()
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -85,7 +85,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Open a consistent snapshot."""
+        """Opens a consistent snapshot."""
         yield from self._transaction("BEGIN")
 
     @contextmanager

@@ -89,7 +89,7 @@ def create_ref(
 
 
 def delete_ref(connection: sqlite3.Connection, repo: Repo, kind: RefKind, name: str) -> None:
-    """Remove a branch or tag; its commits stay.
+    """Removes a branch or tag; its commits stay.
 
     Raises:
         HubError: 403 for the default branch, 404 if it does not exist.
@@ -135,7 +135,7 @@ def add_commit(
     title: str,
     message: str = "",
 ) -> Commit:
-    """Record a commit without moving a branch."""
+    """Records a commit without moving a branch."""
     created_at = utc_now()
     body = _commit_body(parent, tree, author, created_at, title, message)
     oid = hashlib.sha1(b"commit %d\0" % len(body) + body, usedforsecurity=False).hexdigest()

@@ -30,7 +30,7 @@ def is_sha256(text: object) -> bool:
 
 
 def check_repo_name(name: object) -> str:
-    """Check a repository name.
+    """Checks a repository name.
 
     Raises:
         HubError: 400 with the rule that the name breaks.

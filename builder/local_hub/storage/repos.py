@@ -85,7 +85,7 @@ def open_repo(
 
 
 def check_may_write(account: Account | None, namespace: str) -> None:
-    """Refuse an account that may not change this namespace's repositories.
+    """Refuses an account that may not change this namespace's repositories.
 
     Raises:
         HubError: 401 without an account, 403 for a read token or another account's namespace.
@@ -118,12 +118,12 @@ def create_repo(
 
 
 def delete_repo(connection: sqlite3.Connection, repo: Repo) -> None:
-    """Forget a repository with its commits and references."""
+    """Forgets a repository with its commits and references."""
     connection.execute("DELETE FROM repos WHERE id = ?", (repo.row_id,))
 
 
 def move_repo(connection: sqlite3.Connection, repo: Repo, namespace: str, name: str) -> None:
-    """Rename a repository.
+    """Renames a repository.
 
     Raises:
         HubError: 409 if the new name is taken by another.
@@ -148,7 +148,7 @@ def _taken_by(
 
 
 def set_private(connection: sqlite3.Connection, repo: Repo, private: bool) -> None:
-    """Show or hide a repository."""
+    """Shows or hides a repository."""
     connection.execute("UPDATE repos SET private = ? WHERE id = ?", (private, repo.row_id))
 
 

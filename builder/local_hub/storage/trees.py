@@ -81,7 +81,7 @@ class TreeEdit:
         self._root = self._load(root)
 
     def put(self, path: str, entry: Entry) -> None:
-        """Add or replace a file.
+        """Adds or replaces a file.
 
         Raises:
             HubError: 400 if a folder has that name, or a parent folder's name is a file.
@@ -100,7 +100,7 @@ class TreeEdit:
         folder.entries[name] = entry
 
     def remove(self, path: str, *, folder: bool) -> None:
-        """Remove a file or a whole folder.
+        """Removes a file or a whole folder.
 
         Raises:
             HubError: 404 if there is none of that kind. The words "A file with this name
@@ -123,7 +123,7 @@ class TreeEdit:
                 del holder.entries[parent]  # git knows no empty folders
 
     def write(self) -> str:
-        """Store the changed listings and return the root's hash."""
+        """Stores the changed listings and returns the root's hash."""
         return self._write(self._root)
 
     def _load(self, oid: str) -> _Folder:

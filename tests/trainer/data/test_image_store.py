@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.command_line import os_error_line
+from command_line.run import os_error_line
 from schemas.pictures import PictureError
 from tests.trainer.releases import draw
 from trainer.data.image_store import ImageStore

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.extras import MissingExtraError, require
+from command_line.extras import MissingExtraError, require
 
 
 def test_a_package_that_is_absent_is_named_with_its_extra() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.command_line import os_error_line
+from command_line.run import os_error_line
 from tests.curation_app.tiny_release import tiny_samples, write_release
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("builder", "curation_app", "trainer")
 
 #: A command line of our own making, with what each test has it do.
@@ -19,7 +19,7 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 import typer
-from schemas.command_line import run
+from command_line.run import run
 from schemas.errors import PolysceneError
 
 app = typer.Typer(pretty_exceptions_enable=False)
