@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from builder.demo import auditors
-from builder.demo.setting import FIRST, Demo, DemoError
+from builder.demo.context import FIRST, Demo, DemoError
 from schemas.manifest import read_manifest
 from schemas.shards import parse_record, read_records
 from schemas.vocabulary import CONFIG_OF_TASK

@@ -8,9 +8,9 @@ import orjson
 from rich.console import Console
 
 from builder.config import load_config
-from builder.demo.place import TIMES_NAME, open_place
+from builder.demo.context import RECIPE, Demo
+from builder.demo.directory import TIMES_NAME, open_directory
 from builder.demo.run import run_demo
-from builder.demo.setting import RECIPE, Demo
 from builder.demo.stage_times import StageTimes
 from builder.demo.summary import print_summary
 
@@ -23,16 +23,16 @@ def demo_command(root: Path, *, num_samples: int | None, steps: int | None, fres
     Raises:
         PolysceneError: A stage failed, or `root` is no demo's, or a demo of another recipe's.
     """
-    place = open_place(root)
-    with place.locked():
+    directory = open_directory(root)
+    with directory.locked():
         if fresh:
-            place.clear()
+            directory.clear()
         wanted = load_config(RECIPE)
         if num_samples is not None:
             wanted = wanted.model_copy(update={"num_samples": num_samples})
         console = Console(stderr=True)
         shortened = ("--steps", str(steps)) if steps else ()
-        recipe = place.settle_recipe(wanted)
+        recipe = directory.choose_recipe(wanted)
         _run(Demo(root, console, recipe, StageTimes(root / TIMES_NAME), shortened))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from builder.demo.setting import CONFIG, REPO_ID, Demo, DemoError
+from builder.demo.context import CONFIG, REPO_ID, Demo, DemoError
 
 
 def release_and_publish(demo: Demo, version: str) -> None:

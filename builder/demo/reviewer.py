@@ -26,7 +26,7 @@ _REASONS: dict[str, ReasonCode] = {
     "swapped_negative": "negative_correct",
 }
 #: Mistakes whose right version the reviewer writes; the others it rejects.
-_MENDED = {"wrong_concept", "wrong_language"}
+_EDITED = {"wrong_concept", "wrong_language"}
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Decisions:
 
     lines: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     num_accepted: int = 0
-    num_mended: int = 0
+    num_edited: int = 0
     num_rejected: int = 0
     mistakes: Counter[str] = field(default_factory=Counter[str])
 
@@ -55,7 +55,7 @@ def decide(release_dir: Path, planted: Path, num_rows: int, seed: int) -> Decisi
         seed: Decides which.
 
     Returns:
-        One decision a row: the mistakes among them mended or rejected, the
+        One decision a row: the mistakes among them edited or rejected, the
         rest accepted.
     """
     mistakes = planted_mistakes(planted)
@@ -73,8 +73,8 @@ def decide(release_dir: Path, planted: Path, num_rows: int, seed: int) -> Decisi
             kind = mistake["mistake"]
             decisions.mistakes[kind] += 1
             line |= {"reasons": [_REASONS[kind]]}
-            if kind in _MENDED:
-                decisions.num_mended += 1
+            if kind in _EDITED:
+                decisions.num_edited += 1
                 line |= {"edits": wrong}
             else:
                 decisions.num_rejected += 1

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
+from builder.demo.context import FIRST, REPO_ID, SECOND, Demo
 from builder.demo.publishing import load_cold
 from builder.demo.services import free_port, running_hub
-from builder.demo.setting import FIRST, REPO_ID, SECOND, Demo
 
 
 def pull_and_roll_back(demo: Demo) -> dict[str, Any]:

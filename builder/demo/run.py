@@ -7,11 +7,7 @@ import orjson
 
 from builder.demo import reviewer
 from builder.demo.auditing import audit_first_version
-from builder.demo.environment import demo_environment
-from builder.demo.publishing import load_cold, release_and_publish
-from builder.demo.rolling_back import pull_and_roll_back
-from builder.demo.services import free_port, running, running_hub
-from builder.demo.setting import (
+from builder.demo.context import (
     FIRST,
     LORA_SETTINGS,
     NUM_REVIEWED,
@@ -20,6 +16,10 @@ from builder.demo.setting import (
     SEED,
     Demo,
 )
+from builder.demo.environment import demo_environment
+from builder.demo.publishing import load_cold, release_and_publish
+from builder.demo.rolling_back import pull_and_roll_back
+from builder.demo.services import free_port, running, running_hub
 from builder.demo.summary import summarise
 
 
@@ -72,7 +72,7 @@ def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> revie
         reviewer.write_decisions(demo.root / "decisions.jsonl", decisions)
         demo.console.print(
             f"The scripted reviewer went through {len(decisions.lines)} rows: accepted "
-            f"{decisions.num_accepted}, mended {decisions.num_mended}, "
+            f"{decisions.num_accepted}, edited {decisions.num_edited}, "
             f"rejected {decisions.num_rejected}."
         )
         source = ("--dataset", release_dir, "--store", demo.store, "--reviewer", reviewer.NAME)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from builder.demo import reviewer
 from builder.demo.auditing import audit_figures
-from builder.demo.setting import FIRST, SECOND, Demo
+from builder.demo.context import FIRST, SECOND, Demo
 from builder.ledger.ledger import Ledger
 from schemas.manifest import read_manifest
 from schemas.shards import read_records
@@ -49,7 +49,7 @@ def summarise(
         "reviews": {
             "reviewer": reviewer.NAME,
             "num_accepted": decisions.num_accepted,
-            "num_mended": decisions.num_mended,
+            "num_edited": decisions.num_edited,
             "num_rejected": decisions.num_rejected,
         },
         "audit": audit_figures(demo),

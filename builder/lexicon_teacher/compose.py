@@ -51,7 +51,7 @@ def compose_reply(request: TeacherRequest, scene: Scene, lexicon: Lexicon) -> di
         {"image": role, **_interpret(concept, style, scene, rng)}
         for role, (concept, style) in scene.drawings
     ]
-    idea = request.knobs.get("task idea", "")
+    idea = request.parameters.get("task idea", "")
     draft = write_draft(request, scene, lexicon, request.language, take="draft")
     revision = write_draft(request, scene, lexicon, request.language, take="revision")
     draft["instruction"] = write_instruction(request.cell, "", rng)
@@ -84,7 +84,7 @@ def _write_texts(
     request: TeacherRequest, scene: Scene, lexicon: Lexicon, language: str, take: str
 ) -> Texts | None:
     rng = Random(f"{request.key}|{take}")
-    writer = Writer(lexicon, language, Wording.of_knobs(request.knobs), rng)
+    writer = Writer(lexicon, language, Wording.from_parameters(request.parameters), rng)
     return writer.write(request.cell, scene.query, scene.subject, scene.distractor)
 
 

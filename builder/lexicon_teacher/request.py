@@ -29,7 +29,7 @@ class TeacherRequest:
         cell: Task type and modality combination.
         language: One of the 93 codes.
         seed: Identifies the job; kept as text.
-        knobs: Every other parameter by lower-case name: `query length`, `difficulty`, ...
+        parameters: Every other parameter by lower-case name: `query length`, `difficulty`, ...
         images: Roles and bytes in the order attached.
         num_prompt_chars: Length of all text, for the token estimate.
         max_tokens: Completion limit the client set, or None.
@@ -39,7 +39,7 @@ class TeacherRequest:
     cell: Cell
     language: str
     seed: str
-    knobs: dict[str, str]
+    parameters: dict[str, str]
     images: tuple[tuple[ImageRole, bytes], ...]
     num_prompt_chars: int
     max_tokens: int | None
@@ -48,8 +48,8 @@ class TeacherRequest:
     @property
     def key(self) -> str:
         """The text from which every choice in the reply is derived."""
-        knobs = "|".join(f"{name}={value}" for name, value in sorted(self.knobs.items()))
-        return f"{self.seed}|{self.cell.name}|{self.language}|{knobs}"
+        others = "|".join(f"{name}={value}" for name, value in sorted(self.parameters.items()))
+        return f"{self.seed}|{self.cell.name}|{self.language}|{others}"
 
 
 def parse_request(body: Any) -> TeacherRequest:
@@ -85,7 +85,7 @@ def parse_request(body: Any) -> TeacherRequest:
         cell=cell,
         language=_read_language(_need(parameters, "language")),
         seed=_need(parameters, "seed"),
-        knobs={name: value for name, value in parameters.items() if name not in known},
+        parameters={name: value for name, value in parameters.items() if name not in known},
         images=tuple(zip(roles, contents, strict=True)),
         num_prompt_chars=len(text),
         max_tokens=max_tokens if isinstance(max_tokens, int) else None,

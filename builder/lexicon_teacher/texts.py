@@ -35,9 +35,9 @@ class Wording:
     names_query: bool
 
     @classmethod
-    def of_knobs(cls, knobs: dict[str, str]) -> "Wording":
+    def from_parameters(cls, parameters: dict[str, str]) -> "Wording":
         """Reads `query length` ("short", "5 to 10 words") and `difficulty` ("hard: ...")."""
-        length = knobs.get("query length", "").lower()
+        length = parameters.get("query length", "").lower()
         limits = [int(number) for number in re.findall(r"\d+", length)]
         if limits:
             least, most = next((b for top, b in _KEYWORDS_UP_TO if max(limits) <= top), _MANY)
@@ -47,7 +47,7 @@ class Wording:
             least, most = _MANY
         else:
             least, most = _SOME
-        return cls(least, most, not knobs.get("difficulty", "").lower().startswith("hard"))
+        return cls(least, most, not parameters.get("difficulty", "").lower().startswith("hard"))
 
 
 class Writer:

@@ -7,8 +7,8 @@ import orjson
 import pytest
 from rich.console import Console
 
+from builder.demo.context import Demo, DemoError
 from builder.demo.services import ServiceError, free_port, running
-from builder.demo.setting import Demo, DemoError
 from builder.demo.stage_times import StageTimes
 from tests.builder.running_demo import commands_below, start_demo, wait_until
 

@@ -64,7 +64,7 @@ def assert_it_made_a_dataset_of_every_kind(summary: Summary) -> None:
     reviews = summary["reviews"]
     assert reviews["reviewer"] == "scripted-reviewer"
     assert reviews["num_accepted"] > 300
-    assert 0 < reviews["num_mended"] + reviews["num_rejected"] < 40
+    assert 0 < reviews["num_edited"] + reviews["num_rejected"] < 40
     assert sum(counts["planted"] for counts in summary["mistakes"].values()) > 10
     assert all(counts["left_in"] == 0 for counts in summary["mistakes"].values())
 

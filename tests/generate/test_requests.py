@@ -76,10 +76,10 @@ def test_the_lexicon_teacher_reads_what_is_sent(cell: Cell, store: ImageStore) -
     assert (read.cell, read.language, read.seed) == (cell, "fr", "7")
     pictures = [store.read(sha256).data for sha256 in job.images]
     assert read.images == tuple(zip(cell.image_roles, pictures, strict=True))
-    knobs = {"difficulty", "task idea"}
-    knobs |= {"query length"} if cell.query_has_text else set()
-    knobs |= {"register"} if cell.query_has_text or cell.document_has_text else set()
-    assert set(read.knobs) == knobs
+    parameters = {"difficulty", "task idea"}
+    parameters |= {"query length"} if cell.query_has_text else set()
+    parameters |= {"register"} if cell.query_has_text or cell.document_has_text else set()
+    assert set(read.parameters) == parameters
 
 
 def test_a_correction_shows_the_answer_and_what_is_wrong_with_it(store: ImageStore) -> None:

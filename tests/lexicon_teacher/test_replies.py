@@ -107,13 +107,14 @@ def test_instructions_seldom_repeat(teacher: LexiconTeacher, make_request: MakeR
     ],
 )
 def test_length_knob_bounds_the_keywords(length: str, keywords: tuple[int, int]) -> None:
-    wording = Wording.of_knobs({"query length": length})
+    wording = Wording.from_parameters({"query length": length})
     assert (wording.least, wording.most) == keywords
 
 
 def test_only_a_hard_job_may_leave_the_name_out() -> None:
-    assert Wording.of_knobs({"difficulty": "easy: the hard negative is another thing"}).names_query
-    assert not Wording.of_knobs({"difficulty": "hard: it fails on one detail"}).names_query
+    easy, hard = "easy: the hard negative is another thing", "hard: it fails on one detail"
+    assert Wording.from_parameters({"difficulty": easy}).names_query
+    assert not Wording.from_parameters({"difficulty": hard}).names_query
 
 
 def test_a_reencoded_drawing_is_still_recognised() -> None:

@@ -94,7 +94,7 @@ def test_an_edit_that_a_check_objects_to_drops_the_row_and_says_why(
     counts = {name: quality["reviews"][name] for name in ("num_accepted", "num_edited")}
     assert counts == {"num_accepted": 0, "num_edited": 0}
     said = read_manifest(directory).changelog
-    assert any("Mended rows" in line and f"edit_{reason} 1" in line for line in said)
+    assert any("Edited rows" in line and f"edit_{reason} 1" in line for line in said)
 
 
 def test_a_vote_for_another_language_flags_an_edit_and_lets_it_pass(copy: Workspace) -> None:

@@ -42,13 +42,13 @@ def _review_lines(manifest: ReleaseManifest, dropped: Counter[str]) -> list[str]
         return []
     lines = [
         f"{reviews.num_events:,} review events: {reviews.num_accepted:,} rows accepted, "
-        f"{reviews.num_edited:,} mended, {reviews.num_rejected:,} rejected."
+        f"{reviews.num_edited:,} edited, {reviews.num_rejected:,} rejected."
     ]
     refused = {name: num for name, num in sorted(dropped.items()) if name.startswith("edit_")}
     if refused:
         reasons = ", ".join(f"{name} {num:,}" for name, num in refused.items())
         lines.append(
-            f"Mended rows that did not pass the checks and are left out: {reasons}. "
+            f"Edited rows that did not pass the checks and are left out: {reasons}. "
             "Their ids are in `quality.json`."
         )
     return lines

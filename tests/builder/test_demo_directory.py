@@ -8,8 +8,8 @@ import pytest
 
 import builder.demo
 from builder.config import load_config
-from builder.demo.place import DemoPlace, open_place
-from builder.demo.setting import RECIPE, DemoError
+from builder.demo.context import RECIPE, DemoError
+from builder.demo.directory import DemoDirectory, open_directory
 
 
 def demo(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -41,25 +41,25 @@ def test_fresh_leaves_a_workspace_that_no_demo_made(tmp_path: Path) -> None:
 
 
 def test_clearing_a_demo_removes_what_a_demo_makes_and_nothing_else(tmp_path: Path) -> None:
-    place = open_place(tmp_path / "demo")
+    place = open_directory(tmp_path / "demo")
     for name in ("workspace/images", "hub", "notes"):
         (place.root / name).mkdir(parents=True)
         (place.root / name / "file").touch()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "recall.json").touch()
     (place.root / "training").symlink_to(tmp_path / "elsewhere")
-    place.settle_recipe(load_config(RECIPE))
+    place.choose_recipe(load_config(RECIPE))
     (place.root / "summary.json").touch()
     place.clear()
     assert sorted(path.name for path in place.root.iterdir()) == ["demo.json", "notes"]
     assert (place.root / "notes" / "file").exists()
     assert (tmp_path / "elsewhere" / "recall.json").exists()
-    assert open_place(place.root) == place
+    assert open_directory(place.root) == place
 
 
 def test_another_recipe_is_refused_by_name_and_leaves_the_first_alone(tmp_path: Path) -> None:
     root = tmp_path / "demo"
-    recipe = open_place(root).settle_recipe(_recipe(num_samples=200))
+    recipe = open_directory(root).choose_recipe(_recipe(num_samples=200))
     before = recipe.read_bytes()
     done = demo(root, "--num-samples", "300")
     assert done.returncode == 1
@@ -67,12 +67,12 @@ def test_another_recipe_is_refused_by_name_and_leaves_the_first_alone(tmp_path: 
     assert "--fresh" in done.stderr
     assert recipe.read_bytes() == before
     with pytest.raises(DemoError, match=r"\(other `num_samples`, `seed`\)"):
-        DemoPlace(root).settle_recipe(_recipe(num_samples=300, seed=2))
-    assert open_place(root).settle_recipe(_recipe(num_samples=200)) == recipe
+        DemoDirectory(root).choose_recipe(_recipe(num_samples=300, seed=2))
+    assert open_directory(root).choose_recipe(_recipe(num_samples=200)) == recipe
 
 
 def test_a_second_demo_in_one_place_is_refused(tmp_path: Path) -> None:
-    with open_place(tmp_path / "demo").locked():
+    with open_directory(tmp_path / "demo").locked():
         done = demo(tmp_path / "demo", "--fresh")
     assert done.returncode == 1
     assert "another demo runs here" in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from builder.config import BuildConfig, load_config, save_config
-from builder.demo.setting import DemoError
+from builder.demo.context import DemoError
 from builder.disk import lock_file, sync
 
 #: Marks a directory as a demo's; written before anything else is.
@@ -45,8 +45,8 @@ _MADE = (
 
 
 @dataclass(frozen=True, slots=True)
-class DemoPlace:
-    """A directory that bears the demo's marker; `open_place` makes or checks one."""
+class DemoDirectory:
+    """A directory that bears the demo's marker; `open_directory` makes or checks one."""
 
     root: Path
 
@@ -72,7 +72,7 @@ class DemoPlace:
             else:
                 path.unlink(missing_ok=True)
 
-    def settle_recipe(self, wanted: BuildConfig) -> Path:
+    def choose_recipe(self, wanted: BuildConfig) -> Path:
         """Keeps the recipe this demo is made with, and makes sure that it stays the one.
 
         Returns:
@@ -97,7 +97,7 @@ class DemoPlace:
         return path
 
 
-def open_place(root: Path) -> DemoPlace:
+def open_directory(root: Path) -> DemoDirectory:
     """Opens a demo's directory; a new or an empty one becomes one.
 
     Raises:
@@ -119,7 +119,7 @@ def open_place(root: Path) -> DemoPlace:
         raise DemoError(f"{root}: a file, not a directory. Name another --root.") from exc
     except OSError as exc:
         raise DemoError(f"{root}: {exc.strerror}. Name another --root.") from exc
-    return DemoPlace(root)
+    return DemoDirectory(root)
 
 
 def _difference(begun: dict[str, object], now: dict[str, object], changed: list[str]) -> str:
