@@ -1,4 +1,5 @@
-# Two commands do everything, set-up included: `make demo` and `make test`.
+# Two commands do everything, set-up included: `make demo` and `make test`. For your own data,
+# `make install` sets up alone.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,10 +13,13 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export GRADIO_ANALYTICS_ENABLED = False
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test app format check clean help venv
+.PHONY: install demo test app format check clean help venv
 
 help:  ## Show this help
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
+
+install: $(VENV)/.demo  ## Set up for your own data: everything but the demo and the tests
+	@echo "Ready. Next: source $(BIN)/activate, then python -m builder --help"
 
 demo: $(VENV)/.demo  ## Run the whole loop offline: build, publish, review, train, measure
 	$(BIN)/python -m builder demo

@@ -22,7 +22,8 @@ from builder.prompts import render_prompt
 from builder.prompts.specimen import specimen_job
 from schemas.sample import Criterion, Draft, Evaluation
 from schemas.text_rules import check_revision
-from schemas.text_rules.language import group_of, judge
+from schemas.text_rules.close_languages import group_of
+from schemas.text_rules.language import judge
 from schemas.text_rules.normal_form import CHARS_PER_WORD
 from schemas.text_rules.scripts import has_wrong_script
 from schemas.vocabulary import CELL_BY_NAME, CELLS, LANGUAGES

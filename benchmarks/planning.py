@@ -168,7 +168,7 @@ def _prepare_images(
     title = f"{num_images:,} images into the store"
     watch.time(title, lambda: add_images(store, files()), counted=False)
     index = index_images(store, config.images.validation_share)
-    embedder = load_embedder(config.images.embedder)
+    embedder = load_embedder(config.images.embedder, store)
     watch.time("embed them", lambda: embed_images(store, index.sha256, embedder), counted=False)
     watch.time("find neighbours", lambda: neighbours_of(store, index, config.images))
 

@@ -81,7 +81,7 @@ class App:
     @property
     def memory_mib(self) -> float:
         """Largest resident memory so far."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
         found = re.search(r"VmHWM:\s+(\d+) kB", status)
         return int(found[1]) / 1024 if found else float("nan")
 

@@ -32,15 +32,9 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.machine import describe_machine
-from benchmarks.training_arms import (
-    Arm,
-    BareModel,
-    Library,
-    Model,
-    Ours,
-    SentenceTransformers,
-    Vlm2VecLoop,
-)
+from benchmarks.training_arms import Ours, SentenceTransformers
+from benchmarks.training_library import Arm, Library, Model
+from benchmarks.training_loops import BareModel, Vlm2VecLoop
 from benchmarks.training_models import SHAPES, Shape, save_model
 from benchmarks.training_rows import Rows, make_rows
 
@@ -111,12 +105,6 @@ def main() -> None:
         measured = {arm: Measured() for library in libraries for arm in library.arms()}
         _check_gradients(measured, libraries, rows, model)
         _prepare(libraries, rows)
-        if device.type == "cuda":  # a plain float32 pass of the whole batch is for the check alone
-            measured = {
-                arm: seen
-                for arm, seen in measured.items()
-                if not isinstance(arm.library, BareModel)
-            }
         _race(measured, arguments.rounds)
     loads = (load_before, os.getloadavg()[0])
     console = Console(width=150)
@@ -169,8 +157,9 @@ def _load(model: Model, settings: Settings, *, with_loop: bool) -> tuple[list[Li
         problems.append(f"{_PEER}: not measured, it cannot load this model ({reason})")
     if with_loop:
         libraries += [Vlm2VecLoop(model, dora=dora) for dora in (False, True)]
-    reference = replace(model, dtype=torch.float32)
-    return [*libraries, BareModel(reference)], problems
+    if model.device.type == "cpu":  # on a GPU a plain float32 pass of the whole batch has no room
+        libraries.append(BareModel(model))
+    return libraries, problems
 
 
 def _prepare(libraries: Sequence[Library], rows: Rows) -> None:
@@ -189,15 +178,19 @@ def _prepare(libraries: Sequence[Library], rows: Rows) -> None:
 def _check_gradients(
     measured: Mapping[Arm, Measured], libraries: Sequence[Library], rows: Rows, model: Model
 ) -> None:
-    """Compares gradients of the first rows with a plain pass in float32."""
-    _prepare(libraries, replace(rows, rows=rows.rows[:_NUM_CHECKED_PAIRS]))
-    bare = next(arm for arm in measured if isinstance(arm.library, BareModel))
-    with bare.library.on_device():
-        wanted = bare.library.gradients(bare)
-    for library, arms in _by_library(measured).items():
-        with library.on_device():
-            for arm in arms:
-                measured[arm].cosine = _cosine(library.gradients(arm), wanted)
+    """Compares gradients of the first rows with a plain pass in float32, of DoRA with DoRA's."""
+    few = replace(rows, rows=rows.rows[:_NUM_CHECKED_PAIRS])
+    for has_dora in sorted({library.has_dora for library in libraries}):
+        reference = BareModel(replace(model, dtype=torch.float32), dora=has_dora)
+        _prepare([*libraries, reference], few)
+        with reference.on_device():
+            wanted = reference.gradients(*reference.arms())
+        del reference
+        for library, arms in _by_library(measured).items():
+            if library.has_dora == has_dora:
+                with library.on_device():
+                    for arm in arms:
+                        measured[arm].cosine = _cosine(library.gradients(arm), wanted)
     print("gradients compared", file=sys.stderr)
 
 
@@ -237,6 +230,7 @@ def _race(measured: Mapping[Arm, Measured], num_rounds: int) -> None:
 def _time_step(arm: Arm, seen: Measured, *, counted: bool) -> None:
     on_cuda = arm.library.model.device.type == "cuda"
     if on_cuda:
+        arm.library.step(arm)  # the model has just come: kernels are chosen, AdamW's states made
         torch.cuda.reset_peak_memory_stats()
         torch.cuda.synchronize()
     begin, cpu_begin = time.perf_counter(), time.process_time()

@@ -6,8 +6,11 @@ from importlib import import_module
 
 import typer
 
+from command_line.app import new_app, run_app
 from command_line.run import run
 from schemas.errors import PolysceneError
+
+SCRIPT = "polyscene-build"
 
 #: Modules of `builder.commands`, in the order their commands appear in `--help`.
 _COMMANDS = (
@@ -20,6 +23,8 @@ _COMMANDS = (
     "release",
     "publish",
     "versions",
+    "rebase",
+    "prune",
     "export",
     "hub",
     "teacher",
@@ -29,14 +34,10 @@ _COMMANDS = (
 
 def make_app() -> typer.Typer:
     """The command line with every command registered."""
-    app = typer.Typer(
-        name="builder",
-        help="Makes and publishes versions of a multilingual, multimodal dataset: "
+    app = new_app(
+        "builder",
+        "Makes and publishes versions of a multilingual, multimodal dataset: "
         "images → plan → build → release → publish.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
     )
     for name in _COMMANDS:
         import_module(f"builder.commands.{name}").register(app)
@@ -55,4 +56,4 @@ def _main() -> None:
     if level not in logging.getLevelNamesMapping():
         raise PolysceneError(f'POLYSCENE_LOG: no level "{level}". Set it to INFO or DEBUG.')
     logging.basicConfig(level=level)
-    make_app()()
+    run_app(make_app(), SCRIPT)

@@ -1,8 +1,9 @@
 """The build's configuration: one YAML file, checked whole before the first request."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 import yaml
@@ -16,6 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from builder.card_config import CardConfig
+from command_line.config_file import (
+    ConfigFile,
+    ConfigFileProblem,
+    describe_problems,
+    read_config_file,
+)
 from schemas.errors import PolysceneError
 from schemas.pictures import MAX_PICTURE_PIXELS
 from schemas.text_rules.settings import TextRulesConfig
@@ -26,7 +34,14 @@ Share = Annotated[float, Field(ge=0)]
 _TARGET_FIELDS = {"num_samples", "languages", "task_shares", "modality_shares"}
 #: The same jobs are planned whatever these say.
 _UNDECIDING_FIELDS = {
-    *("pace", "batch", "release", "max_rounds", "tolerance", "checks", "judge"),
+    *("pace", "batch", "release", "card", "max_rounds", "max_slot_failures", "tolerance", "checks"),
+    "judge",
+}
+#: Settings that only say how the endpoint is asked, by section. The workspace's hash holds these
+#: values for them, whatever they are, so that it stays when they change.
+DEFAULT_ENDPOINT_SETTINGS: dict[str, dict[str, Any]] = {
+    "teacher": {"structured_output": "auto", "max_completion_tokens": 2_500},
+    "images": {"max_side_px": 1_024},
 }
 
 
@@ -55,7 +70,13 @@ class TeacherConfig(_Section):
 
     model: str = "gpt-4o-2024-08-06"
     base_url: str | None = None
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
+    api_key_env: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            description="the name of the environment variable that holds the key",
+        ),
+    ] = "OPENAI_API_KEY"
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
     max_completion_tokens: Annotated[int, Field(gt=0)] = 2_500
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
@@ -95,10 +116,13 @@ class BatchConfig(_Section):
 class ImagesConfig(_Section):
     """Vetting of incoming images and the picking of positives and hard negatives.
 
-    `embedder` is "descriptor" (built in, no weights) or the name or directory
-    of a Hugging Face vision model. `window` bounds the cosine similarity of a
-    positive or hard negative to its query image: near enough to be related,
-    not a near-duplicate. Null takes the embedder's own default.
+    `embedder` is "auto", "efficientnet-lite0" (packaged, extra `embed`), "descriptor"
+    (colours and edges, no weights: for pictograms and tests), or the name or
+    directory of a Hugging Face vision model. Auto is EfficientNet where it is
+    installed, and the descriptor for a corpus of nothing but the bundled
+    pictograms. `window` bounds the cosine similarity of a positive or hard
+    negative to its query image: near enough to be related, not a copy. Null
+    calibrates it on the corpus; the descriptor has one of its own.
     """
 
     embedder: str = "descriptor"
@@ -147,7 +171,7 @@ class ReleaseConfig(_Section):
     min_reviews_to_reject: Annotated[int, Field(ge=1)] = 1
     flagged: Literal["hold_back", "keep"] = "hold_back"
     trim_surplus: bool = False
-    licence: str = "other"
+    licence: Annotated[str, Field(validation_alias=AliasChoices("licence", "license"))] = "other"
 
 
 class BuildConfig(_Section):
@@ -162,10 +186,21 @@ class BuildConfig(_Section):
         modality_shares: Weight of each modality combination inside a task
             type; uniform where not given.
         tolerance: Largest gap between wanted and accepted share at the end.
-        max_rounds: Cap on rounds of planning what is still missing.
+        max_rounds: Cap on rounds of planning what is still missing; one that an outage left
+            without replies does not count when the build is run again.
+        max_slot_failures: A language in a cell (task type and modality combination) is given up
+            after so many replies dropped in a row, and so is a language or a cell that brought
+            nothing else; null never gives one up. Where one reply in two is fit, chance alone does
+            that to one slot in 4,096.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = "dataset"
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+            description="up to 64 lower-case letters, digits, - and _, a letter or digit first",
+        ),
+    ] = "dataset"
     num_samples: Annotated[int, Field(gt=0)] = 1_000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     languages: Literal["mme5", "uniform"] | dict[str, Share] = "mme5"
@@ -173,6 +208,7 @@ class BuildConfig(_Section):
     modality_shares: dict[TaskType, dict[Modality, Share]] = {}
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
     max_rounds: Annotated[int, Field(gt=0)] = 6
+    max_slot_failures: Annotated[int, Field(gt=0)] | None = 12
     teacher: TeacherConfig = TeacherConfig()
     judge: TeacherConfig | None = None
     pace: PaceConfig = PaceConfig()
@@ -180,6 +216,7 @@ class BuildConfig(_Section):
     images: ImagesConfig = ImagesConfig()
     checks: ChecksConfig = ChecksConfig()
     release: ReleaseConfig = ReleaseConfig()
+    card: CardConfig = CardConfig()
 
     @field_validator("languages", mode="before")
     @classmethod
@@ -219,14 +256,38 @@ class BuildConfig(_Section):
         """
         return _hash(self._decided())
 
-    def lasting(self) -> dict[str, object]:
-        """What may never change in a workspace: what decides the plan, less the targets."""
-        return {name: v for name, v in self._decided().items() if name not in _TARGET_FIELDS}
+    def lasting(
+        self, settings: dict[str, dict[str, Any]] = DEFAULT_ENDPOINT_SETTINGS
+    ) -> dict[str, object]:
+        """What may never change in a workspace: what decides the set, less the targets.
+
+        Args:
+            settings: Values that stand for those which only say how the endpoint is asked.
+        """
+        decided = {name: v for name, v in self._decided().items() if name not in _TARGET_FIELDS}
+        for section, values in settings.items():
+            decided[section] |= values
+        return decided
 
     @property
     def workspace_hash(self) -> str:
         """sha256 (hex) of `lasting`."""
-        return _hash(self.lasting())
+        return self.workspace_hash_with(DEFAULT_ENDPOINT_SETTINGS)
+
+    def workspace_hash_with(self, settings: dict[str, dict[str, Any]]) -> str:
+        """The hash of a workspace begun with other settings of the endpoint.
+
+        Earlier versions hashed them as they were.
+        """
+        return _hash(self.lasting(settings))
+
+    def endpoint_settings(self) -> dict[str, dict[str, Any]]:
+        """The settings that only say how the endpoint is asked, by section."""
+        content = self.model_dump(mode="json", include=set(DEFAULT_ENDPOINT_SETTINGS))
+        return {
+            section: {name: content[section][name] for name in values}
+            for section, values in DEFAULT_ENDPOINT_SETTINGS.items()
+        }
 
     @property
     def targets(self) -> dict[str, object]:
@@ -240,10 +301,14 @@ class BuildConfig(_Section):
         """This configuration with the targets of an earlier day."""
         return self.model_validate(self.model_dump() | targets)
 
-    def _decided(self) -> dict[str, object]:
-        decided = self.model_dump(mode="json", exclude=_UNDECIDING_FIELDS)
+    def _decided(self) -> dict[str, Any]:
+        decided: dict[str, Any] = self.model_dump(mode="json", exclude=_UNDECIDING_FIELDS)
         for field in ("base_url", "api_key_env", "timeout_s", "prices"):
             decided["teacher"].pop(field)
+        # What "auto" stands for is kept with the images. Workspaces begun before there was the
+        # word had the descriptor, and keep it.
+        if decided["images"]["embedder"] == "auto":
+            decided["images"]["embedder"] = "descriptor"
         return decided
 
 
@@ -255,23 +320,32 @@ def load_config(path: Path) -> BuildConfig:
     """Reads a YAML configuration.
 
     Raises:
-        ConfigError: Missing, not YAML, or a field is wrong; names file and field.
+        ConfigError: Missing, not YAML, or a field is wrong; names file, line and field.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        file = read_config_file(path)
     except OSError as exc:
         raise ConfigError(f"{path}: {exc.strerror}. Name a YAML configuration file.") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        problem = " ".join(str(exc).split())
-        raise ConfigError(f"{path}: not YAML: {problem}. Fix the file.") from exc
+    except ConfigFileProblem as exc:
+        raise ConfigError(f"{path}: {exc}. Fix the file; nothing was sent.") from exc
+    return _validated(file, str(path))
+
+
+def config_from(settings: Mapping[str, object]) -> BuildConfig:
+    """A configuration from settings as a YAML file would hold them.
+
+    Raises:
+        ConfigError: A setting is wrong; names it.
+    """
+    return _validated(ConfigFile(dict(settings)), "configuration")
+
+
+def _validated(file: ConfigFile, where: str) -> BuildConfig:
     try:
-        return BuildConfig.model_validate(content or {})
+        return BuildConfig.model_validate(file.content)
     except ValidationError as exc:
-        lines = [
-            f"`{'.'.join(str(part) for part in error['loc']) or 'config'}`: {error['msg']}"
-            for error in exc.errors(include_url=False)
-        ]
-        raise ConfigError(f"{path}: {'; '.join(lines)}. Fix the file; nothing was sent.") from exc
+        problems = describe_problems(exc, BuildConfig, file)
+        raise ConfigError(f"{where}: {problems} Fix the file; nothing was sent.") from exc
 
 
 def save_config(config: BuildConfig, path: Path) -> None:

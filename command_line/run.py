@@ -1,5 +1,6 @@
 """Ends every command line: an error a user can meet becomes one line on stderr and an exit code."""
 
+import codecs
 import contextlib
 import errno
 import io
@@ -16,6 +17,7 @@ from schemas.errors import PolysceneError
 TRACEBACK_VARIABLE = "POLYSCENE_TRACEBACK"
 INTERRUPTED_CODE = 130  # 128 + SIGINT, as in shells
 _MAX_PLACES = 2
+_MAX_SHOWN_CHARS = 100
 
 _FULL = "Free some space or choose another location, then run the same command again."
 _FORBIDDEN = "Give this user access, or choose another location."
@@ -41,7 +43,9 @@ _OTHER = f"Set {TRACEBACK_VARIABLE}=1 to see where it happened."
 def run(
     command: Callable[[], object], *, stopped: str = "Stopped. Run the same command again."
 ) -> NoReturn:
-    """Runs a command line and leaves the process: 0 done, 1 failed, 130 stopped.
+    """Runs a command line and leaves the process.
+
+    It exits with 0 done, 1 failed, 2 wrongly used, 130 stopped, or the code of the error.
 
     An error that a user can meet is printed as one line, `error: where: what.
     Remedy.`; a closed pipe is not an error. Anything else is our mistake and
@@ -51,6 +55,7 @@ def run(
         command: Parses `sys.argv` and does what it says.
         stopped: What to say when the user stopped it.
     """
+    _leave_ascii()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # any script in any locale
@@ -61,6 +66,17 @@ def run(
             _failed(os_error_line(problem))
         _discard_stdout()
     sys.exit(code or int(problem is not None))
+
+
+def _leave_ascii() -> None:
+    """Starts the program again in UTF-8 mode where the locale knows ASCII alone.
+
+    There the names of files and the words of the command line would come in
+    pieces that no dataset can hold. Python does the same by itself, unless
+    PYTHONUTF8=0 or the like keeps it from doing so.
+    """
+    if codecs.lookup(sys.getfilesystemencoding()).name == "ascii" and sys.executable:
+        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _exit_code(command: Callable[[], object], stopped: str) -> int:
@@ -77,18 +93,25 @@ def _exit_code(command: Callable[[], object], stopped: str) -> int:
         _say(stopped)
         return INTERRUPTED_CODE
     except PolysceneError as exc:
-        return _failed(str(exc))
+        return _failed(str(exc), exc.exit_code)
+    except UnicodeEncodeError as exc:
+        if exc.encoding == "utf-8":
+            raise
+        return _failed(
+            f"{exc.object[:_MAX_SHOWN_CHARS]!a}: the locale's encoding {exc.encoding} has no bytes "
+            "for this. Set a UTF-8 locale, such as LC_ALL=C.UTF-8."
+        )
     except OSError as exc:
         problem = _stdout_problem() if exc.filename is None else None
         return 1 if isinstance(problem, BrokenPipeError) else _failed(os_error_line(problem or exc))
     return 0
 
 
-def _failed(line: str) -> int:
+def _failed(line: str, code: int = 1) -> int:
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exc()
     _say(f"error: {line}")
-    return 1
+    return code
 
 
 def os_error_line(exc: OSError) -> str:

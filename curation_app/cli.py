@@ -4,7 +4,10 @@ from importlib import import_module
 
 import typer
 
+from command_line.app import new_app, run_app
 from command_line.run import run
+
+SCRIPT = "polyscene-review"
 
 #: Modules of `curation_app.commands`, in the order their commands appear in `--help`.
 _COMMANDS = ("serve", "people", "record", "queue", "audit", "export", "merge", "stats")
@@ -12,12 +15,9 @@ _COMMANDS = ("serve", "people", "record", "queue", "audit", "export", "merge", "
 
 def make_app() -> typer.Typer:
     """The command line with every command registered."""
-    app = typer.Typer(
-        name="polyscene-review",
-        help="Review a published version in the browser; keep every verdict for the next one.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
+    app = new_app(
+        "curation_app",
+        "Review a published version in the browser; keep every verdict for the next one.",
     )
     for name in _COMMANDS:
         import_module(f"curation_app.commands.{name}").register(app)
@@ -30,4 +30,4 @@ def main() -> None:
 
 
 def _main() -> None:
-    make_app()()
+    run_app(make_app(), SCRIPT)

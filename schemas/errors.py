@@ -6,13 +6,14 @@ PolysceneError
   schemas
     AuditReportError          a file is not an audit report
     EditError                 an edit is refused
-    IdentifierMissing         a language identifier named in the configuration is not installed
     ManifestError             a manifest is missing, unreadable or of another schema version
+    ReviewConflictError       two sources of reviews hold different events under one id
     ReviewSourceError         reviews cannot be read: missing, or neither store nor export
     RowError                  a row breaks the contract
     VersionError              a version cannot be opened: misnamed, missing, incomplete or another
   command_line
     MissingExtraError         a package that comes with an extra cannot be imported
+    UsageError                the words of a command line are not a command
   builder
     BatchLimit                the provider's queue of batches is full
     BudgetReached             `--max-usd` or `--max-requests` was reached
@@ -32,6 +33,7 @@ PolysceneError
       AccessError             the Hub refuses the token, or hides the repository from it
       ConflictError           somebody else changed the repository at the same moment
       DamagedReleaseError     a release directory is not what its manifest says
+      StaleError              the release does not continue the version that is published
       TagTakenError           the version exists with other content
       UnreachableError        the Hub did not answer, or asked to come back later
     ReleaseError              a release cannot be made; no version was made
@@ -40,6 +42,7 @@ PolysceneError
     TableError                a table is unreadable or has no image column
     TarError                  a tar cannot be read to its end
     UnknownCell               a prompt was asked for that does not exist
+    UnreadableShardError      a shard of a release directory is missing or damaged
     VersionError              a version is not of the form X.Y.Z, or does not exist
     WorkspaceError            a workspace is missing, of another version, or in use
   curation_app
@@ -101,10 +104,14 @@ An error derived from another package's names its parent in brackets.
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 
 class PolysceneError(Exception):
     """Base of every error a user can meet; its message is complete and holds no secret."""
+
+    #: What a command line that fails with it exits with.
+    exit_code: ClassVar[int] = 1
 
 
 class RowError(PolysceneError):

@@ -81,27 +81,48 @@ CONFIG_SCHEMAS: dict[str, pa.Schema] = {
 }
 
 
-def hub_feature(kind: pa.DataType) -> Any:
-    """The `datasets` feature of an Arrow type, as the plain JSON `Features.to_dict()` gives."""
+def footer_feature(kind: pa.DataType) -> Any:
+    """The `datasets` feature of an Arrow type that holds images, as JSON that any release reads.
+
+    A list is spelled `Sequence`: `List`, the word of `datasets` 4 and later, stops
+    earlier releases, and later ones read both. Around a struct the two words mean
+    different layouts, so no list of structs may hold an image.
+
+    Raises:
+        TypeError: A list of structs holds an image.
+    """
     if kind.equals(IMAGE):
         return {"_type": "Image"}
     if pa.types.is_list(kind):
-        return {"feature": hub_feature(kind.value_type), "_type": "List"}
+        inner = footer_feature(kind.value_type)
+        if "_type" not in inner:
+            raise TypeError(f"{kind}: no release of datasets before 4 reads images in this layout")
+        return {"feature": inner, "_type": "Sequence"}
     if pa.types.is_struct(kind):
-        return {field.name: hub_feature(field.type) for field in kind}
+        return {field.name: footer_feature(field.type) for field in kind}
     dtype = {"double": "float64"}.get(str(kind), str(kind))
     return {"dtype": dtype, "_type": "Value"}
 
 
-def hub_features(schema: pa.Schema) -> dict[str, Any]:
-    """`datasets` features of a schema, in column order."""
-    return {field.name: hub_feature(field.type) for field in schema}
-
-
 def with_footer(schema: pa.Schema) -> pa.Schema:
-    """The schema with the footer entry from which `datasets` restores Image columns."""
-    info = {"info": {"features": hub_features(schema)}}
+    """The schema with the footer entry from which `datasets` restores Image columns.
+
+    Only columns with images are named there: of all others the Arrow type says
+    everything, and every release of `datasets` turns it into its own features.
+    """
+    features = {
+        field.name: footer_feature(field.type) for field in schema if _has_image(field.type)
+    }
+    info = {"info": {"features": features}}
     return schema.with_metadata({"huggingface": orjson.dumps(info).decode()})
+
+
+def _has_image(kind: pa.DataType) -> bool:
+    if kind.equals(IMAGE):
+        return True
+    if pa.types.is_list(kind):
+        return _has_image(kind.value_type)
+    return pa.types.is_struct(kind) and any(_has_image(child.type) for child in kind)
 
 
 def image_columns_of(schema: pa.Schema) -> list[str]:

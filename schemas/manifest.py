@@ -41,9 +41,13 @@ class FileEntry(_Entry):
 
 
 class ReviewInputs(_Entry):
-    """The review events that a release applied: how many, up to which `seq`, and their hash."""
+    """The review events that a release applied: how many, up to which `seq`, and their hash.
+
+    `num_by_kind` adds up to `num_events`; the three last are of rows.
+    """
 
     num_events: int = 0
+    num_by_kind: dict[str, int] = {}
     last_seq: int = 0
     events_hash: str = ""
     num_accepted: int = 0
@@ -51,14 +55,28 @@ class ReviewInputs(_Entry):
     num_edited: int = 0
 
 
+class ComparedWith(_Entry):
+    """The version that `changelog` compares with; `published_in` is OWNER/NAME, None if local."""
+
+    version: str
+    manifest_sha256: str
+    published_in: str | None = None
+
+
 class ReleaseManifest(_Entry):
-    """`manifest.json`; no field depends on the clock or the machine."""
+    """`manifest.json`; no field depends on the clock or the machine.
+
+    `ancestors` are the sha256 of the manifests of the versions that this one
+    continues, its predecessor's first. Manifests of earlier programs lack them.
+    """
 
     schema_version: int = SCHEMA_VERSION
     name: str
     version: str
     previous_version: str | None = None
     restored_from: str | None = None
+    ancestors: list[str] = []
+    compared_with: ComparedWith | None = None
     num_samples: int
     num_by_config: dict[str, dict[str, int]]
     languages: dict[str, int]

@@ -65,9 +65,9 @@ def read_picture(
         try:
             if max_side_px is not None:
                 image.draft("RGB", (max_side_px, max_side_px))
-            if keep_transparency and _has_transparency(image):
+            if keep_transparency and has_transparency(image):
                 image.load()
-                shown = _straight(_upright(image)).convert("RGBA")
+                shown = _straight(upright(image, orientation_of(image))).convert("RGBA")
             else:
                 shown = as_upright_rgb(image)
             if shown is image:
@@ -110,14 +110,14 @@ def as_upright_rgb(image: Image.Image) -> Image.Image:
     Damaged EXIF counts as none, where `ImageOps.exif_transpose` would raise.
     """
     image.load()  # before the orientation is asked for: TIFF turns itself when it is decoded
-    return on_white(_upright(image))
+    return on_white(upright(image, orientation_of(image)))
 
 
 def on_white(image: Image.Image) -> Image.Image:
     """The picture as opaque "RGB": transparency on white, 16 bits and more scaled to 8."""
     if _is_deep(image):
         return _eight_bits(image).convert("RGB")
-    if _has_transparency(image):
+    if has_transparency(image):
         rgba = _straight(image).convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
@@ -149,13 +149,21 @@ def _check_pixels(size: tuple[int, int]) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """`ImageOps.exif_transpose` that takes damaged metadata for none, and rewrites nothing."""
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or it means nothing.
+
+    Unlike `ImageOps.exif_transpose`, damaged metadata counts as none.
+    """
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # metadata is hostile too; the pixels may be sound
-        return image
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned as an EXIF orientation asks."""
+    turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
@@ -164,7 +172,8 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def _has_transparency(image: Image.Image) -> bool:
+def has_transparency(image: Image.Image) -> bool:
+    """Whether it may have transparent parts: by its mode, or a colour marked as such."""
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
         return True
     return "transparency" in image.info and not _is_deep(image)

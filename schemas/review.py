@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from schemas.columns import Before, Stored, StoredAsPairs
-from schemas.errors import RowError
+from schemas.errors import PolysceneError, RowError
 from schemas.sample import Text
 
 Verdict = Literal["accept", "reject"]
@@ -25,6 +25,10 @@ Facet = Literal["fidelity", "alignment", "negative", "language", "safety"]
 EventKind = Literal["verdict", "edit", "skip", "undo", "flag", "adjudicate"]
 #: Whether the reviewer saw machine scores and other people's verdicts before deciding.
 Phase = Literal["blind", "open", ""]
+
+
+class ReviewConflictError(PolysceneError):
+    """Two sources of reviews hold different events under one id."""
 
 
 class Edits(BaseModel):
@@ -141,6 +145,32 @@ def in_order(events: Iterable[ReviewEvent]) -> list[ReviewEvent]:
     """
     unique = {event.event_id: event for event in events}
     return sorted(unique.values(), key=_moment)
+
+
+def merge_events(
+    sources: Iterable[tuple[str, Iterable[ReviewEvent]]],
+) -> list[ReviewEvent]:
+    """Events of several stores: each once, in the order they happened, numbered anew.
+
+    Args:
+        sources: Names of the stores, for messages, and their events.
+
+    Raises:
+        ReviewConflictError: Two sources hold different events under one id.
+    """
+    events: dict[str, ReviewEvent] = {}
+    origin: dict[str, str] = {}
+    for source, found in sources:
+        for event in found:
+            known = events.setdefault(event.event_id, event)
+            first = origin.setdefault(event.event_id, source)
+            if known.model_copy(update={"seq": event.seq}) != event:
+                raise ReviewConflictError(
+                    f'event "{event.event_id}": {first} and {source} hold it with different '
+                    "content. One of them was changed by hand; export it again."
+                )
+    ordered = in_order(events.values())
+    return [event.model_copy(update={"seq": seq}) for seq, event in enumerate(ordered, 1)]
 
 
 def _moment(event: ReviewEvent) -> tuple[datetime, int, str]:

@@ -210,13 +210,24 @@ class CheckResult(_Record):
 
 
 class ImageSource(_Record):
-    """Where an image of the sample came from; `group` never crosses the split."""
+    """Where an image of the sample came from; `group` never crosses the split.
+
+    `licence` is in the source's own words, `licence_id` the same as SPDX writes
+    it, where that could be told. `original_*` describe the file the image was
+    made from, where that had metadata, lay on its side, or needed converting.
+    """
 
     role: ImageRole
     sha256: Sha256
     group: str
     source: str
     licence: str
+    licence_id: str | None = None
+    original_sha256: Sha256 | None = None
+    original_format: str | None = None
+    original_width: Annotated[int, Stored("int32")] | None = None
+    original_height: Annotated[int, Stored("int32")] | None = None
+    original_bytes: int | None = None
 
 
 class Provenance(_Record):

@@ -44,6 +44,19 @@ def test_the_app_opens_the_demos_workspace_once_there_is_one(clone: Path) -> Non
     assert "builder demo" in make(clone, "-n", "app").stdout
 
 
+def test_one_command_sets_up_without_the_demo(clone: Path) -> None:
+    planned = make(clone, "-n", "install")
+    assert planned.returncode == 0, planned.stderr
+    assert (
+        "pip install" in planned.stdout and "-c constraints.txt -e '.[app,train]'" in planned.stdout
+    )
+    assert "-m builder demo" not in planned.stdout
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / ".demo").touch()
+    again = make(clone, "-n", "install")
+    assert "pip install" not in again.stdout and "source .venv/bin/activate" in again.stdout
+
+
 def test_an_environment_left_half_made_is_finished(clone: Path) -> None:
     """As `python -m venv` leaves it where ensurepip is missing: a Python, and no pip."""
     python = clone / ".venv" / "bin" / "python"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from command_line.app import new_app, run_app
 from command_line.extras import require
 from command_line.run import run
 from schemas.versions import open_version
@@ -30,12 +31,9 @@ from trainer.options import (
 
 _LOG = logging.getLogger(__name__)
 
-app = typer.Typer(
-    help="Trains embedding models on published rows, measures and compares them.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+SCRIPT = "polyscene-train"
+
+app = new_app("trainer", "Trains embedding models on published rows, measures and compares them.")
 
 
 @app.command()
@@ -44,7 +42,8 @@ def train(
     dataset: Dataset = None,
     revision: Revision = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML with settings; options override it.")
+        Path | None,
+        typer.Option("--config", "-c", help="YAML with settings; options override it."),
     ] = None,
     model: Model = None,
     model_revision: Annotated[str | None, typer.Option(help="Of a model on the Hub.")] = None,
@@ -93,8 +92,12 @@ def train(
         bool | None,
         typer.Option("--hard-negatives/--no-hard-negatives", help="Use the rows' own."),
     ] = None,
-    lora_rank: Annotated[int | None, typer.Option(help="Rank of the adapters [8].")] = None,
-    lora_alpha: Annotated[float | None, typer.Option(help="LoRA alpha: scale x rank [64].")] = None,
+    lora_rank: Annotated[
+        int | None, typer.Option(help="Rank of the adapters.", show_default="8")
+    ] = None,
+    lora_alpha: Annotated[
+        float | None, typer.Option(help="LoRA alpha: scale x rank.", show_default="64")
+    ] = None,
     lora_vision: Annotated[
         bool | None, typer.Option("--lora-vision", help="Adapters in the vision tower too.")
     ] = None,
@@ -102,7 +105,9 @@ def train(
     pooling: Annotated[Pooling | None, typer.Option(help="last token (with EOS) or mean.")] = None,
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="Texts are truncated to as many tokens, images never [256]."),
+        typer.Option(
+            help="Texts are truncated to as many tokens, images never.", show_default="256"
+        ),
     ] = None,
     max_image_pixels: Annotated[
         int | None, typer.Option(help="Larger pictures are scaled down first.")
@@ -113,8 +118,12 @@ def train(
     save_steps: Annotated[
         int | None, typer.Option(help="Steps between checkpoints. Default: ten per run.")
     ] = None,
-    keep_checkpoints: Annotated[int | None, typer.Option(help="Checkpoints to keep [2].")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same weights [0].")] = None,
+    keep_checkpoints: Annotated[
+        int | None, typer.Option(help="Checkpoints to keep.", show_default="2")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same weights.", show_default="0")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over instead of resuming from a checkpoint.")
     ] = False,
@@ -241,4 +250,4 @@ def main() -> None:
     for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what it would log, our errors say
-    run(app)
+    run(lambda: run_app(app, SCRIPT))

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from command_line.extras import install_extra
+from command_line.plain_words import what_is_wrong
 from schemas.errors import PolysceneError
 
 #: Options whose names differ from their fields'.
@@ -35,7 +36,7 @@ class SettingError(PolysceneError):
         self.option = option
         self.value = value
         self.what = what
-        super().__init__(f"--{option} {value}: {what}")
+        super().__init__(f"--{option} {value}: {what}" if value else f"--{option}: {what}")
 
     @classmethod
     def of(cls, exc: ValidationError, given: Mapping[str, object]) -> Self:
@@ -47,9 +48,9 @@ class SettingError(PolysceneError):
         """
         first = exc.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-        value = given.get(field)
+        value = given.get(field, "")
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        what = first["msg"].removeprefix("Value error, ").rstrip(".")
+        what = what_is_wrong(first)
         option = _OPTIONS.get(field, field.rpartition(".")[2].replace("_", "-"))
         return cls(option, shown, f"{what}.")
 
@@ -192,7 +193,8 @@ class ConfigFileError(PolysceneError):
         self.path = path
         self.what = what
         super().__init__(
-            f"{path}: {what}. Fix the file; `python -m trainer train --help` names the settings."
+            f"{path}: {what if what.endswith(('.', '?')) else f'{what}.'} "
+            "Fix the file; `python -m trainer train --help` names the settings."
         )
 
 

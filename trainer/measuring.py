@@ -41,7 +41,7 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="Directory or Hub repository with a benchmark's files.")
     ] = None,
-    k: Annotated[int | None, typer.Option(help="Depth of recall [10].")] = None,
+    k: Annotated[int | None, typer.Option(help="Depth of recall.", show_default="10")] = None,
     num_candidates: NumCandidates = None,
     cache_dir: CacheDir = None,
 ) -> None:
@@ -96,17 +96,23 @@ def compare(
     ] = None,
     equal: Annotated[
         EqualChoice | None,
-        typer.Option(help="steps: as many for each; pairs: as many rows for each, too [steps]."),
+        typer.Option(
+            help="steps: as many for each; pairs: as many rows for each, too.", show_default="steps"
+        ),
     ] = None,
     measure: Annotated[
         MeasureChoice | None,
-        typer.Option(help="concepts: text to image; cells: every row's query [concepts]."),
+        typer.Option(
+            help="concepts: text to image; cells: every row's query.", show_default="concepts"
+        ),
     ] = None,
     effect: Annotated[
-        float | None, typer.Option(help="Smallest difference that matters [0.01].")
+        float | None, typer.Option(help="Smallest difference that matters.", show_default="0.01")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="At least three [0,1,2].")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML of `train`'s settings.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="At least three.", show_default="0,1,2")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML of `train`'s settings.")
+    ] = None,
     model: Model = None,
     tune: Annotated[Tune | None, typer.Option(help="heads, lora or full.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of each arm.")] = None,
@@ -114,7 +120,7 @@ def compare(
     batching: Annotated[Batching | None, typer.Option(help="cell, mixed or concept.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of InfoNCE.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    k: Annotated[int | None, typer.Option(help="Depth of recall [10].")] = None,
+    k: Annotated[int | None, typer.Option(help="Depth of recall.", show_default="10")] = None,
     num_candidates: NumCandidates = None,
     cache_dir: CacheDir = None,
 ) -> None:

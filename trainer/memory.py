@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainer.encoders.encoder import Prepared
 from trainer.errors import OutOfMemoryError
+from trainer.grad_cache import plan_chunks
 
 _LOG = logging.getLogger(__name__)
 
@@ -18,8 +19,9 @@ _MEMORY_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 class Chunking:
     """Finds and remembers the number of tokens that can be embedded at once.
 
-    The whole batch is tried first; each time it does not fit, the bound is
-    halved and the step taken again with the same random state.
+    The whole batch is tried first; each time it does not fit, the bound becomes
+    half of what was kept at once, down to the longest item alone, and the step
+    is taken again with the same random state.
 
     Args:
         max_chunk_tokens: Starting bound; None for the whole batch.
@@ -57,16 +59,16 @@ class Chunking:
                 problem = exc
             # Outside `except`: the traceback would keep the step's tensors alive.
             longest = max(item.num_tokens for item in items)
-            total = len(items) * longest
-            bound = min(self.max_chunk_tokens or total, total) // 2
-            if bound < longest:
+            tried = _tokens_at_once(items, self.max_chunk_tokens)
+            bound = max(tried // 2, longest)
+            if bound >= tried:
                 raise OutOfMemoryError(
                     f"one item of {longest} tokens does not fit ({_first_line(problem)})",
                     "Lower --max-tokens or --max-image-pixels, or take a smaller model.",
                 )
             if self._world_size > 1:
                 raise OutOfMemoryError(
-                    f"a rank's part of the batch, {total:,} tokens, does not fit",
+                    f"{tried:,} tokens of a rank's part of the batch do not fit",
                     f"Run again with --max-chunk-tokens {bound}.",
                 )
             del problem
@@ -76,6 +78,16 @@ class Chunking:
             torch.set_rng_state(random_state)
             self.max_chunk_tokens = bound
             _LOG.info("the batch does not fit into memory: chunks of %d tokens (GradCache)", bound)
+
+
+def _tokens_at_once(items: Sequence[Prepared], max_chunk_tokens: int | None) -> int:
+    """Tokens that a step keeps, padding included: all chunks of a batch that is not bounded."""
+    lengths = [item.num_tokens for item in items]
+    tokens = [
+        len(chunk) * max(lengths[number] for number in chunk)
+        for chunk in plan_chunks(lengths, max_chunk_tokens)
+    ]
+    return sum(tokens) if max_chunk_tokens is None else min(sum(tokens), max_chunk_tokens)
 
 
 def _is_out_of_memory(exc: BaseException) -> bool:

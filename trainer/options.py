@@ -29,12 +29,14 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-NumCandidates = Annotated[int | None, typer.Option(help="Held-out concepts to choose among [300].")]
+NumCandidates = Annotated[
+    int | None, typer.Option(help="Held-out concepts to choose among.", show_default="300")
+]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
-        help="Where features of frozen towers are kept between runs "
-        "[default: polyscene/features in the user's cache]."
+        help="Where features of frozen towers are kept between runs.",
+        show_default="polyscene/features in the user's cache",
     ),
 ]
 Languages = Annotated[str | None, typer.Option(help='Codes such as "en,fr". Default: all.')]

@@ -13,7 +13,7 @@ from rich.table import Table
 from builder.config import BuildConfig
 from builder.ledger.arrow import read_outcomes
 from builder.ledger.ledger import Ledger
-from builder.plan.shares import Slot, targets_of
+from builder.plan.shares import Slot, Targets, targets_of
 from schemas.vocabulary import LANGUAGES
 
 _LANGUAGES_SHOWN = 15
@@ -79,8 +79,33 @@ class Balance:
 
     @property
     def is_met(self) -> bool:
-        """Whether every share is within the tolerance, by either measure."""
-        return max(self.largest_gap, self.largest_shortfall) <= self.tolerance
+        """Whether every share is within the tolerance, by either measure.
+
+        A single sample is never a gap: of ten samples, one is a share of 10 %.
+        """
+        gap_tolerance = max(self.tolerance, 1 / max(1, self.num_wanted))
+        return self.largest_gap <= gap_tolerance and self.largest_shortfall <= self.tolerance
+
+
+def base_of(config: BuildConfig, ledger: Ledger) -> dict[Slot, int]:
+    """The kept samples by slot that a workspace's targets are grown from.
+
+    They are those that are kept when other targets are first asked for; from the first round
+    planned for these, they stay the same.
+    """
+    noted = ledger.base(config.targets)
+    if noted is not None:
+        return noted
+    rounds = ledger.rounds()
+    if not rounds:
+        return {}
+    last = rounds[-1]
+    return last.base if last.targets == config.targets else ledger.accepted_counts()
+
+
+def wanted_targets(config: BuildConfig, ledger: Ledger) -> Targets:
+    """What a configuration wants of a workspace: grown from what was kept for earlier targets."""
+    return targets_of(config, base_of(config, ledger))
 
 
 def balance_of(config: BuildConfig, outcomes: pa.Table | Ledger) -> Balance:
@@ -90,8 +115,10 @@ def balance_of(config: BuildConfig, outcomes: pa.Table | Ledger) -> Balance:
         config: The build.
         outcomes: Outcomes as `read_outcomes` gives them, or an open ledger.
     """
-    table = read_outcomes(outcomes) if isinstance(outcomes, Ledger) else outcomes
-    target = _slot_table(targets_of(config).by_slot, "wanted")
+    is_ledger = isinstance(outcomes, Ledger)
+    table = read_outcomes(outcomes) if is_ledger else outcomes
+    targets = wanted_targets(config, outcomes) if is_ledger else targets_of(config)
+    target = _slot_table(targets.by_slot, "wanted")
     with _database(outcome=table, target=target) as database:
         database.execute(f"CREATE TEMP TABLE slot AS {_sql('missing')}")
         totals = database.execute(
@@ -118,7 +145,7 @@ def surplus_jobs(config: BuildConfig, ledger: Ledger) -> list[str]:
     Setting them aside leaves exactly the wanted number in every full slot;
     which ones does not depend on the order in which replies came.
     """
-    wanted = targets_of(config).by_slot
+    wanted = wanted_targets(config, ledger).by_slot
     accepted = ledger.accepted_counts()
     excess = {slot: count - wanted.get(slot, 0) for slot, count in accepted.items()}
     excess = {slot: count for slot, count in excess.items() if count > 0}

@@ -1,11 +1,12 @@
 -- Wanted and reached share of every task type, modality combination and language.
 -- Tables: slot, the rows of missing.sql.
+-- What one slot has too much makes up for no other, so a shortfall is of what is missing.
 WITH long AS (
-    SELECT 'task type' AS dimension, task_type AS value, wanted, accepted, dropped FROM slot
+    SELECT 'task type' AS dimension, task_type AS value, wanted, accepted, dropped, missing FROM slot
     UNION ALL
-    SELECT 'modality', task_type || ' ' || modality, wanted, accepted, dropped FROM slot
+    SELECT 'modality', task_type || ' ' || modality, wanted, accepted, dropped, missing FROM slot
     UNION ALL
-    SELECT 'language', language, wanted, accepted, dropped FROM slot
+    SELECT 'language', language, wanted, accepted, dropped, missing FROM slot
 ),
 total AS (
     SELECT greatest(1, sum(wanted)) AS wanted, greatest(1, sum(accepted)) AS accepted FROM slot
@@ -19,7 +20,7 @@ SELECT
     sum(long.wanted) / any_value(total.wanted) AS wanted_share,
     sum(long.accepted) / any_value(total.accepted) AS reached_share,
     reached_share - wanted_share AS gap,
-    greatest(0, 1 - sum(long.accepted) / greatest(1, sum(long.wanted))) AS shortfall
+    sum(long.missing) / greatest(1, sum(long.wanted)) AS shortfall
 FROM long, total
 GROUP BY dimension, value
 ORDER BY dimension, sum(long.wanted) DESC, value

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+#: Exit code of a build that ended short of the shares.
+SHORT_CODE = 3
+
 
 def build(
     config: Annotated[
@@ -43,49 +46,39 @@ def build(
     variable that `api_key_env` names there, OPENAI_API_KEY by default. Every paid reply
     is on disk before it is read: stop the build at any moment, run the same command
     again, and it resumes where it stopped.
+
+    Exit codes: 0 the shares are met; 1 it failed or was stopped by a limit; 3 it ended short of
+    the shares, and the last line names the slots, why, and what to try; 130 it was interrupted.
     """
-    from rich.console import Console
+    from builder import api
 
-    from builder.config import ConfigError, load_config
-    from builder.generate.session import BuildOptions, describe_next, run_build
-    from builder.workspace import open_workspace
-
-    console = Console(stderr=True)
-    opened = open_workspace(workspace, create=True)
-    if config is None and not opened.config_path.exists():
-        raise ConfigError(
-            f"{opened.config_path}: no such file. Name a configuration with --config."
-        )
-    wanted = load_config(config or opened.config_path)
-    changes: dict[str, object] = {}
-    if model is not None:
-        changes["teacher"] = wanted.teacher.model_copy(update={"model": model})
-    if rounds is not None:
-        changes["max_rounds"] = rounds
-    wanted = wanted.model_copy(update=changes)
-    options = BuildOptions(
-        shard=parse_shard(shard), max_usd=max_usd, max_requests=max_requests, batch=batch
-    )
     if dry_run:
-        describe_next(opened, wanted, options, console)
+        from rich.console import Console
+
+        from builder.api.build import parse_shard, wanted_config
+        from builder.generate.session import BuildOptions, describe_next
+        from builder.workspace import open_workspace
+
+        opened = open_workspace(workspace, create=True)
+        wanted = wanted_config(config, opened, model=model, rounds=rounds)
+        options = BuildOptions(
+            shard=parse_shard(shard), max_usd=max_usd, max_requests=max_requests, batch=batch
+        )
+        describe_next(opened, wanted, options, Console(stderr=True))
         return
-    run_build(opened, wanted, options, console)
-
-
-def parse_shard(text: str | None) -> tuple[int, int] | None:
-    """Part and number of parts of "2/8": (1, 8), the second of eight, counted from 0.
-
-    Raises:
-        ConfigError: The text has another form.
-    """
-    from builder.config import ConfigError
-
-    if text is None:
-        return None
-    first, slash, second = text.partition("/")
-    if slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second):
-        return int(first) - 1, int(second)
-    raise ConfigError(f"--shard {text}: not i/N with 1 <= i <= N. Write a part such as 1/4.")
+    summary = api.build(
+        config,
+        workspace,
+        model=model,
+        shard=shard,
+        batch=batch,
+        max_usd=max_usd,
+        max_requests=max_requests,
+        rounds=rounds,
+        show=True,
+    )
+    if summary.shortfall is not None:
+        raise typer.Exit(SHORT_CODE)
 
 
 def register(app: typer.Typer) -> None:

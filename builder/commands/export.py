@@ -9,11 +9,11 @@ import typer
 def export(
     directory: Annotated[Path, typer.Argument(help="New directory to write.")],
     to: Annotated[
-        Literal["mme5", "sentence-transformers", "webdataset"],
+        Literal["mme5", "vlm2vec", "sentence-transformers", "webdataset"],
         typer.Option("--format", help="Format to write."),
     ],
     version: Annotated[
-        str | None, typer.Option(help="Version to export [default: the latest].")
+        str | None, typer.Option(help="Version to export.", show_default="the latest")
     ] = None,
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", help="Directory of the build.")
@@ -21,9 +21,13 @@ def export(
 ) -> None:
     """Write a version for another trainer.
 
-    [bold]mme5[/bold]: the columns that mmE5 and VLM2Vec read, images as files.
-    [bold]sentence-transformers[/bold]: anchor, positive, negative.
-    [bold]webdataset[/bold]: tar files with a JSON file and the images of each sample.
+    `mme5`: the columns that mmE5's trainer reads, images as files.
+
+    `vlm2vec`: the columns of MMEB-train, which VLM2Vec reads, images as files.
+
+    `sentence-transformers`: anchor, positive, negative.
+
+    `webdataset`: tar files with a JSON file and the images of each sample.
     """
     from builder.progress import stage_bars
     from builder.publish.exports import FORMATS

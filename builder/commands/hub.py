@@ -12,17 +12,24 @@ def hub(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = (
         "127.0.0.1"
     ),
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="Make an account of this name if there is none, and print its token once; "
+            "repositories are then USER/NAME.",
+            show_default="demo, at the first start",
+        ),
+    ] = None,
 ) -> None:
     """Run a small Hugging Face Hub for this machine. Not for production.
 
-    Accounts come from HUB_TOKENS (JSON: {"token": ["user", "write"]}); without it
-    a token is made and printed at the first start. Beyond loopback it starts only
-    with tokens of 16 characters or more. Point clients at it with
-    HF_ENDPOINT=http://127.0.0.1:8190 and HF_TOKEN.
+    Prints what to set: HF_ENDPOINT, and HF_TOKEN when an account is made. Several accounts
+    come from HUB_TOKENS (JSON: {"token": ["user", "write"]}). Beyond loopback it starts only
+    with HUB_TOKENS of 16 characters or more.
     """
     from builder.local_hub.server import serve
 
-    serve(root, host=host, port=port)
+    serve(root, host=host, port=port, user=user)
 
 
 def register(app: typer.Typer) -> None:

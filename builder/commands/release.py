@@ -35,40 +35,13 @@ def release(
 
     It holds card, Parquet shards, manifest, quality report, plots, Croissant
     metadata and changelog, and loads with
-    [bold]load_dataset("WORKSPACE/releases/X.Y.Z", "Retrieval")[/bold] without any conversion.
+    `load_dataset("WORKSPACE/releases/X.Y.Z", "Retrieval")` without any conversion.
     """
-    import sys
+    from builder import api
 
-    from builder import release as releases
-    from builder.progress import stage_bars
-    from builder.publish.rollback import warn_about_restored
-    from builder.release.review_sources import newer_reviews
-    from builder.release.versions import next_version
-    from builder.workspace import open_workspace
-
-    if (version is None) == (bump is None):
-        raise releases.VersionError("Give either --version X.Y.Z or --bump minor.")
-    opened = open_workspace(workspace)
-    note = warn_about_restored(opened)
-    if note is not None:
-        print(f"warning: {note}", file=sys.stderr)
-    with opened.locked(), releases.open_inputs(opened, reviews, audit or ()) as inputs:
-        wanted = (
-            releases.Version.parse(version)
-            if version
-            else next_version(opened.releases_dir, bump or "minor")
-        )
-        with stage_bars(str(wanted)) as progress:
-            made = releases.release(inputs, wanted, opened.releases_dir, progress)
-        newer = newer_reviews(opened, inputs.review_sources, inputs.events)
-    _print_summary(made)
-    if newer is not None:
-        store, num_newer = newer
-        print(
-            f"note: {store} has {num_newer:,} newer review events that are not in this version. "
-            f"Release again with --reviews {store} to include them.",
-            file=sys.stderr,
-        )
+    _print_summary(
+        api.release(version, workspace, bump=bump, reviews=reviews, audits=audit or (), show=True)
+    )
 
 
 def _print_summary(made) -> None:

@@ -45,7 +45,8 @@ def diff(
 
 def versions(
     repo_id: Annotated[
-        str | None, typer.Argument(help="OWNER/NAME on the Hub [default: the workspace's own].")
+        str | None,
+        typer.Argument(help="OWNER/NAME on the Hub.", show_default="the workspace's own"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     workspace: _Workspace = Path("workspace"),
@@ -97,12 +98,15 @@ def rollback(
 ) -> None:
     """Make an earlier version the latest again, under the next patch version.
 
-    The new commit holds the old version's files unchanged; only manifest.json
-    differs, and says which version it restores. No data is uploaded. A workspace
-    that published to this repository gets the new version too; its rows and
-    reviews stay as they are. To continue from the restored version, [bold]pull[/bold]
+    The new commit holds the old version's files unchanged, but for two: manifest.json
+    says which version it restores, and CHANGELOG.md keeps the versions that are
+    rolled back, marked so. No data is uploaded. A workspace with the restored or the
+    rolled-back version gets the new version too; its rows and
+    reviews stay as they are. To continue from the restored version, `pull`
     it into a new workspace.
     """
+    import sys
+
     from builder.progress import stage_bars
     from builder.publish.client import limit_waiting
     from builder.publish.progress import BYTE_STAGES
@@ -114,7 +118,7 @@ def rollback(
 
     limit_waiting()
     repo = DatasetRepo(repo_id)
-    done = roll_back(repo, Version.parse(version))
+    done = roll_back(repo, Version.parse(version), say=lambda line: print(line, file=sys.stderr))
     verb = "restores" if done.made_commit or done.made_tag else "already restored"
     print(f"{repo_id}: version {done.version} {verb} {done.restored} (commit {done.commit[:12]})")
     print(how_to_continue(repo_id, done.version, workspace))
@@ -136,16 +140,23 @@ def pull(
     so they are not restored; nor are addresses and further settings of endpoints,
     since a published configuration must not decide where your key is sent.
     """
+    import sys
+
     from builder.progress import stage_bars
     from builder.publish.client import limit_waiting
     from builder.publish.progress import BYTE_STAGES
     from builder.publish.pull import pull as pull_version
     from builder.publish.repo import DatasetRepo, parse_address
+    from builder.publish.retry import retry_while_unreachable
 
     repo_id, version = parse_address(address)
     limit_waiting()
+    repo = DatasetRepo(repo_id)
     with stage_bars(str(version), BYTE_STAGES) as progress:
-        pulled = pull_version(DatasetRepo(repo_id), version, workspace, progress)
+        pulled = retry_while_unreachable(
+            lambda: pull_version(repo, version, workspace, progress),
+            say=lambda line: print(line, file=sys.stderr),
+        )
     root = pulled.workspace.root
     print(f"{address}: rebuilt in {root}. Continue with `python -m builder build -w {root}`.")
     if pulled.reset:

@@ -26,6 +26,10 @@ class Budget:
         cost_usd: Spent so far, estimates included.
         num_estimated: Replies without `usage`.
         estimated_usd: What they were estimated to cost.
+        num_killed: Calls under way when an earlier run was killed.
+        killed_usd: The most they can have cost.
+        num_unanswered: Calls that were cut off after they were sent.
+        unanswered_usd: The most they can have cost.
     """
 
     max_requests: int | None = None
@@ -34,10 +38,12 @@ class Budget:
     cost_usd: float = 0.0
     num_estimated: int = 0
     estimated_usd: float = 0.0
+    num_killed: int = 0
+    killed_usd: float = 0.0
+    num_unanswered: int = 0
+    unanswered_usd: float = 0.0
     #: Calls of jobs under way that wait for room.
     num_urgent: int = field(default=0, init=False)
-    #: Calls that brought no answer but may have been billed; known to this run alone.
-    unanswered_usd: float = field(default=0.0, init=False)
     _reserved: dict[str, float] = field(default_factory=dict, init=False)
     _reserved_usd: float = field(default=0.0, init=False)
     _factor: float = field(default=1.0, init=False)
@@ -74,6 +80,12 @@ class Budget:
         self.num_requests += 1
         return True
 
+    def hold(self, key: str, most_usd: float) -> None:
+        """Sets aside what a reply can have cost that came before this run and is not counted."""
+        if self.max_usd is not None:
+            self._reserved[key] = most_usd
+            self._reserved_usd += most_usd
+
     def charge(self, key: str, cost_usd: float | None, *, is_estimate: bool = False) -> None:
         """Counts what a reply cost, instead of what was set aside for it, if anything was.
 
@@ -100,6 +112,7 @@ class Budget:
 
     def forfeit(self, key: str) -> None:
         """Counts a call without an answer at the most it can have cost: it may have been billed."""
+        self.num_unanswered += 1
         self.unanswered_usd += self.release(key)
 
     def reached(self, most_usd: float) -> BudgetReached:
@@ -118,6 +131,11 @@ class Budget:
             )
         if self.unanswered_usd:
             said += f", ${self.unanswered_usd:.4f} may be billed for calls without an answer"
+        if self.killed_usd:
+            said += (
+                f", up to ${self.killed_usd:.4f} may have been billed for {self.num_killed} "
+                "requests in flight when a run was killed"
+            )
         return BudgetReached(
             f"{said}, ${self.reserved_usd:.4f} is set aside for calls under way, and the next one "
             f"can cost ${most_usd * self._factor:.4f}. Run again with a higher limit to go on."
@@ -125,7 +143,7 @@ class Budget:
 
     @property
     def _committed_usd(self) -> float:
-        return self.cost_usd + self.unanswered_usd + self._reserved_usd
+        return self.cost_usd + self.unanswered_usd + self.killed_usd + self._reserved_usd
 
     @property
     def _is_last_request_sent(self) -> bool:

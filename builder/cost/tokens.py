@@ -11,6 +11,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from builder.images import data_url
 from schemas.reply import draft_names
 from schemas.vocabulary import Cell
 
@@ -70,9 +71,7 @@ def sent_size(width: float, height: float, max_side_px: int) -> tuple[int, int]:
     """Size an image is sent in; an unknown size (0) counts as a full 4 : 3 picture."""
     if width <= 0 or height <= 0:
         return max_side_px, round(max_side_px * 3 / 4)
-    shrink = min(1.0, max_side_px / max(width, height))
-    # Never below one pixel, whatever the aspect.
-    return max(1, round(width * shrink)), max(1, round(height * shrink))
+    return data_url.sent_size(width, height, max_side_px)
 
 
 # All counts are of GPT-4o's vocabulary (o200k_base); others take a tenth more or less of English,

@@ -5,17 +5,19 @@ import email.utils
 import os
 import re
 import time
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
-import orjson
 from openai import AsyncOpenAI, Omit
 from openai import DefaultAioHttpClient as AioHttpClient
 
 from builder.config import TeacherConfig
+from builder.endpoint.completion import read_json
+from builder.endpoint.error_body import error_in_answer, error_words, number_of
 from builder.endpoint.health import EndpointError, FailureKind, SendError, kind_of_status
 
 #: A connection is made within seconds or not at all; how long an answer may take is `timeout_s`.
@@ -49,18 +51,21 @@ class Endpoint:
         key: API key; by default that of the environment variable the teacher names.
 
     Raises:
-        EndpointError: No key, and no address that could do without one.
+        EndpointError: No key, and no address that could do without one; or no header can hold it.
     """
 
     def __init__(self, teacher: TeacherConfig, key: str | None = None) -> None:
-        url = teacher.base_url or os.environ.get("OPENAI_BASE_URL") or None
-        self._key_env = teacher.api_key_env
-        self._key = key or os.environ.get(self._key_env) or ""
+        url = (teacher.base_url or os.environ.get("OPENAI_BASE_URL") or "").strip() or None
+        self.key_env = teacher.api_key_env
+        self._key = clean_key(self.key_env, key or os.environ.get(self.key_env) or "")
         if not self._key and url is None:
             raise EndpointError(
-                f"{self._key_env} is not set. Set it, or name an endpoint that needs none in "
+                f"{self.key_env} is not set. Set it, or name an endpoint that needs none in "
                 "OPENAI_BASE_URL (the offline teacher: `python -m builder teacher`)."
             )
+        organization, project = (
+            clean_key(name, os.environ.get(name) or "") or None for name in _HEADER_VARIABLES
+        )
         self.model = teacher.model
         self._timeout_s = teacher.timeout_s
         # 0 is no limit for aiohttp; with None it keeps to 100 connections.
@@ -73,6 +78,8 @@ class Endpoint:
             self.openai = AsyncOpenAI(
                 api_key=self._key or "none",
                 base_url=url,
+                organization=organization,
+                project=project,
                 max_retries=0,
                 timeout=timeout,
                 http_client=self._http,
@@ -99,7 +106,7 @@ class Endpoint:
         """Posts one chat completion.
 
         Raises:
-            SendError: Anything but an answer of status 200.
+            SendError: Anything but an answer of status 200 without an error inside.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -108,9 +115,13 @@ class Endpoint:
                 )
         except _NO_ANSWER as exc:
             raise self._no_answer(exc, self._timeout_s) from exc
-        if response.status_code == 200:
-            return Answer(self.hide_key(response.content))
-        raise self.status_error(response.status_code, response.content, response.headers)
+        status, body = response.status_code, response.content
+        if status == 200:
+            inside = error_in_answer(body)
+            if inside is None:
+                return Answer(self.hide_key(body))
+            status = inside.status
+        raise self.status_error(status, body, response.headers, answered=response.status_code)
 
     async def list_models(self, timeout_s: float) -> int:
         """Asks for the list of models, which is free and quick; returns the HTTP status.
@@ -127,20 +138,38 @@ class Endpoint:
         return response.status_code
 
     def status_error(
-        self, status: int, body: bytes, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        answered: int | None = None,
     ) -> SendError:
-        """What an HTTP status other than 200 means."""
+        """What an error answer means.
+
+        Args:
+            status: The HTTP status that counts.
+            body: As it came.
+            headers: For `Retry-After`.
+            answered: HTTP status of the answer, where its body names the one that counts.
+        """
         body = self.hide_key(body)
+        answered = answered or status
+        if status == 400:  # gateways pass other errors on so
+            status = number_of(read_json(body)) or status
         is_out_of_credit = _QUOTA_CODES.search(body.decode("utf-8", "replace")) is not None
         kind = kind_of_status(status, is_out_of_credit=is_out_of_credit)
+        words = error_words(body)
+        inside = f" with error {status} inside" if answered != status else ""
         return SendError(
             kind,
             f"http_{status}",
-            f"{self.address} answered {status}: {_message(body) or 'no reason given'}."
+            f"{self.address} answered {answered}{inside}: {words or 'no reason given'}."
             f"{self._advice(kind, status)}",
             status=status,
             retry_after_s=retry_after_s(headers or {}),
             body=body,
+            words=words,
         )
 
     def _advice(self, kind: FailureKind, status: int) -> str:
@@ -150,7 +179,7 @@ class Endpoint:
         if kind != "fatal":
             return ""
         if status == 401:
-            return f" Check {self._key_env}."
+            return f" Check {self.key_env}."
         if status == 404:
             return f" Check the model name ({self.model}) and the address, which ends in /v1."
         return " No credit is left there; add some and run the same command."
@@ -179,6 +208,39 @@ class Endpoint:
         return body.replace(key, b"[key]") if len(key) >= 8 and key in body else body
 
 
+#: The client of OpenAI makes headers of these too.
+_HEADER_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
+_QUOTES = frozenset("\"'`")
+
+
+def clean_key(name: str, value: str) -> str:
+    """An API key without the white space around it.
+
+    Args:
+        name: Environment variable it comes from.
+        value: The key; no message repeats it.
+
+    Raises:
+        EndpointError: It holds a character that no key has.
+    """
+    key = value.strip()
+    wrong = next((place for place, char in enumerate(key) if not "!" <= char <= "~"), None)
+    if wrong is None and _QUOTES.isdisjoint({*key[:1], *key[-1:]}):
+        return key
+    place = (0 if key[0] in _QUOTES else len(key) - 1) if wrong is None else wrong
+    char = key[place]
+    what = unicodedata.name(char, "").lower() or f"the control character U+{ord(char):04X}"
+    raise EndpointError(
+        f"{name}: character {place + 1} of {len(key)} is one that no key has ({_described(what)}). "
+        "Set the variable again with the key alone: no quotes, spaces or line breaks; nothing was "
+        "sent."
+    )
+
+
+def _described(what: str) -> str:
+    return "byte order mark" if what == "zero width no-break space" else what
+
+
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds asked for by `Retry-After` (seconds or an HTTP date) or `retry-after-ms`."""
     milliseconds = headers.get("retry-after-ms")
@@ -196,23 +258,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     return max(0.0, date.timestamp() - time.time())
-
-
-def _message(body: bytes) -> str:
-    """The reason an error answer gives, on one line and short."""
-    text = body.decode("utf-8", "replace")
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        content = None
-    if isinstance(content, dict):
-        error = content.get("error", content)
-        if isinstance(error, dict):
-            error = error.get("message") or error.get("detail")
-        if isinstance(error, str):
-            text = error
-    line = " ".join(text.split())
-    return line[:200].rstrip(".")
 
 
 def _without_secrets(url: str) -> str:

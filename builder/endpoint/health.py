@@ -13,9 +13,12 @@ in time (trouble)                                          them, while others
 500 …, 408, 409, 425,     no         after a backoff       the same              the same
 connection lost or
 refused (trouble)
-400, 422, … (refused)     no         at once without what  at once, where others the same
-                                     it names; else after  are answered
-                                     a backoff
+400, 413, 422, …          no         after a backoff, for  the third time,       probes say that it
+(refused): requests of                the draw may be at   where others are      takes no request,
+its shape are answered               fault                 answered              not even a hello
+refused: no request of    no         in the form that      where probes find     probes say what it
+its shape was answered               probes find           nothing and it is     refuses of 2
+                                                           the only one          requests
 403 (forbidden)           no         after a backoff       at once, where calls  3 requests, or the
                                                            sent later are        only one, before
                                                            answered              any was answered
@@ -28,11 +31,20 @@ can be kept                          wrong, if it can be   reply                
                                      said                                        any was kept
 ========================  =========  ====================  ====================  ===================
 
-"Nothing but failures" counts from the first failure after the last answer. An
-endpoint that never answered is given up after 45 s of them. Where one is given
-up, calls in flight get 5 s more; for any other stop they are waited for.
-Decided in `Pace` (slow down, endpoint), `LiveAsker` (request),
-`NoResponseWatch` and, for replies that are dropped, `UnusableWatch`.
+An answer of status 200 or 400 whose body names another status counts as that
+one: `error_body` finds it; a word counts as its documented status, one that
+is not known as a 502. Errors cost nothing.
+
+A shape is a kind of request, its cell and the formats of its images. Probes
+(`probes`) find by experiment what of a request is refused: the reply's
+schema, a field, the size, the images, their number or format, or all.
+
+"Nothing but failures" counts from the first failure after the last answer; a
+refusal is no failure of the endpoint. An endpoint that never answered is given
+up after 45 s of them. Where one is given up, calls in flight get 5 s more; for
+any other stop they are waited for. Decided in `Pace` (slow down, endpoint),
+`LiveAsker` (request), `Refusals` (refused), `NoResponseWatch` and, for replies
+that are dropped, `UnusableWatch`.
 """
 
 from collections import Counter
@@ -58,8 +70,12 @@ MAX_BACKOFF_S = 20.0
 
 #: A pushback is the endpoint's pace, not the request's fault, so this many count as one attempt.
 PUSHBACKS_PER_ATTEMPT = 5
-#: Kinds of error that answer a request: sending the same again brings the same.
-FINAL_KINDS = frozenset({"refused", "forbidden"})
+#: A request of a shape that is answered otherwise is refused this often before it is dropped: where
+#: one draw in four brings a refusal, chance alone does that to one request in sixty.
+MAX_REFUSALS = 3
+#: Probes that find the same of this many requests speak of the endpoint; a single request may have
+#: something of its own.
+MIN_REFUSED_REQUESTS = 2
 #: This many requests may fail with an HTTP error on an endpoint that has worked before it is
 #: suspected instead of them: the last requests of a round have no others to show that it works.
 MAX_FAILING_REQUESTS = 8
@@ -112,6 +128,7 @@ class SendError(Exception):
         status: HTTP status, 0 where none came.
         retry_after_s: How long the endpoint asks to be left alone.
         body: Body of the error answer.
+        words: What the server said, on one line; "" where it said nothing.
     """
 
     def __init__(
@@ -123,6 +140,7 @@ class SendError(Exception):
         status: int = 0,
         retry_after_s: float | None = None,
         body: bytes = b"",
+        words: str = "",
     ) -> None:
         super().__init__(message)
         self.kind: FailureKind = kind
@@ -131,6 +149,7 @@ class SendError(Exception):
         self.status = status
         self.retry_after_s = retry_after_s
         self.body = body
+        self.words = words
 
     @property
     def is_overload(self) -> bool:
@@ -205,7 +224,7 @@ class UnusableWatch:
         of = f", all of {next(iter(self._cells))}," if len(self._cells) == 1 else ""
         return UnusableReplies(
             f"gave up: the last {num} jobs{of} were dropped ({_named(self._dropped)}), so going on "
-            f"would cost money for nothing. {_advice(self._dropped)} {_KEPT}"
+            f"would cost money for nothing. {advice_on(self._dropped)} {_KEPT}"
         )
 
 
@@ -217,7 +236,7 @@ def nothing_kept(dropped: Mapping[str, int]) -> UnusableReplies:
     """
     return UnusableReplies(
         f"nothing was kept: {sum(dropped.values())} jobs, all dropped ({_named(dropped)}). "
-        f"{_advice(dropped)} {_KEPT}"
+        f"{advice_on(dropped)} {_KEPT}"
     )
 
 
@@ -241,6 +260,18 @@ _BROKEN = (
     "This program fails on the replies: see its log. Once that is fixed, `python -m builder "
     "reparse` reads them again."
 )
+_ONLY_REASONING = (
+    "Replies have reasoning but no content: the server takes all of them for reasoning. Start it "
+    "with the reasoning parser of this model or with none (vLLM, SGLang: `--reasoning-parser`; "
+    "llama.cpp: `--reasoning-format none`), or turn thinking off (`teacher.extra_body`, often "
+    "`chat_template_kwargs: {enable_thinking: false}`); if it thinks too long, raise "
+    "`teacher.max_completion_tokens`."
+)
+_ONLY_TOOL_CALL = (
+    "Replies are calls of tools, though none is offered: start the server without its tool parser "
+    "(vLLM: `--enable-auto-tool-choice`, `--tool-call-parser`), or take tools out of "
+    "`teacher.extra_body`."
+)
 _ADVICE = {
     **dict.fromkeys(("refusal", "refused", "content_filter"), _REFUSING),
     "truncated": _TRUNCATED,
@@ -252,12 +283,15 @@ _ADVICE = {
         ),
         _UNREADABLE,
     ),
+    "only_reasoning": _ONLY_REASONING,
+    "only_tool_call": _ONLY_TOOL_CALL,
     "internal_error": _BROKEN,
     "batch_without_reply": _NO_REPLY,
 }
 _KEPT = (
     "Everything so far is kept, and replies that were paid for are not asked for again. Another "
-    "`teacher` needs a workspace of its own; otherwise run the same command again to go on."
+    "model needs a workspace of its own; how the endpoint is asked may change in this one. Run the "
+    "same command again to go on."
 )
 
 
@@ -267,6 +301,7 @@ def _named(dropped: Mapping[str, int]) -> str:
     return f"{named}, …" if len(commonest) > _REASONS_NAMED else named
 
 
-def _advice(dropped: Mapping[str, int]) -> str:
+def advice_on(dropped: Mapping[str, int]) -> str:
+    """What to do about the commonest of these reasons, as a sentence."""
     (reason, _), *_ = Counter(dropped).most_common(1)
     return _ADVICE.get(reason, _NO_REPLY if reason.startswith("http_") else _UNFIT)

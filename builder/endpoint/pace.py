@@ -157,6 +157,11 @@ class Pace:
                 wait_s = min(wait_s, NEVER_ANSWERED_S + self._failing_since - now)
             self._pause(wait_s)
 
+    def refused(self, error: SendError) -> None:
+        """A call was refused: the endpoint is alive, and how it is asked is another's matter."""
+        self.failures[error.what] += 1
+        self._last_response_at = self._clock()
+
     def backoff_s(self, num_failures: int) -> float:
         """How long a job waits before its next try, with jitter."""
         longest = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (num_failures - 1))
@@ -178,8 +183,8 @@ class Pace:
         counts = ", ".join(f"{what} {num}" for what, num in self._failing.most_common())
         raise DeadEndpoint(
             f"gave up after {lasted:.0f} s of nothing but failures ({counts}); the last: "
-            f"{error.message} Is the server up? Run the same command again to go on; nothing "
-            "paid for is lost."
+            f"{error.message} {_remedy(error)} Run the same command again to go on; nothing paid "
+            "for is lost."
         )
 
     def _let_in(self) -> None:
@@ -207,3 +212,12 @@ class Pace:
             if not place.done():
                 self._let_in()
                 place.set_result(None)
+
+
+def _remedy(error: SendError) -> str:
+    """What to look at where an endpoint is given up."""
+    if error.kind == "pushback":
+        return "It is at its limit: wait, or look at the account's limits there."
+    if error.status:
+        return "The fault is on its side: look at its log or status page."
+    return "Is the server up?"

@@ -13,14 +13,17 @@ from cachetools import LRUCache
 from builder.config import TeacherConfig
 from builder.endpoint.capabilities import Capabilities
 from builder.endpoint.completion import remove_flood
+from builder.images.data_url import CommonFormat, media_type, recoded
 from builder.job import Job
 from builder.ledger.tables import SentRequest
 from builder.prompts import Prompt
 from schemas.reply import judge_schema, reply_schema
 
-Kind = Literal["sample", "correction", "judge"]
+Kind = Literal["sample", "correction", "judge", "probe"]
 _IMAGE_CLOSE = b'"}}'
 _CACHED_IMAGE_BYTES = 64 * 2**20
+#: Longest side of the images of a probe that asks whether they are too large.
+SMALL_SIDE_PX = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,15 @@ class Request:
         """How this request is asked of an endpoint with such capabilities."""
         return replace(capabilities, format="text") if self.is_plain else capabilities
 
-    def record(self, request_id: int, batch: str | None = None) -> SentRequest:
+    def record(
+        self, request_id: int, batch: str | None = None, *, most_usd: float | None = None
+    ) -> SentRequest:
         """The ledger's record of it.
 
         Args:
             request_id: As the ledger's writer gives it.
             batch: Key of the batch it goes out in, if it does.
+            most_usd: The most it can cost, where a price is known.
         """
         return SentRequest(
             request_id,
@@ -63,7 +69,23 @@ class Request:
             self.parameters,
             batch,
             self.model,
+            most_usd,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form in which a probe sends a request.
+
+    Args:
+        capabilities: How it is asked for JSON, with which fields.
+        max_tokens: Limit on the reply; None for none at all.
+        images: Which of its images it shows; "small" for all of them reduced.
+    """
+
+    capabilities: Capabilities
+    max_tokens: int | None
+    images: Literal["all", "first", "small", "none"] = "all"
 
 
 class RequestFactory:
@@ -72,13 +94,22 @@ class RequestFactory:
     Args:
         teacher: The model and its parameters.
         data_url: Image by sha256 -> data URL, as `ImageStore.data_url`.
+        key_tokens: Limit on a reply's tokens that keys are made with, so that they stay when the
+            limit changes; the teacher's if not given.
     """
 
-    def __init__(self, teacher: TeacherConfig, data_url: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        teacher: TeacherConfig,
+        data_url: Callable[[str], str],
+        key_tokens: int | None = None,
+    ) -> None:
         self.teacher = teacher
+        self._key_tokens = key_tokens or teacher.max_completion_tokens
         self._data_url = data_url
         self._images: LRUCache[str, bytes] = LRUCache(_CACHED_IMAGE_BYTES, getsizeof=len)
-        self._head = lru_cache(64)(self._make_head)
+        self._head = lru_cache(64)(self._configured_head)
+        self._key_head = lru_cache(64)(self._make_key_head)
         self._opening = lru_cache(64)(_opening)
 
     def sample(self, job: Job, prompt: Prompt) -> Request:
@@ -113,9 +144,35 @@ class RequestFactory:
         parts = [self._head(request.kind == "judge", request.job.cell, asked_with)]
         parts.append(request.messages[0])
         for label, sha256 in zip(request.image_labels, request.job.images, strict=True):
-            parts += (_image_opening(label), self._image(sha256), _IMAGE_CLOSE)
+            image = self._image(sha256, asked_with.recoded)
+            parts += (_image_opening(label), image, _IMAGE_CLOSE)
         parts += (b"]}", *request.messages[1:], b"]}")
         return b"".join(parts)
+
+    def probe(self, request: Request, form: Form) -> bytes:
+        """The JSON of a request in another form, to find out what of it is refused."""
+        head = self._make_head(
+            request.kind == "judge", request.job.cell, form.capabilities, form.max_tokens
+        )
+        parts = [head, request.messages[0]]
+        pairs = list(zip(request.image_labels, request.job.images, strict=True))
+        num_images = {"first": 1, "none": 0}.get(form.images, len(pairs))
+        for label, sha256 in pairs[:num_images]:
+            image = self._image(sha256, form.capabilities.recoded)
+            if form.images == "small":
+                image = recoded(image.decode(), "image/jpeg", SMALL_SIDE_PX).encode()
+            parts += (_image_opening(label), image, _IMAGE_CLOSE)
+        return b"".join((*parts, b"]}", *request.messages[1:], b"]}"))
+
+    def hello(self) -> bytes:
+        """The JSON of the shortest request there is: text alone, no field that may be refused."""
+        turn = {"role": "user", "content": "Reply with the word hello."}
+        return orjson.dumps({"model": self.teacher.model, "messages": [turn]})
+
+    def media_types(self, request: Request, capabilities: Capabilities) -> frozenset[str]:
+        """In what formats a request's images are sent."""
+        images = (self._image(sha256, capabilities.recoded) for sha256 in request.job.images)
+        return frozenset(media_type(image[:64].decode()) for image in images)
 
     def texts(self, request: Request) -> tuple[bytes, ...]:
         """What is sent besides images, the reply schema among it."""
@@ -127,7 +184,7 @@ class RequestFactory:
     ) -> Request:
         first = self._opening(prompt.system) + orjson.dumps(prompt.user) + b"}"
         messages = (first, *(b"," + orjson.dumps(turn) for turn in turns))
-        digest = hashlib.sha256(self._head(kind == "judge", job.cell, Capabilities()))
+        digest = hashlib.sha256(self._key_head(kind == "judge", job.cell))
         digest.update(first)
         digest.update(f"{job.id},{','.join((*prompt.image_labels, *job.images))}".encode())
         for turn in messages[1:]:
@@ -144,12 +201,21 @@ class RequestFactory:
             image_labels=prompt.image_labels,
         )
 
-    def _make_head(self, judge: bool, cell: Any, capabilities: Capabilities) -> bytes:
+    def _configured_head(self, judge: bool, cell: Any, capabilities: Capabilities) -> bytes:
+        return self._make_head(judge, cell, capabilities, self.teacher.max_completion_tokens)
+
+    def _make_key_head(self, judge: bool, cell: Any) -> bytes:
+        return self._make_head(judge, cell, Capabilities(), self._key_tokens)
+
+    def _make_head(
+        self, judge: bool, cell: Any, capabilities: Capabilities, max_tokens: int | None
+    ) -> bytes:
         teacher = self.teacher
         body: dict[str, Any] = {"model": teacher.model}
         if teacher.temperature is not None and capabilities.takes_temperature:
             body["temperature"] = teacher.temperature
-        body[capabilities.tokens_field] = teacher.max_completion_tokens
+        if max_tokens is not None:
+            body[capabilities.tokens_field] = max_tokens
         if capabilities.format == "json_schema":
             schema = judge_schema() if judge else reply_schema(cell)
             name = "evaluation" if judge else cell.name
@@ -159,16 +225,27 @@ class RequestFactory:
             }
         elif capabilities.format == "json_object":
             body["response_format"] = {"type": "json_object"}
-        body |= teacher.extra_body
+        refused = capabilities.refused_fields
+        body |= {name: v for name, v in teacher.extra_body.items() if name not in refused}
         return orjson.dumps(body)[:-1] + b',"messages":['
 
-    def _image(self, sha256: str) -> bytes:
-        found = self._images.get(sha256)
+    def _image(self, sha256: str, types: frozenset[tuple[str, CommonFormat]]) -> bytes:
+        """An image as a data URL, in the format the endpoint takes."""
+        data = self._cached(sha256, None)
+        if not types:
+            return data
+        wanted = dict(types).get(media_type(data[:64].decode()))
+        return data if wanted is None else self._cached(sha256, wanted)
+
+    def _cached(self, sha256: str, wanted: CommonFormat | None) -> bytes:
+        name = sha256 if wanted is None else f"{sha256} {wanted}"
+        found = self._images.get(name)
         if found is not None:
             return found
-        data = self._data_url(sha256).encode()
+        url = self._data_url(sha256)
+        data = (url if wanted is None else recoded(url, wanted)).encode()
         with suppress(ValueError):  # one larger than all that is kept is not kept
-            self._images[sha256] = data
+            self._images[name] = data
         return data
 
 

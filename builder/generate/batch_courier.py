@@ -6,8 +6,6 @@ was, and no batch is started twice.
 
 import asyncio
 import logging
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from builder.config import BatchConfig
@@ -22,8 +20,9 @@ from builder.endpoint.capabilities import (
     remembered_capabilities,
     write_capabilities,
 )
-from builder.endpoint.completion import read_completion, read_json
+from builder.endpoint.completion import read_completion
 from builder.endpoint.health import EndpointError
+from builder.generate.batch_lines import BatchLine, BatchTally, read_line
 from builder.generate.run_context import RunContext
 from builder.ledger.tables import BatchRecord
 
@@ -32,6 +31,10 @@ _log = logging.getLogger(__name__)
 _RESULTS_PER_COMMIT = 500
 #: After the provider said that its queue is full, this many polls pass before the next try.
 _POLLS_TO_WAIT = 10
+#: A refused request goes into one more batch, for the draw may be at fault; each takes hours.
+_MAX_REFUSALS = 2
+#: This many batches in a row may meet nothing but trouble before the run stops.
+_MAX_FAILED_BATCHES = 3
 #: This often a batch may be turned away while no other of ours is under way, before it is split.
 _MAX_TURNED_AWAY = 3
 _STOP_POLL_S = 0.25
@@ -75,6 +78,7 @@ class BatchCourier:
         self._last_status: dict[str, str] = {}
         self._wait_until = 0.0
         self._num_turned_away = 0
+        self._num_failed = 0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -243,57 +247,107 @@ class BatchCourier:
                 f"batch {state.id} failed as a whole: {what}. Fix that and run the same command "
                 "again; its requests are asked for anew."
             )
+        tally = BatchTally()
         for name, file_id in files:
             if file_id is not None:
                 path = self._directory / f"{record.key}.{name}.jsonl"
                 await self._api.download(file_id, path)
-                await self._store_results(path, record)
+                await self._store_results(path, record, tally)
                 path.unlink()
+        await self._check_tally(record, state, tally)
         await self._end(record, state.status)
         self._wait_until = 0.0
         self._num_turned_away = 0
+
+    async def _check_tally(self, record: BatchRecord, state: BatchState, tally: BatchTally) -> None:
+        """Stops where no line of a batch was answered, and asking again is no use for now.
+
+        Its jobs stay open, and no attempt of its requests counts.
+
+        Raises:
+            EndpointError: Names what the provider says.
+        """
+        if tally.errors:
+            kinds = ", ".join(f"{tally.last[kind].what} {n}" for kind, n in tally.errors.items())
+            self._run.say(f"batch {state.id}: {tally.num_answered} answered, errors: {kinds}")
+        error = tally.account_trouble()
+        is_all_trouble = not (tally.num_answered or tally.num_lowered) and tally.errors["trouble"]
+        self._num_failed = self._num_failed + 1 if is_all_trouble else 0
+        if error is None and is_all_trouble:
+            wait_s = _POLLS_TO_WAIT * self.config.poll_s
+            self._wait_until = asyncio.get_running_loop().time() + wait_s
+            if self._num_failed >= _MAX_FAILED_BATCHES:
+                error = tally.last["trouble"]
+        if error is not None:
+            await self._give_up(record)
+            raise EndpointError(
+                f"batch {state.id}: none of its {record.num_requests} requests was answered. "
+                f"{error.message} Nothing was lost and its jobs stay open: once that is settled, "
+                "run the same command again."
+            )
 
     async def _end(self, record: BatchRecord, state: str) -> None:
         self._writer.batch_ended(record.key, state)
         await self._writer.flush()
 
-    async def _store_results(self, path: Path, record: BatchRecord) -> None:
+    async def _store_results(self, path: Path, record: BatchRecord, tally: BatchTally) -> None:
         """Writes results into the ledger; doing so twice with the same file changes nothing."""
         asked_with = read_capabilities(record.capabilities)
         num_lines = 0
         with path.open("rb") as file:
             for line in file:
                 if line.strip():
-                    self._store_line(line, asked_with, record.key)
+                    self._store_line(line, asked_with, record, tally)
                     num_lines += 1
                 if num_lines % _RESULTS_PER_COMMIT == 0:
                     await self._writer.flush()
         await self._writer.flush()
 
-    def _store_line(self, line: bytes, asked_with: Capabilities, batch_key: str) -> None:
-        """Stores a result as it came; a request without one goes into the next batch.
-
-        A refusal is not about how a batch was asked if other requests,
-        asked in the same way, were answered; their file is taken in first.
-        """
+    def _store_line(
+        self, line: bytes, asked_with: Capabilities, record: BatchRecord, tally: BatchTally
+    ) -> None:
+        """Stores a result as it came; a request without one goes into the next batch."""
         line = self._api.endpoint.hide_key(line)
         result = read_line(line)
         request_id = self._ledger.find_request(result.key) if result is not None else None
         if result is None or request_id is None:
             return
         if result.status == 200:
+            tally.num_answered += 1
             self._answered.add(asked_with)
             self._writer.reply(request_id, 200, line)
             self._count_cost(result.key, request_id, line)
-        elif result.status == 400:
-            # A batch may be of one request, so that its refusal in the next batch counts again.
-            refusal = f"{batch_key} {result.key}"
-            if (
-                asked_with in self._answered
-                or self._learned.refused(refusal, asked_with, line) is None
-            ):
-                self._writer.reply(request_id, 400, line)
-                self._run.budget.release(result.key)
+            return
+        error = result.error(self._api.endpoint)
+        if error.kind == "refused" and self._is_lowered(result, asked_with, record.key, line):
+            tally.num_lowered += 1
+            return
+        self._run.budget.release(result.key)
+        # One sent before was refused where others were answered, for a batch without any answer
+        # counts as not sent. The draw may be at fault, so once more may do.
+        num_sent = self._ledger.num_sent(result.key)
+        is_own = error.kind in {"refused", "forbidden"} and (
+            num_sent > 1 or tally.num_answered > 0 or record.num_requests == 1
+        )
+        if not is_own:
+            tally.add(error)
+        if is_own and num_sent >= _MAX_REFUSALS:
+            self._writer.reply(request_id, error.status, line)
+        else:
+            self._writer.failed(result.key, error.message)
+
+    def _is_lowered(
+        self, result: BatchLine, asked_with: Capabilities, batch_key: str, line: bytes
+    ) -> bool:
+        """Whether a request was refused for how it was asked, and the next batch asks otherwise.
+
+        Not so if other requests, asked in the same way, were answered.
+        """
+        if asked_with in self._answered:
+            return False
+        # A batch may be of one request, so that its refusal in the next batch counts again.
+        refusal = f"{batch_key} {result.key}"
+        return self._learned.refused(refusal, asked_with, line) is not None
 
     def _remember(self, capabilities: Capabilities, missing: str) -> None:
         """Notes for this and later runs what the endpoint does without."""
@@ -324,41 +378,3 @@ class BatchCourier:
         while (left := deadline - loop.time()) > 0:
             self._run.stop.check_collecting()
             await asyncio.sleep(min(left, _STOP_POLL_S))
-
-
-#: Found without parsing, so that a paid line can be stored before it is read. Inside a reply's
-#: text the quotes would stand behind backslashes.
-_KEY = re.compile(rb'"custom_id"\s*:\s*"([0-9a-f]{64})"')
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLine:
-    """One result.
-
-    Args:
-        key: Key of its request.
-        status: HTTP status; 0 where the request was never answered, as when a batch expires.
-            A line that is no JSON counts as answered: it was paid.
-    """
-
-    key: str
-    status: int
-
-
-def read_line(line: bytes) -> BatchLine | None:
-    """Reads a line; None where it is nobody's result. Never raises."""
-    found = _KEY.search(line)
-    if found is None:
-        return None
-    return BatchLine(found[1].decode(), _status(line))
-
-
-def _status(line: bytes) -> int:
-    result = read_json(line)
-    if not isinstance(result, dict):
-        return 200
-    response = result.get("response")
-    if not isinstance(response, dict) or "body" not in response:
-        return 0
-    status = response.get("status_code", 200)
-    return status if isinstance(status, int) else 200

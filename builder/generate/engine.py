@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from builder.cost.price import Price
 from builder.cost.upper_bound import CostUpperBound
-from builder.endpoint.completion import Usage, read_completion
+from builder.endpoint.completion import Completion, read_completion
 from builder.endpoint.health import GRACE_S, DeadEndpoint, UnusableWatch
 from builder.endpoint.requests import Request, RequestFactory
 from builder.endpoint.stop import Stopped
+from builder.generate.answer_text import find_thoughts, without
 from builder.generate.live import Asker, GaveUp
 from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped, kept
 from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
@@ -209,7 +210,10 @@ class Engine:
 
     async def _ask_again(self, prompt: Prompt, bought: _Bought, error: str) -> _Bought:
         """Asks once more for an unreadable reply, naming what is wrong with it."""
-        quoted = bought.content[:MAX_QUOTED_CHARS].encode("utf-8", "replace").decode()
+        # Without thoughts the text stays as it is: a flood of white space at its end is a sign.
+        thoughts = find_thoughts(bought.content)
+        answer = (without(bought.content, thoughts) if thoughts else "") or bought.content
+        quoted = answer[:MAX_QUOTED_CHARS].encode("utf-8", "replace").decode()
         again = self._teacher.factory.correction(bought.request, prompt, quoted, correction(error))
         try:
             second = await self._buy(self._teacher, again, urgent=True)
@@ -246,7 +250,7 @@ class Engine:
             reason = reply.reason if isinstance(reply, GaveUp) else _refusal_reason(reply)
             return _Bought(request, Unreadable(reason), "", Paid())
         completion = read_completion(reply.raw)
-        cost_usd = self._count_cost(teacher, request, reply, completion.usage)
+        cost_usd = self._count_cost(teacher, request, reply, completion)
         if request.kind == "judge":
             read = read_evaluation(completion)
         else:
@@ -256,14 +260,17 @@ class Engine:
         return _Bought(request, read, completion.content, paid)
 
     def _count_cost(
-        self, teacher: Teacher, request: Request, reply: StoredReply, usage: Usage
+        self, teacher: Teacher, request: Request, reply: StoredReply, completion: Completion
     ) -> float | None:
         if reply.is_counted:  # by an earlier run, at the price of the time
             return reply.cost_usd
+        usage = completion.usage
         cost_usd = teacher.price.cost_usd(usage) if teacher.price else None
-        is_estimate = not usage.is_given and teacher.upper_bound is not None
-        if is_estimate and teacher.upper_bound is not None:
-            cost_usd = teacher.upper_bound.usd(request)
+        is_estimate = False
+        if not completion.is_billed:
+            cost_usd = 0.0
+        elif not usage.is_given and teacher.upper_bound is not None:
+            cost_usd, is_estimate = teacher.upper_bound.usd(request), True
         tokens = (usage.prompt_tokens, usage.completion_tokens)
         self._run.writer.usage(reply.request_id, *tokens, cost_usd)
         self._run.budget.charge(request.key, cost_usd, is_estimate=is_estimate)

@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from builder.cost.price import Price
 from builder.cost.upper_bound import CostUpperBound
 from builder.endpoint.capabilities import (
     Capabilities,
@@ -15,7 +16,6 @@ from builder.endpoint.capabilities import (
 )
 from builder.endpoint.client import Endpoint
 from builder.endpoint.health import (
-    FINAL_KINDS,
     MAX_FAILING_REQUESTS,
     MAX_FORBIDDEN_REQUESTS,
     PUSHBACKS_PER_ATTEMPT,
@@ -25,6 +25,8 @@ from builder.endpoint.health import (
 from builder.endpoint.pace import Pace
 from builder.endpoint.requests import Request, RequestFactory
 from builder.endpoint.stop import Stopped
+from builder.generate.prober import Prober
+from builder.generate.refusals import RefusalCount, Refusals, Settings
 from builder.generate.run_context import RunContext
 from builder.ledger.ledger import Ledger
 from builder.ledger.tables import StoredReply
@@ -78,6 +80,8 @@ class LiveAsker:
         factory: Makes bodies.
         pace: Shared by all that send to this endpoint.
         upper_bound: The most a request can cost; None where no price is known.
+        price: What probes cost; None where it is not known.
+        settings: Of the configuration, to be named where a request is refused.
     """
 
     can_buy = True
@@ -89,6 +93,8 @@ class LiveAsker:
         factory: RequestFactory,
         pace: Pace,
         upper_bound: CostUpperBound | None,
+        price: Price | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self._ledger = run.ledger
         self._writer = run.writer
@@ -97,12 +103,16 @@ class LiveAsker:
         self._endpoint = endpoint
         self._factory = factory
         self._pace = pace
-        # Without a limit on money nothing is set aside.
-        self._upper_bound = upper_bound if run.budget.max_usd is not None else None
+        self._upper_bound = upper_bound
         wanted = factory.teacher.structured_output
         self._capabilities_name = capabilities_name(endpoint, wanted)
         known = remembered_capabilities(run.ledger, self._capabilities_name, wanted)
         self._capabilities = LearnedCapabilities(wanted, known, self._remember)
+        self._settings = settings or Settings()
+        prober = Prober(run, endpoint, factory, pace, price, self._reserve)
+        self._refusals = Refusals(
+            endpoint, factory, pace, run.stop, prober, self._capabilities, self._settings
+        )
         # Requests of a new round are not in the ledger, so looking each up would be wasted time: it
         # is done only where an earlier run was cut off.
         self._has_leftovers = run.ledger.has_leftovers()
@@ -128,16 +138,28 @@ class LiveAsker:
                 request_id, urgent = call.request_id, True
                 if call.body is not None:
                     return await self._keep(request_id, 200, call.body)
-                if call.error is None:  # it was asked in a way the endpoint does not take
+                assert call.error is not None
+                if call.error.kind == "refused":
+                    if await self._is_refused(request, call, attempts, call.error):
+                        return await self._keep(request_id, call.error.status, call.error.body)
                     continue
                 if self._is_hopeless(attempts, call.error):
-                    if call.error.kind in FINAL_KINDS:
+                    if call.error.kind == "forbidden":
                         return await self._keep(request_id, call.error.status, call.error.body)
-                    self._writer.failed(request.key)
+                    self._writer.failed(request.key, call.error.message)
                     return GaveUp(call.error.what)
                 await self._stop.sleep(self._pace.backoff_s(attempts.num_sent))
         finally:
             self._num_failing -= attempts.has_failed
+
+    async def _is_refused(
+        self, request: Request, call: "_Call", attempts: "_Attempts", error: SendError
+    ) -> bool:
+        """Whether a refused request is given up; else it is asked again, maybe in another form."""
+        await self._writer.flush()  # or it might be noted as failed after it is sent again
+        refusals = attempts.refusals
+        refusals.last_sent_at = call.sent_at
+        return await self._refusals.is_final(request, call.asked_with, refusals, error)
 
     def _is_hopeless(self, attempts: "_Attempts", error: SendError) -> bool:
         """Whether a failure is the request's own, so that sending it again is no use.
@@ -150,8 +172,8 @@ class LiveAsker:
             # A key may lose its rights while calls are in flight, so answers to calls that were
             # sent earlier prove nothing.
             works = self._answered_sent_at > attempts.first_sent_at
-        if error.kind in FINAL_KINDS and works:
-            return True
+            if works:
+                return True
         tries = attempts.num_failures + attempts.num_pushbacks // PUSHBACKS_PER_ATTEMPT
         if tries < self._max_attempts:
             return False
@@ -171,47 +193,59 @@ class LiveAsker:
         self, request: Request, request_id: int | None, attempts: "_Attempts", urgent: bool
     ) -> "_Call":
         """One call, from waiting for a place to its answer or error."""
-        sent_at = await self._pace.enter(urgent=urgent)
+        sent_at = await self._enter(urgent)
         try:
-            await self._reserve(request, urgent)
-            capabilities = self._capabilities.now.lowered_to(attempts.capabilities)
+            most_usd = await self._reserve(request, urgent)
+            capabilities = self._capabilities.now.lowered_to(attempts.refusals.capabilities)
             asked_with = request.ask_with(capabilities)
             body = self._factory.body(request, asked_with)
-            request_id = await self._write_down(request, request_id)
+            request_id = await self._write_down(request, request_id, most_usd)
             try:
                 answer = await self._endpoint.send(body)
             except SendError as error:
                 self._give_back(request, error)
                 if error.kind == "refused":
-                    lower = self._capabilities.refused(request.key, asked_with, error.body)
-                    if lower is not None:  # not the request's failure: it counts as no attempt
-                        attempts.capabilities = lower
-                        return _Call(request_id)
+                    self._pace.refused(error)
+                    return _Call(request_id, asked_with, sent_at, error=error)
                 self._num_failing += attempts.fail(error, sent_at, self._pace.now())
                 self._report_failure(request, attempts, error, sent_at)
-                return _Call(request_id, error=error)
+                return _Call(request_id, asked_with, sent_at, error=error)
             self._pace.answered()
+            self._refusals.note_answer(request, asked_with)
             self._answered_sent_at = max(self._answered_sent_at, sent_at)
-            return _Call(request_id, body=answer.body)
+            return _Call(request_id, asked_with, sent_at, body=answer.body)
         finally:
             self._pace.leave()
 
-    async def _reserve(self, request: Request, urgent: bool) -> None:
+    async def _enter(self, urgent: bool) -> float:
+        """Waits for a place; while probes find out how to ask, nothing else is sent."""
+        while True:
+            sent_at = await self._pace.enter(urgent=urgent)
+            if not self._refusals.holds_others:
+                return sent_at
+            self._pace.leave()
+            await self._refusals.wait_for_probes()
+
+    async def _reserve(self, request: Request, urgent: bool) -> float | None:
         """Sets the most a request can cost aside, waiting for calls under way to leave room.
 
         What a job needs to be finished goes before new jobs, or an expensive judge would wait
         until cheap samples have used all room up.
 
+        Returns:
+            The most it can cost; None where no price is known.
+
         Raises:
             Stopped: There is no room, or the run is stopping.
         """
-        most_usd = self._upper_bound.usd(request) if self._upper_bound is not None else 0.0
+        known = self._upper_bound.usd(request) if self._upper_bound is not None else None
+        most_usd = known or 0.0
         self._budget.num_urgent += urgent
         try:
             while True:
                 gives_way = self._budget.num_urgent > 0 and not urgent
                 if not gives_way and self._budget.reserve(request.key, most_usd):
-                    return
+                    return known
                 if not gives_way and not self._budget.may_free_up:
                     reached = self._budget.reached(most_usd)
                     self._stop.set(reached, may_collect=True)
@@ -224,20 +258,24 @@ class LiveAsker:
         """Frees what was set aside for a call that failed, unless it may have been billed."""
         if error.may_be_billed:
             self._budget.forfeit(request.key)
+            self._writer.unanswered(request.key, error.message)
         else:
             self._budget.release(request.key)
+            self._writer.failed(request.key, error.message)
 
-    async def _write_down(self, request: Request, request_id: int | None) -> int:
+    async def _write_down(
+        self, request: Request, request_id: int | None, most_usd: float | None
+    ) -> int:
         """Commits a request, or one more sending of it, before it is sent; returns its id."""
         if request_id is not None:
-            self._writer.resent(request.key)
+            self._writer.resent(request.key, most_usd=most_usd)
             await self._writer.flush()
             return request_id
         if request.prompt_hash not in self._prompts:
             self._prompts.add(request.prompt_hash)
             self._writer.prompt(request.prompt_hash, request.system)
         request_id = self._writer.take_request_id()
-        self._writer.request(request.record(request_id))
+        self._writer.request(request.record(request_id, most_usd=most_usd))
         await self._writer.flush()
         return request_id
 
@@ -278,19 +316,26 @@ class LiveAsker:
     def _remember(self, capabilities: Capabilities, missing: str) -> None:
         """Notes for this and later runs what the endpoint does without."""
         self._writer.meta(self._capabilities_name, write_capabilities(capabilities))
+        words = self._refusals.last_words
+        setting = f"`{self._settings.role}.structured_output: {capabilities.format}`"
+        asks = f" {setting} says so from the start." if "response_format" in missing else ""
         _log.warning(
-            "%s refuses %s for model %s; its requests go without from now on.",
+            "%s refuses %s for model %s%s; its requests go without from now on.%s",
             self._endpoint.address,
             missing,
             self._endpoint.model,
+            f' ("{words}")' if words else "",
+            asks,
         )
 
 
 @dataclass(slots=True)
 class _Call:
-    """What one call brought: a body, an error, or neither where it has to be asked differently."""
+    """What one call brought: a body or an error."""
 
     request_id: int
+    asked_with: Capabilities
+    sent_at: float
     body: bytes | None = None
     error: SendError | None = None
 
@@ -302,7 +347,7 @@ class _Attempts:
     `failed_before_at` is when the attempt before the last one failed.
     """
 
-    capabilities: Capabilities = field(default_factory=Capabilities)
+    refusals: RefusalCount = field(default_factory=lambda: RefusalCount(Capabilities()))
     first_sent_at: float = 0.0
     last_failed_at: float = 0.0
     failed_before_at: float = 0.0

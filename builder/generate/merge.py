@@ -12,9 +12,11 @@ _COPY = """
 INSERT OR IGNORE INTO main.prompt SELECT * FROM part.prompt;
 INSERT OR IGNORE INTO main.meta SELECT * FROM part.meta;
 INSERT OR IGNORE INTO main.round SELECT * FROM part.round;
-INSERT INTO main.request
+INSERT INTO main.request (id, key, job_id, kind, prompt_hash, parameters, num_sent, state, batch,
+                          model, error, most_usd, num_killed, num_unanswered)
     SELECT id + (SELECT coalesce(max(id), 0) FROM main.request), key, job_id, kind, prompt_hash,
-           parameters, num_sent, state, batch, model
+           parameters, num_sent, state, batch, model, error, most_usd, num_killed,
+           num_unanswered
     FROM part.request WHERE key NOT IN (SELECT key FROM main.request);
 INSERT OR IGNORE INTO main.reply
     SELECT joined.id, status, raw FROM part.reply

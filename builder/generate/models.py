@@ -14,8 +14,11 @@ from builder.generate.batch import BatchAsker
 from builder.generate.batch_courier import BatchCourier
 from builder.generate.engine import Teacher
 from builder.generate.live import LiveAsker
+from builder.generate.refusals import Settings
 from builder.generate.run_context import RunContext
+from builder.generate.workspace_config import key_tokens_of
 from builder.images.store import ImageStore
+from builder.plan import targets_of
 from schemas.errors import PolysceneError
 
 
@@ -53,6 +56,11 @@ def models_of(config: BuildConfig) -> dict[str, TeacherConfig]:
     return models | ({"judge": config.judge} if config.judge else {})
 
 
+def has_prices(config: BuildConfig) -> bool:
+    """Whether the price of every model is known."""
+    return all(price_of(model) is not None for model in models_of(config).values())
+
+
 def require_prices(config: BuildConfig) -> None:
     """Refuses a limit on money where a price is not known.
 
@@ -84,7 +92,8 @@ def open_model(
     """
     model = models_of(config)[role]
     endpoint = Endpoint(model)
-    factory = request_factory(model, config, store)
+    key_tokens = key_tokens_of(run.ledger) if role == "teacher" else None
+    factory = request_factory(model, config, store, key_tokens)
     price = price_of(model)
     # The table lists prices of live calls, which batches halve; prices of the configuration are
     # those of whatever it is used for.
@@ -101,14 +110,18 @@ def open_model(
         return OpenModel(
             Teacher(factory, asker, price, upper_bound), endpoint, pace, courier, asker
         )
-    live = LiveAsker(run, endpoint, factory, pace, upper_bound)
+    wanted = frozenset(targets_of(config).cells)
+    settings = Settings(role, config.images.max_side_px, wanted.__contains__)
+    live = LiveAsker(run, endpoint, factory, pace, upper_bound, price, settings)
     return OpenModel(Teacher(factory, live, price, upper_bound), endpoint, pace, courier, None)
 
 
-def request_factory(model: TeacherConfig, config: BuildConfig, store: ImageStore) -> RequestFactory:
+def request_factory(
+    model: TeacherConfig, config: BuildConfig, store: ImageStore, key_tokens: int | None = None
+) -> RequestFactory:
     """Makes requests with images no larger than the configuration allows."""
     side = config.images.max_side_px
-    return RequestFactory(model, lambda sha256: store.data_url(sha256, side))
+    return RequestFactory(model, lambda sha256: store.data_url(sha256, side), key_tokens)
 
 
 def _upper_bound(

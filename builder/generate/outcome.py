@@ -178,6 +178,8 @@ class OutcomeMaker:
                     group=record.group,
                     source=record.source,
                     licence=record.licence,
+                    licence_id=record.licence_id,
+                    **(record.original.as_published() if record.original else {}),
                 )
             )
         return sources

@@ -16,8 +16,10 @@ from rich.text import Text
 from builder.balance import Balance, balance_of, print_balance
 from builder.config import BuildConfig
 from builder.cost.budget import Budget
+from builder.cost.spent_words import cost_words, possibly_billed
 from builder.endpoint.completion import Usage
 from builder.endpoint.pace import Pace
+from builder.generate.giving_up import shortfall_of
 from builder.ledger.ledger import Ledger
 from builder.ledger.tables import Spent
 
@@ -97,7 +99,7 @@ class Report:
         counts: What is counted.
         pace: Requests in flight.
         budget: Dollars of the whole workspace.
-        has_price: Whether the model's price is known.
+        has_price: Whether the price of every model is known.
         clock: Seconds, monotonic.
     """
 
@@ -172,7 +174,10 @@ class Report:
     def _facts(self) -> str:
         counts = self._counts
         dropped = counts.dropped.total()
-        spent = f"${self._budget.cost_usd:.4f}" if self._has_price else "price unknown"
+        spent = f"${self._budget.cost_usd:.4f}"
+        if not self._has_price:
+            is_partly_known = self._budget.cost_usd > 0
+            spent = f"{spent} and an unknown price" if is_partly_known else "price unknown"
         if self._budget.num_estimated:
             spent += f" ({self._budget.num_estimated} replies without usage estimated)"
         failed = self._pace.failures.total()
@@ -218,7 +223,9 @@ class Summary:
         languages: (kept, dropped) by language.
         balance: Shares wanted and reached.
         spent: Requests, tokens and dollars.
-        has_price: Whether dollars are known.
+        has_price: Whether the price of every model is known.
+        shortfall: What is missing after a build that went to its end, why, and what to do; None
+            where the shares are met.
     """
 
     num_kept: int
@@ -227,6 +234,7 @@ class Summary:
     balance: Balance
     spent: Spent
     has_price: bool
+    shortfall: str | None = None
 
     @property
     def num_jobs(self) -> int:
@@ -234,14 +242,25 @@ class Summary:
         return self.num_kept + sum(self.dropped.values())
 
 
-def summarise(config: BuildConfig, ledger: Ledger, *, has_price: bool) -> Summary:
-    """Reads a summary from the ledger."""
+def summarise(
+    config: BuildConfig, ledger: Ledger, *, has_price: bool, is_over: bool = False
+) -> Summary:
+    """Reads a summary from the ledger.
+
+    Args:
+        config: The build.
+        ledger: What became of it.
+        has_price: Whether the price of every model is known.
+        is_over: Whether the build went to its end, so that what is missing stays missing.
+    """
+    balance = balance_of(config, ledger)
     languages = ledger.language_counts()
     return Summary(
         num_kept=sum(kept for kept, _ in languages.values()),
         dropped=ledger.drop_counts(),
         languages=languages,
-        balance=balance_of(config, ledger),
+        balance=balance,
+        shortfall=shortfall_of(config, ledger, balance) if is_over else None,
         spent=ledger.spent(),
         has_price=has_price,
     )
@@ -260,23 +279,22 @@ def print_summary(summary: Summary, console: Console) -> None:
             table.add_row(code, str(kept), str(dropped), f"{share:.1%}")
         console.print(table)
     spent = summary.spent
-    cost = f"${spent.cost_usd:.4f}" if summary.has_price else "price unknown"
-    if spent.num_estimated:
-        cost += (
-            f" (${spent.estimated_usd:.4f} of it estimated, for {spent.num_estimated} replies "
-            "without `usage`)"
-        )
     _say(
         console,
         f"requests: {spent.num_requests} sent, {spent.num_replies} replies, "
-        f"{spent.prompt_tokens} + {spent.completion_tokens} tokens, {cost}",
+        f"{spent.prompt_tokens} + {spent.completion_tokens} tokens, "
+        f"{cost_words(spent, has_price=summary.has_price)}",
     )
+    for sentence in possibly_billed(spent):
+        _say(console, sentence)
     reasons = ", ".join(f"{reason} {num}" for reason, num in summary.dropped.items())
     _say(
         console,
         f"build: {summary.num_jobs} in, {summary.num_kept} kept, "
         f"{summary.num_jobs - summary.num_kept} dropped" + (f" ({reasons})" if reasons else ""),
     )
+    if summary.shortfall is not None:
+        _say(console, summary.shortfall)
 
 
 def _say(console: Console, line: str) -> None:

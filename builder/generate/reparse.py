@@ -14,6 +14,7 @@ from builder.endpoint.requests import Request, RequestFactory
 from builder.endpoint.stop import Stop
 from builder.generate.engine import Engine, Teacher
 from builder.generate.live import StoredReplies
+from builder.generate.models import has_prices
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.progress import RunCounts, Summary, summarise
 from builder.generate.rounds import Rounds
@@ -89,7 +90,7 @@ def run_reparse(workspace: Workspace, config: BuildConfig, console: Console) -> 
         ledger.drop_meta(JUDGED_BY)  # a judgement of other texts than before is not kept
         num_all = sum(ledger.tried_counts().values())
         say(_counts_line(num_all, num_answered, num_unanswered))
-        return summarise(config, ledger, has_price=price_of(config.teacher) is not None)
+        return summarise(config, ledger, has_price=has_prices(config))
 
 
 def _counts_line(num_jobs: int, num_read: int, num_unanswered: int) -> str:

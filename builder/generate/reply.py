@@ -2,20 +2,25 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from builder.endpoint.completion import Completion, remove_flood
+from builder.generate.answer_text import Span, find_objects, find_thoughts, without
 from schemas.reply import Reply, draft_names, reply_model
 from schemas.sample import Evaluation
 from schemas.vocabulary import Cell
 
-#: Longer texts are not searched or repaired: no reply is that long, and repair is not linear.
+#: Longer texts are not repaired: no answer is that long, and repair is not linear.
 MAX_REPAIRED_CHARS = 64_000
+#: Nor those with more brackets: a reply has about twenty, and nested ones take repair minutes.
+_MAX_REPAIRED_BRACKETS = 200
+#: An object with so many keys has at least this many characters for each: `"k":1,`.
+_MIN_CHARS_PER_KEY = 6
 
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECASE)
 _REFUSAL = re.compile(
     r"^\W*(i'?m sorry|i am sorry|sorry\b|i can(?:'|no)?t\b|i am unable|i'm unable|unable to)",
     re.IGNORECASE,
@@ -62,9 +67,10 @@ class Read:
 def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
     """Reads a cell's reply.
 
-    It is tried in turn: strict JSON; the same out of fences or prose; `json-repair`,
-    only when the model itself ended the reply (`finish_reason` "stop") and
-    the JSON is closed. A truncated reply is never repaired, for repair would
+    It is tried in turn: strict JSON; every JSON object in the text, thoughts
+    left out, from the last to the first; `json-repair`, only when the model
+    itself ended the reply (`finish_reason` "stop") and the JSON is closed; the
+    objects in other fields of the message. A truncated reply is never repaired, for repair would
     complete it without complaint. A flood of white space is no mere
     truncation: such a reply is worth asking for again, without a schema. A
     key given twice makes the reply ambiguous, so it counts as unreadable, not
@@ -84,39 +90,74 @@ def read_evaluation(completion: Completion) -> Read | Unreadable:
 def _read(model: type[T], completion: Completion, num_keys: int) -> Read | Unreadable:
     if completion.problem is not None:
         return Unreadable(completion.problem)
-    text = completion.content.strip()
-    if not text or completion.finish_reason == "length":
-        if remove_flood(completion.content) is not None:
-            return _FLOOD
-        return Unreadable("truncated" if completion.finish_reason == "length" else "empty_content")
-    problem: Unreadable | None = None
-    for candidate in _candidates(text):
-        read = _strict(model, candidate, num_keys)
-        if isinstance(read, Read):
-            return read
-        problem = problem or read
-    assert problem is not None
-    if remove_flood(completion.content) is not None:
+    if completion.finish_reason == "length":
+        has_flood = remove_flood(completion.content) is not None
+        return _FLOOD if has_flood else Unreadable("truncated")
+    thoughts = find_thoughts(completion.content)
+    answer = without(completion.content, thoughts)
+    read = _read_content(model, completion, thoughts, answer, num_keys)
+    if isinstance(read, Read) or "{" in answer:
+        return read
+    for _, text in completion.elsewhere:
+        found = _last_that_fits(model, text, find_objects(text).spans, num_keys)
+        if isinstance(found, Read):
+            return found
+    return _left_empty(completion, read) if not completion.content.strip() else read
+
+
+def _read_content(
+    model: type[T], completion: Completion, thoughts: list[Span], answer: str, num_keys: int
+) -> Read | Unreadable:
+    """Reads what the model wrote as its reply."""
+    text = completion.content
+    has_flood = remove_flood(text) is not None
+    if not text.strip():
+        return _FLOOD if has_flood else Unreadable("empty_content")
+    problem = _strict(model, text.strip(), num_keys)
+    if isinstance(problem, Read):
+        return problem
+    objects = find_objects(text)
+    outside = [span for span in objects.spans if not _is_inside(span, thoughts)]
+    # Only where nothing but thoughts is left, the answer may be among them.
+    read = _last_that_fits(model, text, outside if "{" in answer else objects.spans, num_keys)
+    if isinstance(read, Read):
+        return read
+    if has_flood:
         return _FLOOD
     if problem.reason != "not_json":
         return problem
-    return _repair(model, completion, text, num_keys, problem)
+    if read is not None and read.reason != "not_json" and outside and not objects.is_broken:
+        return read
+    return _repair(model, completion, answer if "{" in answer else text, num_keys, problem)
 
 
-def _candidates(text: str) -> list[str]:
-    """The text itself, and what is in it between fences or the outermost braces."""
-    found = [text]
-    if text[0] == "{" and text[-1] == "}":
-        return found
-    if len(text) > MAX_REPAIRED_CHARS:
-        return found
-    fence = _FENCE.search(text)
-    if fence:
-        found.append(fence[1].strip())
-    start, end = text.find("{"), text.rfind("}")
-    if 0 <= start < end:
-        found.append(text[start : end + 1])
-    return found
+def _last_that_fits(
+    model: type[T], text: str, spans: Sequence[Span], num_keys: int
+) -> Read | Unreadable | None:
+    """Reads the last object that satisfies the model; else why the last one does not."""
+    last: Unreadable | None = None
+    for start, end in reversed(spans):
+        if end - start < _MIN_CHARS_PER_KEY * num_keys and last is not None:
+            continue
+        read = _strict(model, text[start:end], num_keys)
+        if isinstance(read, Read):
+            return read
+        last = last or read
+    return last
+
+
+def _is_inside(span: Span, thoughts: list[Span]) -> bool:
+    return any(start <= span[0] and span[1] <= end for start, end in thoughts)
+
+
+def _left_empty(completion: Completion, read: Unreadable) -> Unreadable:
+    """Why a reply has no content: the server may have put it into another field."""
+    names = {name for name, _ in completion.elsewhere}
+    if read.reason != "empty_content" or not names:
+        return read
+    return Unreadable(
+        "only_tool_call" if any("call" in name for name in names) else "only_reasoning"
+    )
 
 
 def _strict(model: type[T], text: str, num_keys: int) -> Read | Unreadable:
@@ -143,7 +184,7 @@ def _given_twice(text: str) -> Unreadable | None:
                 twice.append(key)
             seen.add(key)
 
-    json.loads(text, object_pairs_hook=note)
+    json.loads(text, object_pairs_hook=note, parse_int=float)
     if not twice:
         return None
     return Unreadable("duplicate_key", f'key "{twice[0][:80]}" is given twice in one object')
@@ -171,7 +212,8 @@ def _repair(
     if isinstance(body, Unreadable):
         return body
     is_ambiguous = len(_ANY_KEY.findall(body)) > num_keys
-    if completion.finish_reason != "stop" or len(text) > MAX_REPAIRED_CHARS or is_ambiguous:
+    is_too_much = len(body) > MAX_REPAIRED_CHARS or _num_brackets(body) > _MAX_REPAIRED_BRACKETS
+    if completion.finish_reason != "stop" or is_too_much or is_ambiguous:
         return problem
     from json_repair import repair_json
 
@@ -188,6 +230,10 @@ def _repair(
         return Read(model.model_validate_json(repaired), repaired=True)
     except ValidationError:
         return problem
+
+
+def _num_brackets(text: str) -> int:
+    return text.count("{") + text.count("[")
 
 
 def _whole_object(text: str) -> str | Unreadable:

@@ -1,26 +1,29 @@
 """The closed loop: plan what is missing, run it, drop repeats, until the shares are met."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import orjson
 
-from builder.balance import balance_of, surplus_jobs
+from builder.balance import balance_of, base_of, surplus_jobs
 from builder.checks.across import find_repeats
 from builder.config import BuildConfig
 from builder.generate.engine import Engine
+from builder.generate.giving_up import failing_slots
 from builder.generate.run_context import RunContext
 from builder.images.store import ImageStore
 from builder.job import Job
 from builder.ledger.ledger import Ledger, LedgerError
 from builder.ledger.tables import RoundRecord
-from builder.plan import Plan, Slot, plan_round
+from builder.plan import Plan, plan_round, targets_of
 
 #: These rounds plan just what is missing; later ones, with little left to overshoot by, also more
 #: of what is often dropped.
 _NUM_EXACT_ROUNDS = 3
 _SAID_EVERY = 1_000
+#: A round with a smaller share of replies was used up by an outage.
+_MIN_REPLY_SHARE = 0.5
 #: Part `index` of `num` of a round's jobs: (index, num).
 Shard = tuple[int, int]
 
@@ -59,6 +62,8 @@ class Rounds:
         self._shard = shard
         self._say = say
         self._num_embedded = 0
+        #: Rounds from this one on are planned by this run.
+        self._first_round = len(ledger.rounds())
 
     @property
     def is_shard(self) -> bool:
@@ -78,27 +83,43 @@ class Rounds:
         for record in known:
             if not record.closed:
                 return self._opened(record.round, self.replan(record))
-        number = len(known)
-        num_rounds = self._num_rounds(known)
+        targets, number = self._config.targets, len(known)
+        same = list(takewhile(lambda r: r.targets == targets, reversed(known)))
+        num_rounds = self._num_used(same)
         if num_rounds >= self._config.max_rounds or (self._shard and number):
             return None
         accepted = self._ledger.accepted_counts()
-        if known and balance_of(self._config, self._ledger).is_met:
+        base = base_of(self._config, self._ledger)
+        if base and note:
+            self._ledger.set_base(targets, base)
+        if same and balance_of(self._config, self._ledger).is_met:
             return None
-        tried = self._ledger.tried_counts() if num_rounds >= _NUM_EXACT_ROUNDS else {}
-        plan = self._plan(self._config, number, accepted, tried)
+        tried = self._ledger.replied_counts() if num_rounds >= _NUM_EXACT_ROUNDS else {}
+        wanted = targets_of(self._config, base).by_slot
+        missing = {slot: num - accepted.get(slot, 0) for slot, num in wanted.items()}
+        missing = {slot: num for slot, num in missing.items() if num > 0}
+        limits = failing_slots(self._config, self._ledger, missing).limits
+        record = RoundRecord(
+            *(number, "", 0, accepted, tried), targets=targets, base=base, limits=limits
+        )
+        plan = self._plan(self._config, record)
         if len(plan) == 0:
             return None
         if note:
-            targets = self._config.targets
-            record = RoundRecord(number, plan.hash, len(plan), accepted, tried, targets=targets)
-            self._ledger.add_round(record)
+            self._ledger.add_round(replace(record, plan_hash=plan.hash, num_jobs=len(plan)))
         return self._opened(number, plan)
 
-    def _num_rounds(self, known: list[RoundRecord]) -> int:
-        """How many rounds were planned since the targets last changed."""
-        targets = self._config.targets
-        return sum(1 for _ in takewhile(lambda r: r.targets == targets, reversed(known)))
+    def _num_used(self, rounds: list[RoundRecord]) -> int:
+        """How many of these rounds count towards the cap.
+
+        An earlier run's round that brought hardly a reply does not: an outage
+        has used it up.
+        """
+        shares = self._ledger.reply_shares()
+        return sum(
+            record.round >= self._first_round or shares.get(record.round, 0.0) >= _MIN_REPLY_SHARE
+            for record in rounds
+        )
 
     def replan(self, record: RoundRecord) -> Plan:
         """The plan of a round once more.
@@ -107,7 +128,7 @@ class Rounds:
             LedgerError: It is not the same any more.
         """
         config = self._config.with_targets(record.targets)
-        plan = self._plan(config, record.round, record.accepted, record.tried)
+        plan = self._plan(config, record)
         if plan.hash != record.plan_hash:
             raise LedgerError(
                 f"{self._ledger.path}: round {record.round} comes out differently from when it was "
@@ -116,20 +137,17 @@ class Rounds:
             )
         return plan
 
-    def _plan(
-        self,
-        config: BuildConfig,
-        number: int,
-        accepted: dict[Slot, int],
-        tried: dict[Slot, int],
-    ) -> Plan:
+    def _plan(self, config: BuildConfig, record: RoundRecord) -> Plan:
         self._num_embedded = 0
         return plan_round(
             config,
             self._store,
-            number,
-            accepted,
-            tried,
+            record.round,
+            record.accepted,
+            record.tried,
+            workspace_hash=self._ledger.meta("workspace_hash"),
+            base=record.base,
+            limits=record.limits,
             on_progress=self._count_embedded,
         )
 

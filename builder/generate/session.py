@@ -4,6 +4,7 @@ import asyncio
 import gc
 import resource
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from builder.endpoint.stop import Stop, Stopped
 from builder.generate.batch import BatchAsker
 from builder.generate.engine import Engine
 from builder.generate.judge import judge_kept, print_agreement
-from builder.generate.models import OpenModel, models_of, open_model, require_prices
+from builder.generate.models import OpenModel, has_prices, models_of, open_model, require_prices
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.progress import Report, RunCounts, Summary, print_summary, shown, summarise
 from builder.generate.rounds import Rounds, Shard, run_rounds
@@ -29,6 +30,7 @@ from builder.generate.run_context import RunContext
 from builder.generate.workspace_config import adopt_config, require_same_plan
 from builder.images.store import ImageStore
 from builder.ledger.ledger import Ledger
+from builder.ledger.spending import price_replies, uncounted_replies
 from builder.ledger.writer import LedgerWriter, free_bytes
 from builder.workspace import Workspace
 from schemas.errors import PolysceneError
@@ -37,6 +39,8 @@ from schemas.errors import PolysceneError
 _WORKERS_PER_CALL = 1.25
 #: Open files besides connections.
 _OTHER_FILES = 256
+#: How soon another thread's wish to stop is noticed.
+_INTERRUPT_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,14 @@ class BuildOptions:
         max_usd: Never let what is spent and what calls under way can cost go beyond this.
         max_requests: Stop when the workspace has sent this many.
         batch: Use the Batch API.
+        interrupted: Set from another thread, it stops the run as a signal does.
     """
 
     shard: Shard | None = None
     max_usd: float | None = None
     max_requests: int | None = None
     batch: bool = False
+    interrupted: threading.Event | None = None
     free_bytes: Callable[[Path], int] = free_bytes
 
 
@@ -81,7 +87,8 @@ def run_build(
             require_prices(config)
         with ImageStore(workspace.images_dir, config.images) as store:
             _run_loop(_build(config, options, ledger, store, console, stop))
-        summary = summarise(config, ledger, has_price=price_of(config.teacher) is not None)
+        is_over = not stop.is_set and options.shard is None
+        summary = summarise(config, ledger, has_price=has_prices(config), is_over=is_over)
         # Where nothing came in, only the error is shown: tables would push it out of sight.
         if stop.error is None or summary.spent.num_replies > num_replies_before:
             print_summary(summary, console)
@@ -110,12 +117,12 @@ async def _build(
     """
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     async with AsyncExitStack() as stack:
         writer = LedgerWriter(ledger, stop.set, options.free_bytes)
         stack.push_async_callback(writer.close)  # last, with all that the others wrote
-        run = RunContext(ledger, writer, _budget(ledger, options), RunCounts(), stop, say)
+        run = RunContext(ledger, writer, _budget(config, ledger, options), RunCounts(), stop, say)
         models: dict[str, OpenModel] = {}
         for role in models_of(config):
             models[role] = open_model(run, role, config, store, batch=options.batch)
@@ -126,10 +133,12 @@ async def _build(
             run.counts,
             models["teacher"].pace,
             run.budget,
-            has_price=price_of(config.teacher) is not None,
+            has_price=has_prices(config),
         )
         watches = [] if options.batch else [model.watch(run) for model in models.values()]
         _listen_to_signals(stop, console)
+        listener = asyncio.create_task(_listen_to(options.interrupted, stop))
+        stack.callback(listener.cancel)
         try:
             async with shown(report, console), watched(watches):
                 if not options.batch:
@@ -143,17 +152,28 @@ async def _build(
             pass  # batches go on at the provider
 
 
-def _budget(ledger: Ledger, options: BuildOptions) -> Budget:
+def _budget(config: BuildConfig, ledger: Ledger, options: BuildOptions) -> Budget:
     """The limits, and what earlier runs spent of them."""
+    for model in models_of(config).values():
+        price = price_of(model)
+        if price is not None:
+            price_replies(ledger.db, model.model, price.input, price.output)
     spent = ledger.spent()
-    return Budget(
+    budget = Budget(
         max_requests=options.max_requests,
         max_usd=options.max_usd,
         num_requests=spent.num_requests,
         cost_usd=spent.cost_usd,
         num_estimated=spent.num_estimated,
         estimated_usd=spent.estimated_usd,
+        num_killed=spent.num_killed,
+        killed_usd=spent.killed_usd,
+        num_unanswered=spent.num_unanswered,
+        unanswered_usd=spent.unanswered_usd,
     )
+    for key, most_usd in uncounted_replies(ledger.db):
+        budget.hold(key, most_usd)
+    return budget
 
 
 def _engine(
@@ -180,7 +200,12 @@ def _finish_wave(batches: list[BatchAsker]) -> Callable[[], Coroutine[Any, Any, 
 
 
 def _listen_to_signals(stop: Stop, console: Console) -> None:
-    """First signal: send nothing more. Second: leave, with all that was committed."""
+    """First signal: send nothing more. Second: leave, with all that was committed.
+
+    Only the main thread of a program gets signals; elsewhere there is nothing to listen to.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
     assert main is not None
@@ -196,6 +221,14 @@ def _listen_to_signals(stop: Stop, console: Console) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
+
+
+async def _listen_to(interrupted: threading.Event | None, stop: Stop) -> None:
+    if interrupted is None:
+        return
+    while not interrupted.is_set():
+        await asyncio.sleep(_INTERRUPT_POLL_S)
+    stop.set()
 
 
 def _allow_connections(num: int) -> None:

@@ -1,11 +1,18 @@
 """Which configuration fits a workspace: its model, images and seed stay, its checks are for all."""
 
 import logging
+from itertools import product
 from typing import Any
 
 import orjson
 
-from builder.config import BuildConfig, ConfigError, load_config, save_config
+from builder.config import (
+    DEFAULT_ENDPOINT_SETTINGS,
+    BuildConfig,
+    ConfigError,
+    load_config,
+    save_config,
+)
 from builder.ledger.ledger import JUDGED_BY, Ledger, LedgerError
 from builder.plan.order import PLAN_VERSION
 from builder.workspace import Workspace
@@ -14,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 #: Name of the ledger's note that `reparse` has not finished.
 REPARSING = "reparsing"
+#: Name of the ledger's note of the endpoint's settings that its hash was made with, where those are
+#: not the ones that stand in every hash now.
+_HASHED_WITH = "hashed with"
 
 
 def adopt_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
@@ -47,6 +57,7 @@ def adopt_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> N
             workspace.root,
             num_back,
         )
+    _report_changed_settings(config, workspace)
     remember_config(ledger, config, workspace)
 
 
@@ -58,7 +69,10 @@ def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -
     """
     _refuse_shared_key(config)
     ledger.set_meta("plan_version", str(PLAN_VERSION))
-    ledger.set_meta("workspace_hash", config.workspace_hash)
+    if ledger.meta("workspace_hash") is None:  # else it stays, for plans are made from it
+        ledger.set_meta("workspace_hash", config.workspace_hash)
+    elif (settings := _former_settings(ledger, config, workspace)) is not None:
+        ledger.set_meta(_HASHED_WITH, orjson.dumps(settings).decode())
     ledger.set_meta("targets", orjson.dumps(config.targets).decode())
     ledger.set_meta("checks", config.checks.model_dump_json())
     save_config(config, workspace.config_path)
@@ -93,23 +107,80 @@ def require_same_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace)
             "jobs differently. Release its samples (`python -m builder release`) and start a new "
             "workspace, or go on with the version that started it."
         )
-    if ledger.meta("workspace_hash") not in (None, config.workspace_hash):
-        raise LedgerError(
-            f"{workspace.root}: started with another configuration"
-            f"{_differences(config, workspace)}. "
-            f"Use {workspace.config_path}, or name another workspace. Numbers and shares of "
-            "samples, judge, checks and pace may change; seed, images and the model may not."
-        )
+    hashes = (None, config.workspace_hash)
+    if ledger.meta("workspace_hash") in hashes or _former_settings(ledger, config, workspace):
+        return
+    begun = _begun_with(workspace)
+    defining = _differing(begun.lasting(), config.lasting(), "") if begun else []
+    names = f" ({', '.join(defining)})" if defining else ""
+    others = _changed_settings(begun, config) if begun else []
+    may = f"; settings of the endpoint ({', '.join(others)}) may change" if others else ""
+    raise LedgerError(
+        f"{workspace.root}: started with another configuration{names}, which defines the set{may}. "
+        f"Use {workspace.config_path}, or name another workspace. Numbers and shares of samples, "
+        "judge, checks, pace and how the endpoint is asked (address, key, prices, timeout, token "
+        "limit, structured_output, image size) may change; seed, images and the model may not."
+    )
 
 
-def _differences(config: BuildConfig, workspace: Workspace) -> str:
-    """Names of the fields that differ, in brackets; empty where that cannot be said."""
+def key_tokens_of(ledger: Ledger) -> int | None:
+    """The limit on a reply's tokens that the keys of a ledger's requests are made with."""
+    written = ledger.meta(_HASHED_WITH)
+    settings = orjson.loads(written) if written else DEFAULT_ENDPOINT_SETTINGS
+    return settings["teacher"]["max_completion_tokens"]
+
+
+def _former_settings(
+    ledger: Ledger, config: BuildConfig, workspace: Workspace
+) -> dict[str, dict[str, Any]] | None:
+    """The endpoint's settings that the ledger's hash was made with by an earlier version.
+
+    None where the hash is not of this configuration with any such settings. They
+    are looked for among those of the workspace, of this configuration and
+    the defaults, for either may have been changed since.
+    """
+    found, written = ledger.meta("workspace_hash"), ledger.meta(_HASHED_WITH)
+    if written is not None:
+        settings = orjson.loads(written)
+        return settings if config.workspace_hash_with(settings) == found else None
+    begun = _begun_with(workspace)
+    known = [DEFAULT_ENDPOINT_SETTINGS, config.endpoint_settings()]
+    known += [begun.endpoint_settings()] if begun else []
+    for form, tokens, side in product(
+        ("auto", "json_schema", "json_object", "text"),
+        {entry["teacher"]["max_completion_tokens"] for entry in known},
+        {entry["images"]["max_side_px"] for entry in known},
+    ):
+        settings: dict[str, dict[str, Any]] = {
+            "teacher": {"structured_output": form, "max_completion_tokens": tokens},
+            "images": {"max_side_px": side},
+        }
+        if config.workspace_hash_with(settings) == found:
+            return settings
+    return None
+
+
+def _begun_with(workspace: Workspace) -> BuildConfig | None:
+    """The configuration that the workspace was last built with, if it can be read."""
     try:
-        begun = load_config(workspace.config_path)
+        return load_config(workspace.config_path)
     except ConfigError:
-        return ""
-    names = _differing(begun.lasting(), config.lasting(), "")
-    return f" ({', '.join(names)})" if names else ""
+        return None
+
+
+def _changed_settings(begun: BuildConfig, config: BuildConfig) -> list[str]:
+    return _differing(begun.endpoint_settings(), config.endpoint_settings(), "")
+
+
+def _report_changed_settings(config: BuildConfig, workspace: Workspace) -> None:
+    begun = _begun_with(workspace)
+    names = _changed_settings(begun, config) if begun else []
+    if names:
+        _log.warning(
+            "%s: %s changed; this only concerns the endpoint, and the set goes on.",
+            workspace.root,
+            ", ".join(names),
+        )
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any], prefix: str) -> list[str]:

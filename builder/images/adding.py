@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import islice
 from pathlib import PurePosixPath
 
-from builder.images.sources.candidate import Candidate, RefusedFile
+from builder.images.sources.candidate import Candidate, Entry, PresentFile, RefusedFile
 from builder.images.store import ImageStore
 from builder.images.vetting import ImageRefusedError, Vetted, vet
+from schemas.errors import PolysceneError
 
 _BATCH = 512
 _BATCH_BYTES = 128 * 2**20
@@ -19,6 +19,8 @@ _SUFFIXES = {
     "PNG": {".png"},
     "WEBP": {".webp"},
     "GIF": {".gif"},
+    "BMP": {".bmp"},
+    "TIFF": {".tif", ".tiff"},
 }
 
 
@@ -31,19 +33,29 @@ class AddSummary:
         num_added: Images new to the store.
         num_present: Images that the store already had.
         num_misnamed: Images kept although their suffix belongs to another format.
+        num_stripped: Images added without the metadata their file had, pixels untouched.
+        num_encoded: Images added that had to be encoded again: turned upright, converted.
+        num_own_licence: Images added whose source states a licence.
+        num_given_licence: Images added that took the licence given for the others.
         refused: Files refused, by reason.
+        broken: What broke off the source or parts of it; what came before is added.
     """
 
     num_seen: int = 0
     num_added: int = 0
     num_present: int = 0
     num_misnamed: int = 0
+    num_stripped: int = 0
+    num_encoded: int = 0
+    num_own_licence: int = 0
+    num_given_licence: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    broken: PolysceneError | None = None
 
 
 def add_images(
     store: ImageStore,
-    files: Iterable[Candidate | RefusedFile],
+    files: Iterable[Entry],
     *,
     licence: str | None = None,
     source: str | None = None,
@@ -53,15 +65,16 @@ def add_images(
 
     Args:
         store: The store.
-        files: Files of a source.
+        files: Files of a source. If it breaks off, what came before is added, and the
+            summary says why.
         licence: For files whose source states none.
-        source: Prefix of each file's source, as in `SOURCE/path`.
+        source: Prefix of each file's source, as in `SOURCE/path`; URLs stay as they are.
         on_progress: Called with the number of files just added.
     """
     summary = AddSummary()
     stream = iter(files)
     with ThreadPoolExecutor() as pool:
-        while batch := _next_batch(stream):
+        while batch := _next_batch(stream, summary):
             checked = list(pool.map(lambda entry: _check(store, entry), batch))
             with store.batch():
                 for entry, result in zip(batch, checked, strict=True):
@@ -72,58 +85,89 @@ def add_images(
     return summary
 
 
-def _next_batch(stream: Iterator[Candidate | RefusedFile]) -> list[Candidate | RefusedFile]:
+def _next_batch(stream: Iterator[Entry], summary: AddSummary) -> list[Entry]:
     """The next files, limited in number and in bytes."""
-    batch: list[Candidate | RefusedFile] = []
+    batch: list[Entry] = []
     num_bytes = 0
-    for entry in islice(stream, _BATCH):
-        batch.append(entry)
-        num_bytes += len(entry.data) if isinstance(entry, Candidate) else 0
-        if num_bytes > _BATCH_BYTES:
-            break
+    try:
+        while len(batch) < _BATCH and num_bytes <= _BATCH_BYTES:
+            entry = next(stream)
+            batch.append(entry)
+            num_bytes += len(entry.data) if isinstance(entry, Candidate) else 0
+    except StopIteration:
+        pass
+    except PolysceneError as exc:  # what came before is whole
+        summary.broken = exc
     return batch
 
 
-def _check(store: ImageStore, entry: Candidate | RefusedFile) -> Vetted | RefusedFile | None:
+def _check(store: ImageStore, entry: Entry) -> Vetted | RefusedFile | None:
     """Facts about the file; None if the store already has it."""
     if isinstance(entry, RefusedFile):
         return entry
-    if sha256(entry.data).hexdigest() in store:
+    if isinstance(entry, PresentFile) or sha256(entry.data).hexdigest() in store:
         return None
     try:
         return vet(entry.data, store.limits)
     except ImageRefusedError as exc:
-        return RefusedFile(entry.name, exc.reason, exc.what)
+        return RefusedFile(entry.name, exc.reason, exc.what, entry.fetched_from)
 
 
 def _keep(
     store: ImageStore,
-    entry: Candidate | RefusedFile,
+    entry: Entry,
     result: Vetted | RefusedFile | None,
     summary: AddSummary,
     licence: str | None,
     source: str | None,
 ) -> None:
+    if isinstance(entry, PresentFile):
+        summary.num_present += 1
+        return
     if isinstance(entry, RefusedFile) or isinstance(result, RefusedFile):
         refusal = entry if isinstance(entry, RefusedFile) else result
         assert isinstance(refusal, RefusedFile)
         store.refuse(refusal.name, refusal.reason, refusal.what)
+        if refusal.fetched_from is not None:
+            store.note_fetched(refusal.fetched_from, refusal.reason, refusal.what)
         summary.refused[refusal.reason] += 1
         return
-    before = len(entry.data) and sha256(entry.data).hexdigest() in store
-    record = store.add(
+    num_before = store.num_inserted
+    store.add(
         entry.data,
         group=entry.group,
         licence=entry.licence or licence or "unknown",
-        source=f"{source}/{entry.source}" if source else entry.source,
+        source=_origin(entry.source, source),
         languages=entry.languages,
+        caption=entry.caption,
+        alt_text=entry.alt_text,
         vetted=result,
     )
     store.accept(entry.name)
-    if before:
+    if entry.fetched_from is not None:
+        store.note_fetched(entry.fetched_from)
+    if result is None or store.num_inserted == num_before:
         summary.num_present += 1
         return
+    _count_added(entry, result, summary, licence)
+
+
+def _count_added(
+    entry: Candidate, vetted: Vetted, summary: AddSummary, licence: str | None
+) -> None:
     summary.num_added += 1
+    summary.num_encoded += vetted.is_encoded
+    summary.num_stripped += not vetted.is_encoded and vetted.data is not entry.data
+    summary.num_own_licence += entry.licence is not None
+    summary.num_given_licence += entry.licence is None and licence is not None
     suffix = PurePosixPath(entry.name).suffix.lower()
-    if suffix in set().union(*_SUFFIXES.values()) and suffix not in _SUFFIXES[record.format]:
+    known = set().union(*_SUFFIXES.values())
+    if suffix in known and suffix not in _SUFFIXES.get(vetted.original_format, set()):
         summary.num_misnamed += 1
+
+
+def _origin(entry_source: str, prefix: str | None) -> str:
+    """A file's source as published; a URL says enough by itself."""
+    if prefix is None or entry_source.lower().startswith(("http://", "https://")):
+        return entry_source
+    return f"{prefix}/{entry_source}"

@@ -1,7 +1,8 @@
-"""Image embedders: the built-in descriptor, or any vision model of Hugging Face."""
+"""Image embedders: the built-in descriptor, the packaged vision model, or any of Hugging Face."""
 
 # B images, D embedding
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from builder.images.descriptor import DescriptorEmbedder
+from builder.images.efficientnet import EfficientNetEmbedder, is_packaged_model_installed
 from builder.images.fingerprint import on_white
+from builder.images.store import ImageStore
 from command_line.extras import install_extra
 from schemas.errors import PolysceneError
+
+#: The configuration's word for whichever embedder suits the corpus.
+AUTO = "auto"
+#: How groups of the bundled pictograms begin.
+PICTOGRAM_GROUP = "pictogram:"
 
 
 class EmbedderError(PolysceneError):
@@ -26,12 +34,16 @@ class Embedder(Protocol):
 
     `name` is part of cache file names: two embedders of the same name give equal
     vectors. `default_window` is the (least, greatest) cosine of a positive or
-    hard negative to its query image.
+    hard negative to its query image; None has it calibrated on the corpus.
     """
 
     name: str
-    default_window: tuple[float, float]
     batch_size: int
+
+    @property
+    def default_window(self) -> tuple[float, float] | None:
+        """The window, if it is the same for every corpus."""
+        ...
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """L2-normalised vectors, shape (B, D)."""
@@ -51,7 +63,7 @@ class VisionModelEmbedder:
         EmbedderError: `transformers` is not installed, or the model cannot be loaded.
     """
 
-    default_window = (0.2, 0.96)
+    default_window = None
     batch_size = 16
 
     def __init__(self, name: str) -> None:
@@ -117,6 +129,50 @@ def _weights_key(name: str, model: Any) -> str:
     return digest.hexdigest()[:12]
 
 
-def load_embedder(name: str) -> Embedder:
-    """The embedder a configuration names: "descriptor", or a vision model."""
-    return DescriptorEmbedder() if name == "descriptor" else VisionModelEmbedder(name)
+def load_embedder(name: str, store: ImageStore) -> Embedder:
+    """The embedder a configuration names.
+
+    Args:
+        name: "descriptor", "efficientnet-lite0", a vision model, or "auto": the packaged vision
+            model where it is installed, the descriptor for a corpus of nothing but pictograms.
+        store: The corpus. What "auto" first stood for is kept there, so that installing a
+            package does not change what was planned.
+
+    Raises:
+        EmbedderError: A vision model cannot be loaded.
+        MissingExtraError: The packaged one is named, and not installed.
+    """
+    name = embedder_name(name, store)
+    if name == "descriptor":
+        return DescriptorEmbedder()
+    return (
+        EfficientNetEmbedder() if name == EfficientNetEmbedder.name else VisionModelEmbedder(name)
+    )
+
+
+def embedder_name(name: str, store: ImageStore) -> str:
+    """What a configuration's embedder stands for in a corpus; nothing is loaded."""
+    return _chosen_embedder(store) if name == AUTO else name
+
+
+def is_blind(name: str, store: ImageStore) -> bool:
+    """Whether an embedder compares colours and edges of images that are not all pictograms."""
+    return embedder_name(name, store) == "descriptor" and not _is_pictograms(store)
+
+
+def _is_pictograms(store: ImageStore) -> bool:
+    return all(record.group.startswith(PICTOGRAM_GROUP) for record in store.records())
+
+
+def _chosen_embedder(store: ImageStore) -> str:
+    path = store.directory / "embedder"
+    with contextlib.suppress(FileNotFoundError):
+        chosen = path.read_text(encoding="utf-8").strip()
+        if chosen in ("descriptor", EfficientNetEmbedder.name):
+            return chosen
+    was_described = any(store.directory.glob("embeddings/descriptor-1-*"))
+    needs_descriptor = _is_pictograms(store) or was_described or not is_packaged_model_installed()
+    chosen = "descriptor" if needs_descriptor else EfficientNetEmbedder.name
+    if len(store):
+        path.write_text(f"{chosen}\n", encoding="utf-8")
+    return chosen

@@ -14,10 +14,10 @@ from builder.images.store import ImageStore
 
 @dataclass(frozen=True, slots=True)
 class ImageIndex:
-    """All images of a store, in order of sha256.
+    """All images of a store, in order of their names.
 
     Args:
-        sha256: Hash of each image.
+        sha256: Name of each image: the hash of its bytes as they were first stored.
         group_N: Number of each image's group, counted by first appearance.
         is_validation_N: Whether the image's group falls into the validation split.
         language_set_N: Number of each image's language set in `language_sets`.
@@ -61,11 +61,11 @@ def index_images(store: ImageStore, validation_share: float) -> ImageIndex:
         if group not in is_validation:
             split = split_of(record.group, validation_share)
             is_validation[group] = split == "validation"
-        names.append(record.sha256)
+        names.append(record.name)
         groups.append(group)
         validation.append(is_validation[group])
         sets.append(set_numbers.setdefault(record.languages, len(set_numbers)))
-        digest.update(f"{record.sha256} {record.group} {record.languages}\n".encode())
+        digest.update(f"{record.name} {record.group} {record.languages}\n".encode())
         width += record.width
         height += record.height
     count = max(1, len(names))

@@ -1,57 +1,35 @@
-"""The image store: bytes by their sha256 in sharded folders, facts about them in SQLite."""
+"""The image store: pictures in their normal form by its sha256, facts about them in SQLite."""
 
 import hashlib
 import io
-import os
 import sqlite3
 import threading
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from builder.config import ImagesConfig
-from builder.disk import sync
+from builder.images.blobs import Blobs, write_atomically
 from builder.images.data_url import encoded, needs_scaling, scaled
-from builder.images.record import COLUMNS, ImageRecord, printable
-from builder.images.vetting import Vetted, vet
-from schemas.errors import PolysceneError
+from builder.images.database import ImageStoreError, open_database
+from builder.images.file_notes import FileNotes
+from builder.images.licences import spdx_id
+from builder.images.names import MAX_MARKS, ImageNames
+from builder.images.normal import normal_of, normal_or_same
+from builder.images.record import COLUMNS, ImageRecord, Original, printable
+from builder.images.vetting import Vetted, measured, vet
 from schemas.pictures import PictureError
 from schemas.shards import ImageFile
 
-#: Parameters that SQLite accepts in a statement, also in older versions.
-_MAX_MARKS = 900
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS image (
-    sha256 TEXT PRIMARY KEY,
-    format TEXT NOT NULL,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    num_bytes INTEGER NOT NULL,
-    phash TEXT NOT NULL,
-    image_group TEXT NOT NULL,
-    licence TEXT NOT NULL,
-    source TEXT NOT NULL,
-    languages TEXT
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refused (
-    name TEXT PRIMARY KEY,
-    reason TEXT NOT NULL,
-    what TEXT NOT NULL
-) WITHOUT ROWID;
-"""
 
+class ImageStore(FileNotes, ImageNames):
+    """A content-addressed store; adding the same file twice changes nothing.
 
-class ImageStoreError(PolysceneError):
-    """The store lacks an image or its files are damaged."""
-
-
-class ImageStore:
-    """A content-addressed store; adding the same bytes twice changes nothing.
-
-    A blob is completely on disk before its row is committed, so a crash leaves at
-    most blobs without a row, which are written again when they are added again.
+    What is stored is the picture's normal form, and its hash is the image's
+    name. A blob is completely on disk before its row is committed, so a crash
+    leaves at most blobs without a row, which are written again when they are
+    added again.
 
     Args:
         directory: Made if missing.
@@ -61,24 +39,10 @@ class ImageStore:
     def __init__(self, directory: Path, limits: ImagesConfig | None = None) -> None:
         self.directory = directory
         self.limits = limits or ImagesConfig()
-        self._lock = threading.RLock()
-        self._pending: list[Path] | None = None
+        self.num_inserted = 0
         directory.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(
-                directory / "images.sqlite",
-                check_same_thread=False,
-                isolation_level=None,
-                timeout=30.0,
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as exc:
-            raise ImageStoreError(
-                f"{directory / 'images.sqlite'}: {exc}. Restore it from a backup, or delete "
-                f"{directory} and add the images again."
-            ) from exc
+        self._blobs = Blobs(directory / "blobs")
+        super().__init__(open_database(directory), threading.RLock())
 
     def close(self) -> None:
         self._db.close()
@@ -90,8 +54,7 @@ class ImageStore:
         self.close()
 
     def __len__(self) -> int:
-        with self._lock:
-            return int(self._db.execute("SELECT count(*) FROM image").fetchone()[0])
+        return self._count("SELECT count(*) FROM image")
 
     def mean_bytes(self) -> float:
         """Mean size of the images; 0 of an empty store."""
@@ -113,47 +76,108 @@ class ImageStore:
         licence: str = "unknown",
         source: str = "unknown",
         languages: Iterable[str] | None = None,
+        caption: str | None = None,
+        alt_text: str | None = None,
         vetted: Vetted | None = None,
     ) -> ImageRecord:
-        """Stores an image, unless the store already has it.
+        """Stores an image in its normal form, unless the store already has it.
 
         Args:
-            data: The whole file; stored unchanged.
+            data: The whole file; recognised when it is added again.
             group: Defaults to the perceptual hash, so copies share a split.
             licence: As the source states it.
             source: A URL, or a path inside the added source.
             languages: See `ImageRecord`.
+            caption: Text that came with the image.
+            alt_text: Its alternative text.
             vetted: The result of `vet` for these bytes, if it was called before.
 
         Raises:
             ImageRefusedError: The image is not suitable; nothing is stored.
         """
-        sha256 = hashlib.sha256(data).hexdigest()
-        found = self._find(sha256)
+        came_as = hashlib.sha256(data).hexdigest()
+        found = self._find(came_as)
         if found is not None:
-            if not self._blob_path(found).exists():
-                self._write_blob(self._blob_path(found), data)
+            if not self._blobs.path(found.file_name).exists():
+                is_same = came_as == found.sha256
+                self._blobs.write(found.file_name, data if is_same else normal_of(data).data)
             return found
         vetted = vetted or vet(data, self.limits)
+        sha256 = came_as if vetted.data is data else hashlib.sha256(vetted.data).hexdigest()
+        present = self._find(sha256)
+        if present is not None:  # another file with the same picture
+            self._remember(came_as, present)
+            return present
         record = ImageRecord(
             sha256,
             vetted.format,
             vetted.width,
             vetted.height,
-            len(data),
+            len(vetted.data),
             vetted.phash,
             printable(group) if group is not None else f"look:{vetted.phash}",
             printable(licence),
             printable(source),
             tuple(sorted(languages)) if languages is not None else None,
+            name=sha256,
+            licence_id=spdx_id(licence),
+            caption=None if caption is None else printable(caption),
+            alt_text=None if alt_text is None else printable(alt_text),
+            original=_original(came_as, data, vetted) if sha256 != came_as else None,
         )
-        self._write_blob(self._blob_path(record), data)
-        with self._lock:
-            marks = ", ".join("?" * len(record.to_row()))
-            self._db.execute(
-                f"INSERT OR IGNORE INTO image ({COLUMNS}) VALUES ({marks})", record.to_row()
-            )
+        self._insert(record, vetted.data)
+        self._remember(came_as, record)
         return record
+
+    def restore(self, data: bytes, *, group: str, licence: str, source: str) -> ImageRecord:
+        """Stores a published image, suitable or not, under the name that its rows have.
+
+        Raises:
+            ImageStoreError: It cannot be decoded.
+        """
+        name = hashlib.sha256(data).hexdigest()
+        found = self._find(name)
+        if found is not None:
+            return found
+        try:
+            vetted = measured(normal_of(data))
+        except Exception as exc:  # decoders can raise anything on hostile bytes
+            raise ImageStoreError(
+                f"image {name[:12]}… of {source!r} cannot be decoded ({exc}). Drop its rows in the "
+                "version it is published in."
+            ) from exc
+        sha256 = hashlib.sha256(vetted.data).hexdigest()
+        record = ImageRecord(
+            *(sha256, vetted.format, vetted.width, vetted.height, len(vetted.data), vetted.phash),
+            *(printable(group), printable(licence), printable(source)),
+            name=name,
+            licence_id=spdx_id(licence),
+        )
+        self._insert(record, vetted.data)
+        return record
+
+    def replace(self, record: ImageRecord, data: bytes | None = None) -> None:
+        """Replaces the row of an image by its name, and writes its bytes where they are new."""
+        if data is not None:
+            self._blobs.write(record.file_name, data)
+        row = record.to_row()
+        with self._lock:
+            columns = ", ".join(f"{name} = ?" for name in row)
+            self._db.execute(
+                f"UPDATE image SET {columns} WHERE sha256 = ?", (*row.values(), record.name)
+            )
+
+    def delete_replaced(self, record: ImageRecord) -> None:
+        """Deletes the bytes of a record that was replaced, unless another image has the same."""
+        with self._lock:
+            used = self._db.execute(
+                "SELECT 1 FROM image WHERE (sha256 = ?1 AND stored_as IS NULL) OR stored_as = ?1",
+                (record.sha256,),
+            ).fetchone()
+        if used is None:
+            self._blobs.path(record.file_name).unlink(missing_ok=True)
+            for path in self.directory.glob(f"scaled/*/{record.sha256[:2]}/{record.sha256}.jpg"):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -163,11 +187,10 @@ class ImageStore:
         """
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
-            self._pending = []
+            self._blobs.begin_batch()
             try:
                 yield
-                if self._pending:
-                    os.sync()  # once for all: an fsync per file takes some 5 ms
+                self._blobs.sync_batch()
                 self._db.execute("COMMIT")
             except BaseException as exc:
                 if self._db.in_transaction:  # on a full disk SQLite rolls back by itself
@@ -179,33 +202,10 @@ class ImageStore:
                     ) from exc
                 raise
             finally:
-                self._pending = None
-
-    def refuse(self, name: str, reason: str, what: str) -> None:
-        """Records that a file was refused, and why."""
-        with self._lock:
-            self._db.execute(
-                "INSERT OR REPLACE INTO refused VALUES (?,?,?)",
-                (printable(name), reason, printable(what)),
-            )
-
-    def accept(self, name: str) -> None:
-        """Deletes the record of a refusal, since the file is now accepted."""
-        with self._lock:
-            self._db.execute("DELETE FROM refused WHERE name = ?", (printable(name),))
-
-    def refused(self) -> list[tuple[str, str, str]]:
-        """Name, reason and explanation of every refused file, in order of name."""
-        with self._lock:
-            return self._db.execute("SELECT name, reason, what FROM refused").fetchall()
-
-    def refused_by_reason(self) -> Counter[str]:
-        with self._lock:
-            rows = self._db.execute("SELECT reason, count(*) FROM refused GROUP BY 1").fetchall()
-        return Counter(dict(rows))
+                self._blobs.end_batch()
 
     def record(self, sha256: str) -> ImageRecord:
-        """Facts about one image.
+        """Facts about one image, by the hash of its bytes, its name, or the file it came as.
 
         Raises:
             ImageStoreError: It is not in the store.
@@ -216,7 +216,7 @@ class ImageStore:
         return found
 
     def records(self) -> Iterator[ImageRecord]:
-        """All images in order of sha256, read in pages so that writers need not wait."""
+        """All images in order of their names, read in pages so that writers need not wait."""
         last = ""
         while True:
             with self._lock:
@@ -226,8 +226,9 @@ class ImageStore:
                 ).fetchall()
             if not rows:
                 return
-            yield from (ImageRecord.from_row(row) for row in rows)
-            last = rows[-1][0]
+            for record in map(ImageRecord.from_row, rows):
+                yield record
+                last = record.name
 
     def read(self, sha256: str) -> ImageFile:
         """The bytes, unchanged, and the file name they are published under.
@@ -239,25 +240,46 @@ class ImageStore:
         return ImageFile(self._read_blob(record), record.file_name)
 
     def records_of(self, hashes: Collection[str]) -> dict[str, ImageRecord]:
-        """Facts about many images, by hash.
+        """Facts about many images, by the hashes that were asked for.
 
         Raises:
             ImageStoreError: One of them is not in the store.
         """
         found: dict[str, ImageRecord] = {}
         wanted = sorted(hashes)
-        for start in range(0, len(wanted), _MAX_MARKS):
-            part = wanted[start : start + _MAX_MARKS]
+        for start in range(0, len(wanted), MAX_MARKS):
+            part = wanted[start : start + MAX_MARKS]
             marks = ", ".join("?" * len(part))
             with self._lock:
                 rows = self._db.execute(
                     f"SELECT {COLUMNS} FROM image WHERE sha256 IN ({marks})", part
                 ).fetchall()
-            found.update((row[0], ImageRecord.from_row(row)) for row in rows)
+            records = map(ImageRecord.from_row, rows)
+            found.update((record.name, record) for record in records)
         for sha256 in wanted:
             if sha256 not in found:
-                raise self._no_image(sha256)
+                found[sha256] = self.record(sha256)
         return found
+
+    def num_not_normal(self) -> int:
+        """Number of images that earlier code stored, with whatever their files carried."""
+        return self._count("SELECT count(*) FROM image WHERE NOT is_normal")
+
+    def looks(self) -> dict[str, bytes]:
+        """Look hash of every image that was compared with the others, in that order."""
+        with self._lock:
+            return dict(self._db.execute("SELECT image, hash FROM look ORDER BY position"))
+
+    def join_groups(self, looks: Mapping[str, bytes], joined: Mapping[str, str]) -> None:
+        """Notes look hashes of images that were compared, and the new names of their groups."""
+        with self.batch():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO look (image, hash) VALUES (?,?)", looks.items()
+            )
+            self._db.executemany(
+                "UPDATE image SET image_group = ? WHERE image_group = ?",
+                [(new, old) for old, new in joined.items()],
+            )
 
     def read_into(self, record: ImageRecord, into: memoryview) -> None:
         """Reads an image's bytes into memory of exactly their size.
@@ -265,37 +287,41 @@ class ImageStore:
         Raises:
             ImageStoreError: Its file is missing, or its bytes do not match its hash.
         """
+        path = self._blobs.path(record.file_name)
         try:
-            with io.FileIO(self._blob_path(record)) as file:
+            with io.FileIO(path) as file:
                 num_bytes = file.readinto(into)
         except FileNotFoundError as exc:
             raise self._no_file(record) from exc
         if num_bytes != len(into) or hashlib.sha256(into).hexdigest() != record.sha256:
             raise ImageStoreError(
-                f"{self._blob_path(record)}: the image's file is damaged. Delete it, then add the "
+                f"{path}: the image's file is damaged. Delete it, then add the "
                 "images again: `python -m builder images add`."
             )
 
     def path_of(self, sha256: str) -> Path:
         """Path of the image's file."""
-        return self._blob_path(self.record(sha256))
+        return self._blobs.path(self.record(sha256).file_name)
 
     def data_url(self, sha256: str, max_side_px: int) -> str:
         """The image as endpoints accept it.
 
-        Bytes are unchanged if no side is longer than `max_side_px`; otherwise
+        Bytes are as stored if no side is longer than `max_side_px`; otherwise
         the image is scaled and encoded once, and kept on disk.
         """
         record = self.record(sha256)
         if not needs_scaling(record.width, record.height, record.num_bytes, max_side_px):
-            media_type = f"image/{record.format.lower()}"
-            return encoded(self._read_blob(record), media_type)
-        path = self.directory / "scaled" / str(max_side_px) / sha256[:2] / f"{sha256}.jpg"
+            data, kind = self._read_blob(record), record.format
+            if not record.is_normal:
+                data, kind = normal_or_same(data, kind)
+            return encoded(data, f"image/{kind.lower()}")
+        name = record.sha256
+        path = self.directory / "scaled" / str(max_side_px) / name[:2] / f"{name}.jpg"
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             data = self._scaled(record, max_side_px)
-            _write_atomically(path, data)
+            write_atomically(path, data)
         return encoded(data, "image/jpeg")
 
     def _scaled(self, record: ImageRecord, max_side_px: int) -> bytes:
@@ -303,23 +329,51 @@ class ImageStore:
             return scaled(self._read_blob(record), max_side_px)
         except PictureError as exc:
             raise ImageStoreError(
-                f"{self._blob_path(record)}: {exc}. Remove the image from the corpus: no part of "
-                "polyscene can read it."
+                f"{self._blobs.path(record.file_name)}: {exc}. Remove the image from the corpus: "
+                "no part of polyscene can read it."
             ) from exc
 
-    def _find(self, sha256: str) -> ImageRecord | None:
+    def _insert(self, record: ImageRecord, data: bytes) -> None:
+        self._blobs.write(record.file_name, data)
+        self.num_inserted += 1
+        row = record.to_row()
         with self._lock:
-            row = self._db.execute(
-                f"SELECT {COLUMNS} FROM image WHERE sha256 = ?", (sha256,)
-            ).fetchone()
-        return ImageRecord.from_row(row) if row else None
+            self._db.execute(
+                f"INSERT OR IGNORE INTO image ({', '.join(row)}) "
+                f"VALUES ({', '.join('?' * len(row))})",
+                tuple(row.values()),
+            )
 
-    def _blob_path(self, record: ImageRecord) -> Path:
-        return self.directory / "blobs" / record.sha256[:2] / record.file_name
+    def _remember(self, came_as: str, record: ImageRecord) -> None:
+        """Notes the file that an image came as, so that it is recognised."""
+        if came_as not in (record.sha256, record.name):
+            with self._lock:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO original VALUES (?,?)", (came_as, record.name)
+                )
+
+    def _find(self, sha256: str) -> ImageRecord | None:
+        conditions = (
+            "sha256 = ?",
+            "stored_as = ? LIMIT 1",
+            "sha256 = (SELECT image FROM original WHERE sha256 = ?)",
+        )
+        for condition in conditions:
+            with self._lock:
+                row = self._db.execute(
+                    f"SELECT {COLUMNS} FROM image WHERE {condition}", (sha256,)
+                ).fetchone()
+            if row:
+                return ImageRecord.from_row(row)
+        return None
+
+    def _count(self, query: str) -> int:
+        with self._lock:
+            return int(self._db.execute(query).fetchone()[0])
 
     def _read_blob(self, record: ImageRecord) -> bytes:
         try:
-            return self._blob_path(record).read_bytes()
+            return self._blobs.path(record.file_name).read_bytes()
         except FileNotFoundError as exc:
             raise self._no_file(record) from exc
 
@@ -331,25 +385,11 @@ class ImageStore:
 
     def _no_file(self, record: ImageRecord) -> ImageStoreError:
         return ImageStoreError(
-            f"{self._blob_path(record)}: the image's file is missing. Add the images again: "
-            "`python -m builder images add`."
+            f"{self._blobs.path(record.file_name)}: the image's file is missing. Add the images "
+            "again: `python -m builder images add`."
         )
 
-    def _write_blob(self, path: Path, data: bytes) -> None:
-        _write_atomically(path, data)
-        if self._pending is None:
-            sync(path)
-            sync(path.parent)
-        else:
-            self._pending.append(path)
 
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def _original(came_as: str, data: bytes, vetted: Vetted) -> Original:
+    size = vetted.original_width, vetted.original_height
+    return Original(came_as, vetted.original_format, *size, len(data))

@@ -35,7 +35,7 @@ def embed_images(
     Only images that were never embedded are read; an interruption loses at most
     one part of a few thousand images.
     """
-    directory = store.directory / "embeddings" / _slug(embedder.name)
+    directory = vectors_directory(store, embedder)
     known = _read_parts(directory)
     missing = [name for name in sha256 if name not in known]
     if on_progress:
@@ -60,7 +60,7 @@ def _embed(
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(names), embedder.batch_size):
             batch = names[start : start + embedder.batch_size]
-            images = list(pool.map(lambda name: _decode(store.read(name).data), batch))
+            images = list(pool.map(lambda name: decode(store.read(name).data), batch))
             vectors_BD = embedder.embed(images)
             parts.append(np.rint(vectors_BD * QUANTUM).astype(np.int16))
             if on_progress:
@@ -68,7 +68,12 @@ def _embed(
     return np.concatenate(parts)
 
 
-def _decode(data: bytes) -> Image.Image:
+def vectors_directory(store: ImageStore, embedder: Embedder) -> Path:
+    """Where the vectors of an embedder are kept."""
+    return store.directory / "embeddings" / _slug(embedder.name)
+
+
+def decode(data: bytes) -> Image.Image:
     """The image at a size for vision models; its orientation is not corrected."""
     with open_picture(data) as image:
         image.draft("RGB", (_DECODED_SIDE_PX, _DECODED_SIDE_PX))

@@ -7,6 +7,8 @@ from typing import Self
 
 import orjson
 
+from builder.ledger.history import Streak, replied_counts, reply_shares, streaks
+from builder.ledger.spending import read_spent
 from builder.ledger.tables import (
     ADDED_COLUMNS,
     LEDGER_VERSION,
@@ -18,8 +20,8 @@ from builder.ledger.tables import (
     Spent,
     StoredReply,
 )
+from builder.ledger.transaction import LedgerError, Transaction, ledger_error
 from builder.plan.shares import Slot
-from schemas.errors import PolysceneError
 
 #: Of a row of `outcome`: whether the reply it was made from is in the ledger.
 _HAS_REPLY = (
@@ -32,13 +34,8 @@ _ROWS_AT_ONCE = 50_000
 
 #: Name of the note that says which judge was asked about all kept samples.
 JUDGED_BY = "judged by"
-
-#: Of a row of `usage`: the endpoint counted no tokens, so its cost was estimated.
-_ESTIMATED = "WHERE prompt_tokens = 0 AND completion_tokens = 0 AND cost_usd > 0"
-
-
-class LedgerError(PolysceneError):
-    """The ledger is missing, damaged, of another version, or cannot be written."""
+#: Name of the note that says what the table of targets was grown from.
+_BASE = "targets grown from"
 
 
 class Ledger:
@@ -139,6 +136,18 @@ class Ledger:
             "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         return {(task, modality, language): num for task, modality, language, num in rows}
+
+    def replied_counts(self) -> dict[Slot, int]:
+        """Jobs of each slot that a model replied to, surplus left out."""
+        return replied_counts(self.db)
+
+    def reply_shares(self) -> dict[int, float]:
+        """Share of the jobs of each round that a model replied to."""
+        return reply_shares(self.db)
+
+    def streaks(self) -> dict[Slot, Streak]:
+        """Failures in a row of each slot whose last answered job was dropped."""
+        return streaks(self.db)
 
     def outcomes(self, columns: Sequence[str], since_round: int) -> Iterator[list[tuple]]:
         """Columns of the outcomes of a round and later ones, a block of rows at a time."""
@@ -287,14 +296,7 @@ class Ledger:
 
     def spent(self) -> Spent:
         """Requests, tokens and dollars of the workspace so far."""
-        sent = self.db.execute("SELECT coalesce(sum(num_sent), 0) FROM request").fetchone()[0]
-        row = self.db.execute(
-            "SELECT (SELECT count(*) FROM reply), coalesce(sum(prompt_tokens), 0), "
-            "coalesce(sum(completion_tokens), 0), coalesce(sum(cost_usd), 0.0), "
-            f"count(*) FILTER ({_ESTIMATED}), "
-            f"coalesce(sum(cost_usd) FILTER ({_ESTIMATED}), 0.0) FROM usage"
-        ).fetchone()
-        return Spent(sent, *row)
+        return read_spent(self.db)
 
     # --- rounds ---
 
@@ -308,6 +310,7 @@ class Ledger:
                 *(round_, plan_hash, num),
                 *(_read_slots(accepted), _read_slots(tried), bool(closed)),
                 orjson.loads(self.meta(_targets_name(round_)) or "{}"),
+                *(_read_slots(self.meta(name) or "[]") for name in _slot_notes(round_)),
             )
             for round_, plan_hash, num, accepted, tried, closed in rows.fetchall()
         ]
@@ -330,6 +333,11 @@ class Ledger:
                 "INSERT OR IGNORE INTO meta VALUES (?, ?)",
                 (_targets_name(record.round), orjson.dumps(record.targets).decode()),
             )
+            notes = zip(_slot_notes(record.round), (record.base, record.limits), strict=True)
+            self.db.executemany(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+                [(name, _write_slots(counts)) for name, counts in notes if counts],
+            )
 
     def close_round(self, round_: int) -> None:
         """Notes that every job of the round has its outcome and set-level rules ran."""
@@ -340,6 +348,16 @@ class Ledger:
         """Notes that rounds have to be closed again."""
         with self.transaction():
             self.db.execute("UPDATE round SET closed = 0")
+
+    def base(self, targets: dict[str, object]) -> dict[Slot, int] | None:
+        """Kept samples by slot when these targets were first planned for; None where unknown."""
+        noted = orjson.loads(self.meta(_BASE) or "{}")
+        return _read_slots(noted["slots"]) if noted.get("targets") == targets else None
+
+    def set_base(self, targets: dict[str, object], slots: dict[Slot, int]) -> None:
+        """Notes what these targets are grown from."""
+        noted = {"targets": targets, "slots": _write_slots(slots)}
+        self.set_meta(_BASE, orjson.dumps(noted).decode())
 
     # --- small facts ---
 
@@ -356,35 +374,18 @@ class Ledger:
         with self.transaction():
             self.db.execute("DELETE FROM meta WHERE name = ?", (name,))
 
-    def transaction(self) -> "_Transaction":
+    def transaction(self) -> Transaction:
         """A transaction whose failure names the ledger."""
-        return _Transaction(self)
-
-
-class _Transaction:
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-
-    def __enter__(self) -> None:
-        try:
-            self.ledger.db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as exc:
-            raise ledger_error(self.ledger.path, exc) from exc
-
-    def __exit__(self, kind: type[BaseException] | None, exc: object, _: object) -> None:
-        db = self.ledger.db
-        try:
-            db.execute("COMMIT" if kind is None else "ROLLBACK")
-        except sqlite3.Error as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise ledger_error(self.ledger.path, error) from error
-        if kind is not None and isinstance(exc, sqlite3.Error):
-            raise ledger_error(self.ledger.path, exc) from exc
+        return Transaction(self.db, self.path)
 
 
 def _targets_name(round_: int) -> str:
     return f"targets of round {round_}"
+
+
+def _slot_notes(round_: int) -> tuple[str, str]:
+    """Names of the notes that hold `base` and `limits` of a round."""
+    return f"base of round {round_}", f"limits of round {round_}"
 
 
 def _write_slots(counts: dict[Slot, int]) -> str:
@@ -393,20 +394,3 @@ def _write_slots(counts: dict[Slot, int]) -> str:
 
 def _read_slots(text: str) -> dict[Slot, int]:
     return {(task, modality, lang): num for task, modality, lang, num in orjson.loads(text)}
-
-
-def ledger_error(path: Path, exc: sqlite3.Error) -> LedgerError:
-    """What went wrong with the file, in words."""
-    code = getattr(exc, "sqlite_errorname", "") or ""
-    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return LedgerError(
-            f"{path}: no space left to write ({exc}). Free some space and run the same command "
-            "again; everything committed so far is kept."
-        )
-    if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return LedgerError(f"{path}: not a readable ledger ({exc}). Restore it from a backup.")
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return LedgerError(f"{path}: another process is writing. Wait for it, or stop it.")
-    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return LedgerError(f"{path}: cannot be written ({exc}). Check its permissions.")
-    return LedgerError(f"{path}: {exc}. Restore it from a backup if this persists.")

@@ -31,7 +31,11 @@ CREATE TABLE IF NOT EXISTS request (
     num_sent INTEGER NOT NULL DEFAULT 1,
     state TEXT NOT NULL DEFAULT 'in_flight',
     batch TEXT,
-    model TEXT
+    model TEXT,
+    error TEXT,
+    most_usd REAL,
+    num_killed INTEGER NOT NULL DEFAULT 0,
+    num_unanswered INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS reply (
     request_id INTEGER PRIMARY KEY,
@@ -72,7 +76,13 @@ CREATE TABLE IF NOT EXISTS batch (
 """
 
 #: Columns that came later; a ledger that lacks them gets them when it is opened.
-ADDED_COLUMNS = (("request", "model", "TEXT"),)
+ADDED_COLUMNS = (
+    ("request", "model", "TEXT"),
+    ("request", "error", "TEXT"),
+    ("request", "most_usd", "REAL"),
+    ("request", "num_killed", "INTEGER NOT NULL DEFAULT 0"),
+    ("request", "num_unanswered", "INTEGER NOT NULL DEFAULT 0"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ class SentRequest:
         parameters: The user's text: what distinguishes this request from others of its prompt.
         batch: Key of the batch it goes out in; None where it is sent live.
         model: Who is asked.
+        most_usd: The most it can cost; None where no price is known.
     """
 
     id: int
@@ -98,6 +109,7 @@ class SentRequest:
     parameters: str
     batch: str | None
     model: str
+    most_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,9 @@ class RoundRecord:
         tried: Jobs kept or dropped by slot when it was planned.
         closed: Whether every job has its outcome and set-level rules ran.
         targets: What was wanted when it was planned, as `BuildConfig.targets`.
+        base: Kept samples by slot that the table of targets was grown from, as `targets_of` takes
+            them.
+        limits: The most jobs of slots that fail, as `plan_round` takes them.
     """
 
     round: int
@@ -185,6 +200,8 @@ class RoundRecord:
     tried: dict[Slot, int]
     closed: bool = False
     targets: dict[str, object] = field(default_factory=dict)
+    base: dict[Slot, int] = field(default_factory=dict)
+    limits: dict[Slot, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +222,10 @@ class BatchRecord:
 class Spent:
     """What the workspace has paid so far.
 
-    `estimated_usd` of it is for `num_estimated` replies that came without `usage`.
+    `estimated_usd` of it is for `num_estimated` replies that came without `usage`; for
+    `num_unpriced` no price was known. Besides, up to `killed_usd` may have been billed
+    for `num_killed` sendings under way when a run was killed, and up to `unanswered_usd` for
+    `num_unanswered` that were cut off after they were sent: nobody knows.
     """
 
     num_requests: int
@@ -215,3 +235,8 @@ class Spent:
     cost_usd: float
     num_estimated: int
     estimated_usd: float
+    num_unpriced: int = 0
+    num_killed: int = 0
+    killed_usd: float = 0.0
+    num_unanswered: int = 0
+    unanswered_usd: float = 0.0

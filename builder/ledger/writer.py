@@ -25,17 +25,24 @@ _FULL_ROWS = 1_000
 #: What SQLite stores in one column.
 Value = str | int | float | bytes | None
 
-# Statements in the order a group runs them: a request before its reply, a reply before its usage.
+# Statements in the order a group runs them: a request before its reply, a reply before its usage,
+# the failure of a sending before the next one.
 _PROMPT = "INSERT OR IGNORE INTO prompt VALUES (?, ?)"
 _REQUEST = (
-    "INSERT INTO request (id, key, job_id, kind, prompt_hash, parameters, batch, model) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO request (id, key, job_id, kind, prompt_hash, parameters, batch, model, most_usd) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_RESENT = "UPDATE request SET num_sent = num_sent + 1, state = 'in_flight' WHERE key = ?"
-_RESENT_IN_BATCH = (
-    "UPDATE request SET num_sent = num_sent + 1, state = 'in_flight', batch = ? WHERE key = ?"
+#: A request that is sent again while nothing is known of its last sending was cut off by a kill.
+_RESENT = (
+    "UPDATE request SET num_sent = num_sent + 1, state = 'in_flight', batch = ?, "
+    "num_killed = num_killed + (state = 'in_flight' AND batch IS NULL), "
+    "most_usd = coalesce(?, most_usd) WHERE key = ?"
 )
-_FAILED = "UPDATE request SET state = 'failed' WHERE key = ?"
+_FAILED = "UPDATE request SET state = 'failed', error = coalesce(?, error) WHERE key = ?"
+_UNANSWERED = (
+    "UPDATE request SET state = 'failed', num_unanswered = num_unanswered + 1, "
+    "error = coalesce(?, error) WHERE key = ?"
+)
 _REPLY = "INSERT OR IGNORE INTO reply VALUES (?, ?, ?)"
 _USAGE = "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)"
 _OUTCOME = "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -47,7 +54,7 @@ _BATCH_STARTED = "UPDATE batch SET batch_id = ? WHERE key = ?"
 _BATCH_ENDED = "UPDATE batch SET state = ? WHERE key = ?"
 _META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _STATEMENTS = (
-    *(_PROMPT, _REQUEST, _RESENT, _RESENT_IN_BATCH, _FAILED, _REPLY, _USAGE, _OUTCOME, _JUDGED),
+    *(_PROMPT, _REQUEST, _FAILED, _UNANSWERED, _RESENT, _REPLY, _USAGE, _OUTCOME, _JUDGED),
     *(_BATCH, _BATCH_UNSENT, _BATCH_FILE, _BATCH_STARTED, _BATCH_ENDED, _META),
 )
 #: A record's columns in the order of its table; faster than a property by property copy.
@@ -137,16 +144,17 @@ class LedgerWriter:
         """Writes a request down before it is sent for the first time."""
         self._add(_REQUEST, _request_row(request))
 
-    def resent(self, key: str, batch: str | None = None) -> None:
-        """Counts one more sending of a request, live or in a batch."""
-        if batch is None:
-            self._add(_RESENT, (key,))
-        else:
-            self._add(_RESENT_IN_BATCH, (batch, key))
+    def resent(self, key: str, batch: str | None = None, *, most_usd: float | None = None) -> None:
+        """Counts one more sending of a request, live or in a batch, and the most it can cost."""
+        self._add(_RESENT, (batch, most_usd, key))
 
-    def failed(self, key: str) -> None:
-        """Notes that a request was given up without a reply."""
-        self._add(_FAILED, (key,))
+    def failed(self, key: str, error: str | None = None) -> None:
+        """Notes that a request brought no reply, and what came instead."""
+        self._add(_FAILED, (error, key))
+
+    def unanswered(self, key: str, error: str | None = None) -> None:
+        """Notes that a request was cut off after it was sent, so that it may have been billed."""
+        self._add(_UNANSWERED, (error, key))
 
     def reply(self, request_id: int, status: int, raw: bytes) -> None:
         """Writes a reply down as it came; a second one for the same request changes nothing."""

@@ -14,6 +14,7 @@ from aiohttp import web
 from builder.lexicon_teacher.mistakes import MistakeRates, PlantedLog
 from builder.lexicon_teacher.request import RequestError
 from builder.lexicon_teacher.teacher import MODEL, LexiconTeacher
+from command_line.address import clickable_url
 
 _MAX_REQUEST_BYTES = 64 * 2**20
 _logger = logging.getLogger(__name__)
@@ -101,9 +102,10 @@ async def _run(
     try:
         await web.TCPSite(runner, host, port).start()
         bound_port = runner.addresses[0][1]
-        _logger.info("lexicon teacher listens on http://%s:%d/v1", host, bound_port)
+        url = clickable_url(host, bound_port, "/v1")
+        _logger.info("lexicon teacher listens on %s", url)
         if ready is not None:
-            ready(f"http://{host}:{bound_port}/v1")
+            ready(url)
         await _until_stopped(stop)
     finally:
         await runner.cleanup()

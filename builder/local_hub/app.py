@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from builder.local_hub.api import (
     account_api,
     commits,
+    discussions_api,
     history_api,
     lfs,
     pages,
@@ -120,10 +121,26 @@ def _api_routes(hub: Hub, kind: RepoKind) -> list[Route]:
         route("GET", api + "/xet-write-token/{rev}", xet.write_token),
         route("POST", api + "/preupload/{rev}", tree_api.preupload),
         Route(api + "/commit/{rev}", commit, methods=["POST"]),
-        route("GET", api + "/discussions", account_api.no_discussions),
-        route("POST", api + "/discussions", account_api.refuse_discussion),
+        *_discussion_routes(hub, kind, api + "/discussions"),
         route("GET", api + "/lfs-files", account_api.refuse_lfs_files),
         route("POST", api + "/lfs-files/{rest:path}", account_api.refuse_lfs_files),
+    ]
+
+
+def _discussion_routes(hub: Hub, kind: RepoKind, every: str) -> list[Route]:
+    def route(method: str, path: str, handler: Handler) -> Route:
+        return Route(path, endpoint(hub, kind, handler), methods=[method])
+
+    one = every + "/{num}"
+    return [
+        route("GET", every, discussions_api.list_all),
+        route("POST", every, discussions_api.create),
+        route("GET", one, discussions_api.details),
+        route("POST", one + "/comment", discussions_api.comment),
+        route("POST", one + "/comment/{rest:path}", discussions_api.refuse_changed_comment),
+        route("POST", one + "/status", discussions_api.change_status),
+        route("POST", one + "/title", discussions_api.rename),
+        route("POST", one + "/merge", discussions_api.merge),
     ]
 
 
@@ -135,6 +152,7 @@ def _web_routes(hub: Hub, kind: RepoKind) -> list[Route]:
     return [
         route("POST", web + ".git/info/lfs/objects/batch", lfs.batch),
         route("GET", web + "/resolve/{rev}/{path:path}", resolve_file),
+        route("GET", web + "/discussions/{num}", pages.discussion),
         route("GET", web, pages.repository),
     ]
 

@@ -84,21 +84,25 @@ def parse_tokens(text: str) -> dict[str, list[str]]:
     return cast(dict[str, list[str]], tokens)
 
 
-def load_or_create_accounts(root: Path) -> tuple[Accounts, str | None]:
-    """The accounts kept under `root`, made at the first start.
+def load_or_create_accounts(root: Path, user: str | None = None) -> tuple[Accounts, str | None]:
+    """The accounts kept under `root`; makes one for `user` where it has none.
+
+    Args:
+        root: The storage folder.
+        user: None takes whoever is there, and `demo` at the first start.
 
     Returns:
-        The accounts, and at the first start the new write token of user `demo`. It is not
-        stored anywhere: the file has only its hash.
+        The accounts, and the write token of one that was made. It is not stored
+        anywhere: the file has only its hash.
     """
     stored = read_private(root / ACCOUNTS_FILE)
-    if stored is not None:
-        entries = cast(dict[str, list[str]], json.loads(stored))
-        return Accounts({key: _account(entry) for key, entry in entries.items()}), None
-    token = "hub_" + secrets.token_urlsafe(24)
-    entries = {hash_token(token): [DEFAULT_USER, "write"]}
-    write_private(root / ACCOUNTS_FILE, json.dumps(entries).encode())
-    return Accounts.from_tokens({token: [DEFAULT_USER, "write"]}), token
+    entries = cast(dict[str, list[str]], json.loads(stored)) if stored is not None else {}
+    token = None
+    if not entries or (user is not None and all(entry[0] != user for entry in entries.values())):
+        token = "hub_" + secrets.token_urlsafe(24)
+        entries[hash_token(token)] = [user or DEFAULT_USER, "write"]
+        write_private(root / ACCOUNTS_FILE, json.dumps(entries).encode())
+    return Accounts({key: _account(entry) for key, entry in entries.items()}), token
 
 
 def _account(entry: object) -> Account:

@@ -15,11 +15,14 @@ from starlette.types import ASGIApp
 from builder.disk import lock_file
 from builder.local_hub.app import create_app
 from builder.local_hub.auth import (
+    DEFAULT_USER,
     MIN_TOKEN_CHARS,
     Accounts,
     load_or_create_accounts,
     parse_tokens,
 )
+from builder.local_hub.storage.names import is_namespace
+from command_line.address import clickable_url
 from schemas.errors import PolysceneError
 
 LOCK_FILE = "lock"
@@ -38,6 +41,7 @@ def serve(
     port: int = 8190,
     tokens: Mapping[str, Sequence[str]] | None = None,
     ready: Callable[[str], None] | None = None,
+    user: str | None = None,
 ) -> None:
     """Serves the Hub under `root` until the process is stopped. Not for production.
 
@@ -46,9 +50,10 @@ def serve(
         host: Loopback, unless there are `tokens` that are hard to guess.
         port: 0 for any free one.
         tokens: Accounts as in `HUB_TOKENS`, which is the default; without either, a write token
-            of the user `demo` is made and printed at the first start.
+            of `user` is made and printed at the first start.
         ready: Called with the address, `http://127.0.0.1:8190`, once requests are answered;
             prints it by default.
+        user: Whose account is made if there is none; `demo` at the first start.
 
     Raises:
         HubStartError: If `host` is not loopback and there are no accounts, or one with a short
@@ -56,6 +61,8 @@ def serve(
             the port is in use.
     """
     tokens = _given_tokens() if tokens is None else tokens
+    if user is not None:
+        _check_user(user, has_tokens=tokens is not None)
     accounts = None if tokens is None else _accounts(tokens)
     if not is_loopback(host):
         _refuse_guessable(tokens, host)
@@ -68,7 +75,7 @@ def serve(
         f"{root} is served by another process: stop that Hub, or choose another --root"
     )
     with lock_file(root / LOCK_FILE, in_use), listen(host, port) as listener:
-        app = create_app(root, _default_accounts(root) if accounts is None else accounts)
+        app = create_app(root, _default_accounts(root, user) if accounts is None else accounts)
         with suppress(KeyboardInterrupt):
             make_server(app, listener, ready or _print_address).run(sockets=[listener])
 
@@ -104,7 +111,7 @@ def make_server(
 ) -> uvicorn.Server:
     """A server for `run(sockets=[listener])`, to be stopped by its `should_exit`."""
     host, port = listener.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = clickable_url(host, port)
     config = uvicorn.Config(
         app,
         access_log=False,  # it would log the tickets in upload addresses
@@ -163,10 +170,21 @@ def _refuse_guessable(tokens: Mapping[str, Sequence[str]] | None, host: str) -> 
         )
 
 
-def _default_accounts(root: Path) -> Accounts:
-    accounts, token = load_or_create_accounts(root)
+def _check_user(user: str, *, has_tokens: bool) -> None:
+    if has_tokens:
+        raise HubStartError(
+            f"--user {user}: {TOKENS_VARIABLE} already names the accounts. Leave out one of the two"
+        )
+    if not is_namespace(user):
+        raise HubStartError(
+            f'--user {user}: not a valid user name. Use letters, digits, ".", "_" and "-"'
+        )
+
+
+def _default_accounts(root: Path, user: str | None) -> Accounts:
+    accounts, token = load_or_create_accounts(root, user)
     if token is not None:
-        print("First start: this write token of the user demo is shown only once.")
+        print(f"New account {user or DEFAULT_USER}: its write token is shown only this once.")
         print(f"    export HF_TOKEN={token}", flush=True)
     return accounts
 

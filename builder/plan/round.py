@@ -30,6 +30,9 @@ def plan_round(
     accepted_counts: Mapping[Slot, int],
     tried_counts: Mapping[Slot, int] | None = None,
     *,
+    workspace_hash: str | None = None,
+    base: Mapping[Slot, int] | None = None,
+    limits: Mapping[Slot, int] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Plan:
     """Plans jobs for the missing samples; the same arguments give the same jobs.
@@ -42,6 +45,10 @@ def plan_round(
         tried_counts: Jobs kept or dropped in the rounds before, by slot. What
             is missing in a language gets more jobs, the more of its jobs were
             dropped; without these counts, one job per sample.
+        workspace_hash: As the workspace noted it when it was begun, by whatever version; the
+            configuration's own if not given.
+        base: What the table of targets is grown from, as for `targets_of`.
+        limits: The most jobs of slots that fail, by slot; others have no limit.
         on_progress: Called with the number of images just embedded.
 
     Returns:
@@ -50,15 +57,19 @@ def plan_round(
     Raises:
         PlanError: There are no images, or none suitable for a language or cell.
     """
-    targets = targets_of(config)
+    targets = targets_of(config, base)
     accepted_CL = targets.counts(accepted_counts)
     tried_CL = targets.counts(tried_counts or {})
     planned_CL = jobs_to_plan(targets, accepted_CL, tried_CL, config.tolerance)
+    if limits:
+        unlimited = dict.fromkeys(targets.by_slot, int(planned_CL.max()))
+        planned_CL = np.minimum(planned_CL, targets.counts(unlimited | dict(limits)))
     num_jobs = int(planned_CL.sum())
     cell_J, language_J = _spread(planned_CL)
     needs_images = num_jobs > 0
     index = index_images(store, config.images.validation_share) if needs_images else None
-    plan_hash = _plan_hash(config, targets, index, round, planned_CL)
+    identity = workspace_hash or config.workspace_hash
+    plan_hash = _plan_hash(identity, targets, index, round, planned_CL)
     key = key_of(plan_hash)
     if index is None:
         images_J3 = np.zeros((0, 3), dtype=np.int32)
@@ -158,14 +169,14 @@ def _neighbours(
 
 
 def _plan_hash(
-    config: BuildConfig,
+    identity: str,
     targets: Targets,
     index: ImageIndex | None,
     round: int,
     planned_CL: NDArray[np.int64],
 ) -> str:
     names = [*(cell.name for cell in targets.cells), *targets.languages]
-    decided = (PLAN_VERSION, config.workspace_hash, index and index.digest, round, *names)
+    decided = (PLAN_VERSION, identity, index and index.digest, round, *names)
     digest = hashlib.sha256("/".join(map(str, decided)).encode())
     digest.update(planned_CL.astype("<i8").tobytes())
     return digest.hexdigest()

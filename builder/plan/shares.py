@@ -52,22 +52,35 @@ class Targets:
         return table_CL
 
 
-def targets_of(config: BuildConfig) -> Targets:
+def targets_of(config: BuildConfig, base: Mapping[Slot, int] | None = None) -> Targets:
     """The table a configuration asks for.
 
     Totals of languages, of cells and of task types are each apportioned by
     largest remainder, so every one is within one sample of its share.
+
+    Args:
+        config: The build.
+        base: Samples by slot that were kept for other targets: as many of them are wanted as
+            these totals permit, so that a set which grows by ten needs ten more.
     """
     cells, cell_shares = cell_shares_of(config)
     languages, language_shares = language_shares_of(config)
     tasks = [task for task in TASK_TYPES if any(cell.task_type == task for cell in cells)]
     members = [[cell.task_type == task for cell in cells] for task in tasks]
-    by_task = apportion(config.num_samples, [cell_shares[rows].sum() for rows in members])
+    empty_CL = np.zeros((len(cells), len(languages)), dtype=np.int64)
+    base_CL = Targets(tuple(cells), tuple(languages), empty_CL).counts(base or {})
+    base_C = base_CL.sum(axis=1)
+    by_task = apportion(
+        config.num_samples,
+        [cell_shares[rows].sum() for rows in members],
+        np.array([base_C[rows].sum() for rows in members]),
+    )
     by_cell_C = np.zeros(len(cells), dtype=np.int64)
     for rows, total in zip(members, by_task, strict=True):
-        by_cell_C[rows] = apportion(int(total), cell_shares[rows])
-    by_language_L = apportion(config.num_samples, language_shares)
-    return Targets(tuple(cells), tuple(languages), fill_table(by_cell_C, by_language_L))
+        by_cell_C[rows] = apportion(int(total), cell_shares[rows], base_C[rows])
+    by_language_L = apportion(config.num_samples, language_shares, base_CL.sum(axis=0))
+    wanted_CL = _grown_table(base_CL, by_cell_C, by_language_L)
+    return Targets(tuple(cells), tuple(languages), wanted_CL)
 
 
 def language_shares_of(config: BuildConfig) -> tuple[list[str], list[float]]:
@@ -98,19 +111,43 @@ def cell_shares_of(config: BuildConfig) -> tuple[list[Cell], NDArray[np.float64]
     return cells, np.array(shares)
 
 
-def apportion(total: int, shares: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int64]:
+def apportion(
+    total: int,
+    shares: Sequence[float] | NDArray[np.float64],
+    base: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
     """Whole numbers that sum to `total` and lie within one of `total` x share.
 
-    By largest remainder; ties go to the earlier entry.
+    By largest remainder; ties go to the earlier entry. Entries that `base`
+    has more of than their share rounded down are rounded up before others.
     """
     exact = total * np.asarray(shares, dtype=np.float64) / np.sum(shares)
     # 0.29 x 100 is 28.999… in floating point, but 29 is meant.
     floors = np.floor(exact + 1e-9)
     left = total - int(floors.sum())
-    order = np.argsort(-(exact - floors), kind="stable")
+    is_there = np.zeros(len(floors), dtype=np.bool_) if base is None else base > floors
+    order = np.lexsort((-(exact - floors), ~is_there))
     counts = floors.astype(np.int64)
     counts[order[:left]] += 1
     return counts
+
+
+def _grown_table(
+    base_CL: NDArray[np.int64], rows_C: NDArray[np.int64], columns_L: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """A table with these sums that holds as much of `base_CL` as they permit.
+
+    Where they do not permit all of it, what the plain table wants stays first.
+    """
+    plain_CL = fill_table(rows_C, columns_L)
+    grown_CL = np.minimum(base_CL, plain_CL)
+    extra_CL = base_CL - grown_CL
+    left_C, left_L = rows_C - grown_CL.sum(axis=1), columns_L - grown_CL.sum(axis=0)
+    for table, limits in ((extra_CL, left_C), (extra_CL.T, left_L)):
+        for number in np.flatnonzero(table.sum(axis=1) > limits):
+            table[number] = apportion(int(limits[number]), table[number].astype(np.float64))
+    left_C, left_L = left_C - extra_CL.sum(axis=1), left_L - extra_CL.sum(axis=0)
+    return grown_CL + extra_CL + fill_table(left_C, left_L)
 
 
 def fill_table(rows_C: NDArray[np.int64], columns_L: NDArray[np.int64]) -> NDArray[np.int64]:

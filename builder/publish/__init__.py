@@ -5,6 +5,7 @@ from builder.publish.errors import (
     AccessError,
     ConflictError,
     PublishError,
+    StaleError,
     TagTakenError,
     UnreachableError,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "DatasetRepo",
     "PublishError",
     "Published",
+    "StaleError",
     "TagTakenError",
     "UnreachableError",
     "limit_waiting",

@@ -8,7 +8,7 @@ from typing import Any
 from builder.publish.repo import DatasetRepo, parse_address
 from builder.release.compare import ComparedVersion, version_on_disk
 from builder.release.versions import Version, find_release
-from schemas.manifest import MANIFEST_NAME, ShardEntry, read_manifest
+from schemas.manifest import MANIFEST_NAME, ReleaseManifest, ShardEntry, read_manifest
 from schemas.versions import open_version
 
 
@@ -39,12 +39,17 @@ def find_version(text: str, releases_dir: Path, endpoint: str | None = None) -> 
 def version_on_hub(repo: DatasetRepo, repo_id: str, version: str) -> ComparedVersion:
     """A published version; only the columns that are read are downloaded."""
     commit = repo.commit_of(Version.parse(version))
+    return commit_on_hub(repo, commit, repo.version_manifest(Version.parse(version), commit))
+
+
+def commit_on_hub(repo: DatasetRepo, commit: str, manifest: ReleaseManifest) -> ComparedVersion:
+    """The version in a commit; only the columns that are read are downloaded."""
     file_system = repo.file_system()
 
     @contextmanager
     def open_shard(entry: ShardEntry) -> Iterator[Any]:
-        path = f"datasets/{repo_id}@{commit}/{entry.path}"
+        path = f"datasets/{repo.repo_id}@{commit}/{entry.path}"
         with repo.translate_errors(), file_system.open(path, "rb", cache_type="none") as file:
             yield file
 
-    return ComparedVersion(repo.version_manifest(Version.parse(version), commit), open_shard)
+    return ComparedVersion(manifest, open_shard)

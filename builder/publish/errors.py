@@ -24,6 +24,10 @@ class TagTakenError(PublishError):
     """The version exists with other content."""
 
 
+class StaleError(PublishError):
+    """The repository has a version that the release does not continue, so it would be undone."""
+
+
 class UnreachableError(PublishError):
     """The Hub did not answer, or was temporarily unavailable; trying again may help.
 
@@ -35,6 +39,16 @@ class UnreachableError(PublishError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+    @property
+    def what(self) -> str:
+        """What happened, without what to do."""
+        return str(self).removesuffix(_AGAIN).strip()
+
+    def after(self, attempts: int) -> "UnreachableError":
+        """The error of the last of several attempts."""
+        tried = f"It was tried {attempts} times. " if attempts > 1 else ""
+        return UnreachableError(f"{self.what} {tried}{_AGAIN}", self.retry_after_s)
 
 
 @contextmanager

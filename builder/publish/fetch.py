@@ -52,31 +52,46 @@ def fetch_version(
     """
     target = releases_dir / str(version)
     manifest = repo.version_manifest(version, commit)
-    content = repo.manifest_bytes(commit)
-    assert content is not None, "it was just read"
     if not target.exists():
-        arriving = releases_dir / f".pulling-{version}"
-        arriving.mkdir(parents=True, exist_ok=True)
-        missing = _link_known(arriving, manifest, releases_dir)
-        if missing:
-            total = sum(entry.num_bytes for entry in missing)
-            count = ByteCount(progress, "downloading", total)
-            repo.download(commit, [entry.path for entry in missing], arriving, count)
-            count.reach(total)
-        shutil.rmtree(arriving / ".cache", ignore_errors=True)
-        (arriving / MANIFEST_NAME).unlink(missing_ok=True)
-        (arriving / MANIFEST_NAME).write_bytes(content)
-        _verify(arriving, manifest, progress)
-        seal(arriving)
-        arriving.rename(target)
+        download_version(repo, manifest, commit, releases_dir, progress).rename(target)
         sync(releases_dir)
         return target, manifest
-    if (target / MANIFEST_NAME).read_bytes() != content:
+    if (target / MANIFEST_NAME).read_bytes() != repo.manifest_bytes(commit):
         raise PublishError(
             f"{target}: version {version} exists, but differs from the one in {repo.repo_id}. "
             "Fetch it into a new workspace."
         )
     return target, _verify(target, manifest, progress)
+
+
+def download_version(
+    repo: DatasetRepo,
+    manifest: ReleaseManifest,
+    commit: str,
+    releases_dir: Path,
+    progress: Progress = no_progress,
+) -> Path:
+    """Downloads a version beside the releases; the caller makes it one of them by renaming it.
+
+    Returns:
+        Its directory, complete, checked and sealed.
+    """
+    content = repo.manifest_bytes(commit)
+    assert content is not None, "its manifest was read"
+    arriving = releases_dir / f".pulling-{manifest.version}"
+    arriving.mkdir(parents=True, exist_ok=True)
+    missing = _link_known(arriving, manifest, releases_dir)
+    if missing:
+        total = sum(entry.num_bytes for entry in missing)
+        count = ByteCount(progress, "downloading", total)
+        repo.download(commit, [entry.path for entry in missing], arriving, count)
+        count.reach(total)
+    shutil.rmtree(arriving / ".cache", ignore_errors=True)
+    (arriving / MANIFEST_NAME).unlink(missing_ok=True)
+    (arriving / MANIFEST_NAME).write_bytes(content)
+    _verify(arriving, manifest, progress)
+    seal(arriving)
+    return arriving
 
 
 def _verify(directory: Path, expected: ReleaseManifest, progress: Progress) -> ReleaseManifest:

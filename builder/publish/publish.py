@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from builder.progress import Progress, no_progress
-from builder.publish.errors import ConflictError, PublishError, TagTakenError, UnreachableError
+from builder.publish.baseline import note_published
+from builder.publish.errors import ConflictError, PublishError, TagTakenError
 from builder.publish.ownership import (
     last_manifest,
     own_files,
@@ -22,15 +20,16 @@ from builder.publish.ownership import (
     refuse_overwriting,
 )
 from builder.publish.progress import ByteCount
-from builder.publish.repo import DatasetRepo, Refs
+from builder.publish.pull_requests import PullRequest, open_pull_request, pull_requests
+from builder.publish.repo import MAIN, DatasetRepo, Refs
+from builder.publish.retry import ATTEMPTS, retry_while_unreachable
+from builder.publish.staleness import refuse_stale
 from builder.publish.verify import manifest_entries, verify_release
 from builder.release.shards import file_sha256
 from builder.release.versions import Version
+from builder.workspace import WorkspaceError, open_workspace
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest
 
-Result = TypeVar("Result")
-
-_MAX_WAIT_S = 60.0
 _BATCH_FILES = 16
 _BATCH_BYTES = 2**26
 
@@ -47,6 +46,15 @@ class Published:
     num_uploaded: int
     num_uploaded_bytes: int
     num_deleted: int = 0
+    pull_request: PullRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    private: bool
+    adopt: bool
+    create_pr: bool
+    progress: Progress
 
 
 def publish(
@@ -55,23 +63,31 @@ def publish(
     *,
     private: bool = False,
     adopt: bool = False,
-    attempts: int = 4,
+    create_pr: bool = False,
+    attempts: int = ATTEMPTS,
     progress: Progress = no_progress,
+    say: Callable[[str], None] = lambda line: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Published:
     """Publishes a release directory as one commit and one tag.
 
+    On a branch other than main, and in a pull request, the version gets no tag:
+    it gets one once it is on main and is published there.
+
     Args:
         directory: The release.
-        repo: The target; made if it does not exist.
+        repo: The target; made if it does not exist, and so is its branch.
         private: Visibility of a repository that is made.
         adopt: Publish to a repository that has somebody else's files.
+        create_pr: Open a pull request instead of committing to the branch.
         attempts: Number of attempts while the Hub is unreachable.
         progress: Called as bytes are checked and uploaded.
+        say: Called with a line before each wait.
         sleep: Waits between attempts.
 
     Raises:
         DamagedReleaseError: The directory does not match its manifest.
+        StaleError: Somebody published a version that the release does not continue.
         TagTakenError: The version is published with other content.
         ConflictError: Somebody committed at the same moment.
         AccessError: The token may not do this.
@@ -82,61 +98,52 @@ def publish(
     count = ByteCount(progress, "checking", total)
     manifest = verify_release(directory, count.add)
     count.reach(total)
-    return retry_while_unreachable(
-        lambda: _publish_once(directory, manifest, repo, private, adopt, progress),
+    options = _Options(private, adopt, create_pr, progress)
+    done = retry_while_unreachable(
+        lambda: _publish_once(directory, manifest, repo, options),
         attempts=attempts,
+        say=say,
         sleep=sleep,
     )
+    if repo.branch == MAIN and done.pull_request is None:
+        _note(directory, repo)
+    return done
 
 
-def retry_while_unreachable(
-    act: Callable[[], Result], *, attempts: int, sleep: Callable[[float], None] = time.sleep
-) -> Result:
-    """Calls `act` again while the Hub is unreachable, after waits that double or that it asks for.
-
-    Raises:
-        UnreachableError: The last attempt failed as well.
-    """
-    retrying = Retrying(
-        retry=retry_if_exception_type(UnreachableError),
-        stop=stop_after_attempt(attempts),
-        wait=_wait_s,
-        sleep=sleep,
-        reraise=True,
-    )
-    return retrying(act)
-
-
-def _wait_s(state: RetryCallState) -> float:
-    failure = state.outcome.exception() if state.outcome else None
-    assert isinstance(failure, UnreachableError)
-    return min(_MAX_WAIT_S, failure.retry_after_s or 2.0 ** (state.attempt_number - 1))
+def _note(directory: Path, repo: DatasetRepo) -> None:
+    """Notes the publication in the release's workspace, if it is in one."""
+    try:
+        workspace = open_workspace(directory.absolute().parent.parent)
+    except WorkspaceError:
+        return
+    if workspace.releases_dir == directory.absolute().parent:
+        note_published(workspace, repo, directory)
 
 
 def _publish_once(
-    directory: Path,
-    manifest: ReleaseManifest,
-    repo: DatasetRepo,
-    private: bool,
-    adopt: bool,
-    progress: Progress,
+    directory: Path, manifest: ReleaseManifest, repo: DatasetRepo, options: _Options
 ) -> Published:
     version = Version.parse(manifest.version)
     content = (directory / MANIFEST_NAME).read_bytes()
-    repo.ensure(private=private)
+    if not options.create_pr:
+        repo.ensure(private=options.private)
+        repo.ensure_branch()
     refs = repo.refs()
     if version in refs.tags:
+        if repo.manifest_bytes(refs.tags[version]) != content:
+            refuse_stale(repo, refs, directory, manifest)
         _check_same(repo, directory, manifest, refs.tags[version], content)
         return Published(repo.repo_id, version, refs.tags[version], False, False, 0, 0)
     commit = find_commit(repo, refs, manifest, content)
-    made_commit, num_files, num_bytes, num_deleted = False, 0, 0, 0
+    if commit is None and options.create_pr:
+        return _propose(directory, manifest, repo, refs, content, options)
+    made_commit, upload = False, _Upload([], 0, 0, 0)
     if commit is None:
+        refuse_stale(repo, refs, directory, manifest)
         check_is_newest(repo, refs, version)
-        operations, num_files, num_bytes, num_deleted = _upload(
-            directory, manifest, repo, refs, adopt, progress
-        )
+        upload = _upload(directory, manifest, repo, refs, options)
         try:
-            commit = repo.commit(operations, commit_title(manifest), refs.head)
+            commit = repo.commit(upload.operations, commit_title(manifest), refs.head)
             made_commit = True
         except ConflictError:
             # Perhaps it was this very version, from another machine.
@@ -144,9 +151,49 @@ def _publish_once(
             if commit is None:
                 raise
     _check_tree(repo, directory, manifest, commit)
-    made_tag = set_tag(repo, version, commit, commit_title(manifest))
+    made_tag = repo.branch == MAIN and set_tag(repo, version, commit, commit_title(manifest))
     return Published(
-        repo.repo_id, version, commit, made_commit, made_tag, num_files, num_bytes, num_deleted
+        repo.repo_id,
+        version,
+        commit,
+        made_commit,
+        made_tag,
+        upload.num_files,
+        upload.num_bytes,
+        upload.num_deleted,
+    )
+
+
+def _propose(
+    directory: Path,
+    manifest: ReleaseManifest,
+    repo: DatasetRepo,
+    refs: Refs,
+    content: bytes,
+    options: _Options,
+) -> Published:
+    """Opens a pull request, unless one with this very version is open."""
+    version = Version.parse(manifest.version)
+    for request in pull_requests(repo):
+        if repo.manifest_bytes(request.commit) == content:
+            _check_tree(repo, directory, manifest, request.commit)
+            facts = (request.commit, False, False, 0, 0, 0, request)
+            return Published(repo.repo_id, version, *facts)
+    refuse_stale(repo, refs, directory, manifest)
+    check_is_newest(repo, refs, version)
+    upload = _upload(directory, manifest, repo, refs, options)
+    request = open_pull_request(repo, upload.operations, commit_title(manifest), refs.head)
+    _check_tree(repo, directory, manifest, request.commit)
+    return Published(
+        repo.repo_id,
+        version,
+        request.commit,
+        True,
+        False,
+        upload.num_files,
+        upload.num_bytes,
+        upload.num_deleted,
+        request,
     )
 
 
@@ -158,26 +205,35 @@ def commit_title(manifest: ReleaseManifest) -> str:
 def find_commit(
     repo: DatasetRepo, refs: Refs, manifest: ReleaseManifest, content: bytes
 ) -> str | None:
-    """The untagged commit with exactly this manifest, if there is one."""
+    """The untagged commit with exactly this manifest, if there is one.
+
+    The Hub adds the number of a merged pull request to the commit's title.
+    """
     if refs.head is None:
         return None
+    title = commit_title(manifest)
     for commit in repo.commits():
-        is_candidate = commit.title == commit_title(manifest)
+        is_candidate = commit.title == title or commit.title.startswith(f"{title} (#")
         if is_candidate and repo.manifest_bytes(commit.commit_id) == content:
             return commit.commit_id
-    return None
+    # A pull request may have been merged under another title.
+    return refs.head if repo.manifest_bytes(refs.head) == content else None
 
 
 def check_is_newest(repo: DatasetRepo, refs: Refs, version: Version) -> None:
-    """Refuses to publish an older version, or another one of the same number, over main's."""
+    """Refuses to publish an older version, or another one of the same number, over the branch's.
+
+    On main no tag may be newer either; a branch may continue an older version.
+    """
     head = repo.own_manifest(refs.head) if refs.head else None
     current = Version.parse(head.version) if head else None
     if current == version:
         raise TagTakenError(
-            f"{repo.repo_id}: main already has a version {version} with other content, not yet "
-            "tagged. Its publisher must finish it, or choose another version for this one."
+            f"{repo.repo_id}: {repo.branch} already has a version {version} with other content, "
+            "not yet tagged. Its publisher must finish it, or choose another version for this one."
         )
-    latest = max((current, *refs.tags) if current else refs.tags, default=version)
+    others = [*refs.tags] if repo.branch == MAIN else []
+    latest = max((current, *others) if current else others, default=version)
     if latest > version:
         raise PublishError(
             f"{repo.repo_id} has version {latest}, newer than {version}. Release under a "
@@ -203,15 +259,20 @@ def set_tag(repo: DatasetRepo, version: Version, commit: str, message: str) -> b
         ) from exc
 
 
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """The operations of a commit, and what they add and delete."""
+
+    operations: list[object]
+    num_files: int
+    num_bytes: int
+    num_deleted: int
+
+
 def _upload(
-    directory: Path,
-    manifest: ReleaseManifest,
-    repo: DatasetRepo,
-    refs: Refs,
-    adopt: bool,
-    progress: Progress,
-) -> tuple[list[object], int, int, int]:
-    """Uploads what the Hub lacks; returns the commit's operations, and what they add and delete."""
+    directory: Path, manifest: ReleaseManifest, repo: DatasetRepo, refs: Refs, options: _Options
+) -> _Upload:
+    """Uploads what the Hub lacks."""
     from huggingface_hub import CommitOperationDelete
 
     from builder.publish.counting import CountedAddition
@@ -225,17 +286,17 @@ def _upload(
         for path in sorted(hashes)
         if path not in remote or not remote[path].holds(directory / path, hashes[path])
     ]
-    if not adopt:
+    if not options.adopt:
         refuse_overwriting(repo, refs, remote, set(changed) & set(remote))
     refuse_foreign_rows(repo, remote, before, manifest)
     gone = sorted(own_files(before) & set(remote) - set(hashes))
     sizes = {path: (directory / path).stat().st_size for path in changed}
     total = sum(sizes.values())
-    count = ByteCount(progress, "uploading", total)
+    count = ByteCount(options.progress, "uploading", total)
     additions = [CountedAddition(path, directory / path, count) for path in changed]
     num_sent = 0
     for batch in _batches(additions, sizes):
-        repo.preupload(batch, count)
+        repo.preupload(batch, count, create_pr=options.create_pr)
         # The client does not report files that the Hub has, nor those sent with the commit.
         num_sent += sum(sizes[addition.path_in_repo] for addition in batch)
         count.reach(num_sent)
@@ -247,7 +308,7 @@ def _upload(
                 "never changes: make it again. Nothing of it is visible."
             )
     deletions = [CommitOperationDelete(path, is_folder=False) for path in gone]
-    return [*additions, *deletions], len(additions), total, len(deletions)
+    return _Upload([*additions, *deletions], len(additions), total, len(deletions))
 
 
 def _batches(additions, sizes: dict[str, int]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 
@@ -14,13 +15,15 @@ from builder.publish.errors import ConflictError, PublishError, translate_errors
 from builder.publish.progress import ByteCount
 from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest, parse_manifest
+from schemas.repo_id import repo_id_problem
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.hf_api import GitCommitInfo
 
-_BRANCH = "main"
-_TYPE = "dataset"
+MAIN = "main"
+TYPE = "dataset"
+PULL_REQUEST = "refs/pr/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,12 @@ class RemoteFile:
         """Whether it has the same bytes as a local file of this sha256."""
         if self.sha256 is not None:
             return self.sha256 == sha256
-        return self.blob_id == git_blob_id(path)
+        return self.blob_id == git_blob_id(path.read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """The references of a repository: head of main, and commit of every version tag."""
+    """The references of a repository: head of the branch, and commit of every version tag."""
 
     head: str | None
     tags: dict[Version, str]
@@ -49,20 +52,28 @@ class Refs:
 
 @dataclass
 class DatasetRepo:
-    """One repository, reached through the official client.
+    """One branch of a repository, reached through the official client.
 
     Args:
         repo_id: OWNER/NAME.
         endpoint: Address of the Hub; the client's own setting when None.
         token: Token; when None, the one from the environment or `hf auth login`.
         cache_dir: Where downloads are kept; the client's own cache when None.
+        branch: Where commits go: a branch, or refs/pr/N of a pull request.
     """
 
     repo_id: str
     endpoint: str | None = None
     token: str | None = None
     cache_dir: Path | None = None
+    branch: str = MAIN
     _read: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses a name that no repository can have, before anything is asked of the Hub."""
+        problem = repo_id_problem(self.repo_id)
+        if problem is not None:
+            raise PublishError(problem)
 
     @cached_property
     def api(self) -> "HfApi":
@@ -80,20 +91,43 @@ class DatasetRepo:
         """Makes the repository if it does not exist; an existing one keeps its visibility."""
         with self.translate_errors():
             self.api.create_repo(
-                self.repo_id, repo_type=_TYPE, private=private or None, exist_ok=True
+                self.repo_id, repo_type=TYPE, private=private or None, exist_ok=True
             )
 
     def refs(self) -> Refs:
         """Head and version tags, read afresh."""
+        is_pull_request = self.branch.startswith(PULL_REQUEST)
         with self.translate_errors():
-            found = self.api.list_repo_refs(self.repo_id, repo_type=_TYPE)
-        heads = [branch.target_commit for branch in found.branches if branch.name == _BRANCH]
+            found = self.api.list_repo_refs(
+                self.repo_id, repo_type=TYPE, include_pull_requests=is_pull_request
+            )
+        heads = [
+            ref.target_commit
+            for ref in (*found.branches, *(found.pull_requests or ()))
+            if ref.ref in (f"refs/heads/{self.branch}", self.branch)
+        ]
         tags = {
             Version.parse(tag.name): tag.target_commit
             for tag in found.tags
             if Version.is_tag(tag.name)
         }
         return Refs(heads[0] if heads else None, tags)
+
+    def ensure_branch(self) -> None:
+        """Makes the branch from main if it does not exist.
+
+        Raises:
+            PublishError: It is a pull request that does not exist.
+        """
+        if self.branch == MAIN or self.refs().head is not None:
+            return
+        if self.branch.startswith(PULL_REQUEST):
+            raise PublishError(
+                f"{self.repo_id}: no pull request {self.branch.removeprefix(PULL_REQUEST)}. "
+                "Open one with --create-pr."
+            )
+        with self.translate_errors():
+            self.api.create_branch(self.repo_id, branch=self.branch, repo_type=TYPE, exist_ok=True)
 
     def commit_of(self, version: Version) -> str:
         """Commit of a version's tag.
@@ -114,7 +148,7 @@ class DatasetRepo:
 
         with self.translate_errors():
             entries = self.api.list_repo_tree(
-                self.repo_id, repo_type=_TYPE, revision=commit, recursive=True
+                self.repo_id, repo_type=TYPE, revision=commit, recursive=True
             )
             return {
                 entry.path: RemoteFile(
@@ -125,9 +159,9 @@ class DatasetRepo:
             }
 
     def commits(self) -> "list[GitCommitInfo]":
-        """Commits of main, the latest first."""
+        """Commits of the branch, the latest first."""
         with self.translate_errors():
-            return self.api.list_repo_commits(self.repo_id, repo_type=_TYPE, revision=_BRANCH)
+            return self.api.list_repo_commits(self.repo_id, repo_type=TYPE, revision=self.branch)
 
     def read(self, commit: str, path: str) -> bytes | None:
         """The bytes of a small file of a commit; None when there is no such file."""
@@ -139,7 +173,7 @@ class DatasetRepo:
                     found = self.api.hf_hub_download(
                         self.repo_id,
                         path,
-                        repo_type=_TYPE,
+                        repo_type=TYPE,
                         revision=commit,
                         cache_dir=self.cache_dir,
                     )
@@ -206,51 +240,63 @@ class DatasetRepo:
         with self.translate_errors():
             self.api.snapshot_download(
                 self.repo_id,
-                repo_type=_TYPE,
+                repo_type=TYPE,
                 revision=commit,
                 local_dir=directory,
                 allow_patterns=list(paths),
                 tqdm_class=counting_bars(count),
             )
 
-    def preupload(self, additions: "Sequence[CommitOperationAdd]", count: ByteCount) -> None:
+    def preupload(
+        self,
+        additions: "Sequence[CommitOperationAdd]",
+        count: ByteCount,
+        *,
+        create_pr: bool = False,
+    ) -> None:
         """Uploads large files before the commit that will name them."""
         from builder.publish.counting import count_xet_uploads
 
-        with self.translate_errors(), self._transport(), count_xet_uploads(count):
+        with self.translate_errors(), self.transport(), count_xet_uploads(count):
             self.api.preupload_lfs_files(
-                self.repo_id, additions, repo_type=_TYPE, revision=_BRANCH, free_memory=False
+                self.repo_id,
+                additions,
+                repo_type=TYPE,
+                revision=self.branch,
+                create_pr=create_pr,
+                free_memory=False,
             )
 
     def commit(self, operations: Sequence[Any], title: str, parent: str | None) -> str:
-        """Makes one commit on main, if `parent` is still its last one; returns its id.
+        """Makes one commit on the branch, if `parent` is still its last one; returns its id.
 
         Raises:
-            ConflictError: Main has moved on, even if to the same content.
+            ConflictError: The branch has moved on, even if to the same content.
         """
         # The client makes no empty commit: where main already has all of this, it returns the
         # head, whichever that is by then, and no public field says so. So main is asked for
         # just before. Large files were compared with main even earlier, by `preupload`; if
         # main moves after this line, they still differ, and `parent_commit` is checked.
         if self.refs().head != parent:
-            raise self._moved_on()
-        with self.translate_errors(), self._transport():
+            raise self.moved_on()
+        with self.translate_errors(), self.transport():
             made = self.api.create_commit(
                 self.repo_id,
                 list(operations),
                 commit_message=title,
-                repo_type=_TYPE,
-                revision=_BRANCH,
+                repo_type=TYPE,
+                revision=self.branch,
                 parent_commit=parent,
             )
         if made.oid == parent:
-            raise self._moved_on()
+            raise self.moved_on()
         return made.oid
 
-    def _moved_on(self) -> ConflictError:
+    def moved_on(self) -> ConflictError:
+        """The error of a commit that came too late."""
         return ConflictError(
-            f"{self.repo_id}: main changed while this version was uploaded. Run the same command "
-            "again; if somebody published this version meanwhile, it finds their commit."
+            f"{self.repo_id}: {self.branch} changed while this version was uploaded. Run the same "
+            "command again; if somebody published this version meanwhile, it finds their commit."
         )
 
     def tag(self, version: Version, commit: str, message: str) -> None:
@@ -258,7 +304,7 @@ class DatasetRepo:
         with self.translate_errors():
             self.api.create_tag(
                 self.repo_id,
-                repo_type=_TYPE,
+                repo_type=TYPE,
                 tag=version.tag,
                 revision=commit,
                 tag_message=message,
@@ -275,13 +321,14 @@ class DatasetRepo:
         """Whether the Hub accepts uploads by Xet; the client does not fall back by itself."""
         from huggingface_hub.utils import build_hf_headers, get_session
 
-        address = f"{self.api.endpoint}/api/datasets/{self.repo_id}/xet-write-token/{_BRANCH}"
+        branch = quote(self.branch, safe="")
+        address = f"{self.api.endpoint}/api/datasets/{self.repo_id}/xet-write-token/{branch}"
         with self.translate_errors():
             headers = build_hf_headers(token=self.api.token, library_name="polyscene")
             return get_session().get(address, headers=headers).status_code == 200
 
     @contextmanager
-    def _transport(self) -> Iterator[None]:
+    def transport(self) -> Iterator[None]:
         """Uploads by plain LFS where the Hub has no Xet."""
         from huggingface_hub import constants
 
@@ -294,11 +341,11 @@ class DatasetRepo:
             constants.HF_HUB_DISABLE_XET = before
 
 
-def git_blob_id(path: Path) -> str:
+def git_blob_id(content: bytes) -> str:
     """Git's id of a file's content, which the Hub gives for small files."""
     digest = hashlib.sha1(usedforsecurity=False)
-    digest.update(f"blob {path.stat().st_size}\0".encode())
-    digest.update(path.read_bytes())
+    digest.update(f"blob {len(content)}\0".encode())
+    digest.update(content)
     return digest.hexdigest()
 
 

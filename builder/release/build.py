@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,28 @@ import yaml
 
 from builder.config import BuildConfig
 from builder.disk import seal, sync
-from builder.plan.shares import targets_of
 from builder.progress import Progress, no_progress
 from builder.release.about.card import CITATION, card
-from builder.release.about.changelog import changelog_lines, changelog_text
+from builder.release.about.changelog import (
+    Baseline,
+    baseline_on_disk,
+    changelog_lines,
+    changelog_text,
+)
 from builder.release.about.counts import ReleaseCounts
 from builder.release.about.croissant import croissant
 from builder.release.about.licences import LICENCE_FILE, licence_file, licence_names, terms_of
 from builder.release.about.plots import draw_plots
 from builder.release.about.quality import quality_report
+from builder.release.about.rai import rai_fields
+from builder.release.about.samples import write_samples
 from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews
 from builder.release.layout import Layout, plan_layout
+from builder.release.lineage import Predecessor, find_by_sha256, find_predecessor
 from builder.release.rows import ReleaseError, RowSource
 from builder.release.shards import SHARD_FORMAT, Previous, ShardSet, file_sha256
-from builder.release.versions import Version, released_versions
+from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, FileEntry, ReleaseManifest, ShardEntry, read_manifest
 from schemas.review_rows import review_record
 from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
@@ -36,12 +43,16 @@ _STAGING_PREFIX = ".building-"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A finished release, and whether this call made it or it existed before."""
+    """A finished release, and whether this call made it or it existed before.
+
+    `notes` are for the user, such as about a damaged earlier release.
+    """
 
     directory: Path
     manifest: ReleaseManifest
     is_new: bool
     num_reused_shards: int
+    notes: list[str] = field(default_factory=list[str])
 
 
 def release(
@@ -49,6 +60,7 @@ def release(
     version: Version,
     releases_dir: Path,
     progress: Progress = no_progress,
+    published: Baseline | None = None,
 ) -> Release:
     """Makes the immutable directory of a version.
 
@@ -60,17 +72,21 @@ def release(
         version: Its version; the next lower one in `releases_dir` is its predecessor.
         releases_dir: Directory of the releases, with one subdirectory per version.
         progress: Called as rows are written.
+        published: The version that was published last, for the changelog to compare with;
+            the predecessor when None.
 
     Raises:
         ReleaseError: The version exists with other content, no row is left, or the
             disk is full; nothing was made.
     """
     target = releases_dir / str(version)
-    lower = [found for found in released_versions(releases_dir) if found < version]
-    before = _previous(releases_dir / str(lower[-1])) if lower else None
+    before, notes = find_predecessor(releases_dir, version)
+    existing = _previous(target)
+    baseline = _baseline(releases_dir, target, before, published)
+    reusable = existing or (_previous(before.directory) if before else None)
     with _staging(releases_dir, version) as staging:
         manifest, num_reused = _fill(
-            staging, inputs, version, before, _previous(target) or before, progress
+            staging, inputs, version, before, baseline, reusable, progress, notes
         )
         if target.exists():
             if (target / MANIFEST_NAME).read_bytes() != (staging / MANIFEST_NAME).read_bytes():
@@ -78,17 +94,36 @@ def release(
                     f"{target}: version {version} exists with other content, and a version "
                     "never changes. Choose another version, for example with --bump minor."
                 )
-            return Release(target, manifest, False, num_reused)
+            return Release(target, manifest, False, num_reused, notes)
         progress("writing to disk", 0, 0)
         seal(staging)
         staging.rename(target)
         sync(releases_dir)
-    return Release(target, manifest, True, num_reused)
+    return Release(target, manifest, True, num_reused, notes)
+
+
+def _baseline(
+    releases_dir: Path, target: Path, before: Predecessor | None, published: Baseline | None
+) -> Baseline | None:
+    """What the changelog compares with; for a version that exists, the same as before."""
+    if target.exists():
+        recorded = read_manifest(target).compared_with
+        if published is not None and recorded == published.compared_with():
+            return published
+        found = find_by_sha256(releases_dir, recorded.manifest_sha256) if recorded else None
+        if recorded is not None and found is not None:
+            return baseline_on_disk(found, recorded.published_in)
+    elif published is not None:
+        return published
+    return baseline_on_disk(before.directory) if before else None
 
 
 def published_config(config: BuildConfig) -> dict[str, Any]:
     """The configuration without addresses and prices of endpoints, as releases write it."""
-    shown = config.model_dump(mode="json", exclude={"pace"}, by_alias=True)
+    shown = config.model_dump(mode="json", exclude={"pace", "card"}, by_alias=True)
+    answers = config.card.model_dump(mode="json", exclude_none=True)
+    if answers:
+        shown["card"] = answers
     for role in ("teacher", "judge"):
         for name in ("base_url", "api_key_env", "prices", "extra_body"):
             (shown[role] or {}).pop(name, None)
@@ -129,9 +164,11 @@ def _fill(
     directory: Path,
     inputs: ReleaseInputs,
     version: Version,
-    before: Previous | None,
+    before: Predecessor | None,
+    baseline: Baseline | None,
     reusable: Previous | None,
     progress: Progress,
+    notes: list[str],
 ) -> tuple[ReleaseManifest, int]:
     config = inputs.config
     share = config.images.validation_share
@@ -141,8 +178,9 @@ def _fill(
         config.checks,
         config.release.min_reviews_to_reject,
         config.release.flagged == "hold_back",
+        former_names=inputs.former_names,
     )
-    targets = targets_of(config).by_slot if config.release.trim_surplus else None
+    targets = inputs.wanted if config.release.trim_surplus else None
     rows = RowSource(inputs.kept(), reviews, share, targets)
     counts = ReleaseCounts()
     shards = _write_shards(directory, inputs, rows, counts, layout, reusable, progress)
@@ -158,6 +196,8 @@ def _fill(
         name=config.name,
         version=str(version),
         previous_version=str(Version.parse(before.directory.name)) if before else None,
+        ancestors=before.lineage if before else [],
+        compared_with=baseline.compared_with() if baseline else None,
         num_samples=counts.num_samples,
         num_by_config=_num_by_config(shards),
         languages=counts.languages(),
@@ -174,8 +214,8 @@ def _fill(
         reviews=reviews.inputs(),
         shards=shards,
     )
-    manifest.changelog = changelog_lines(manifest, directory, before, rows.dropped)
-    _describe(directory, inputs, manifest, counts, quality, before)
+    manifest.changelog = changelog_lines(manifest, directory, baseline, rows.dropped, notes)
+    _describe(directory, inputs, manifest, counts, quality, baseline)
     manifest.files = _file_entries(directory, shards)
     (directory / MANIFEST_NAME).write_bytes(_json(manifest.model_dump(mode="json")))
     reused = reusable.shards if reusable else {}
@@ -226,7 +266,7 @@ def _describe(
     manifest: ReleaseManifest,
     counts: ReleaseCounts,
     quality: dict[str, Any],
-    before: Previous | None,
+    baseline: Baseline | None,
 ) -> None:
     """Writes card, report, plots, Croissant, changelog and the configuration."""
     config = inputs.config
@@ -244,6 +284,8 @@ def _describe(
         cell_rows=counts.cells_by_split,
         origin=inputs.origin.where if inputs.origin else None,
         audits=inputs.audits,
+        answers=config.card,
+        samples=write_samples(directory, counts.samples.chosen(), inputs.images),
     )
     (directory / "README.md").write_text(text, encoding="utf-8", newline="\n")
     licences = licence_file(title, terms)
@@ -253,11 +295,14 @@ def _describe(
         description=f"{title}: multilingual multimodal training samples for embedding models.",
         version=manifest.version,
         licences=licence_names(terms),
-        citation=CITATION,
+        citation=config.card.citation or CITATION,
+        languages=list(manifest.languages),
+        creator=config.card.curated_by,
         shards=[entry for entry in manifest.shards if entry.config != "reviews"],
+        rai=rai_fields(manifest, counts, inputs.audits, config.card),
     )
     (directory / "croissant.json").write_bytes(_json(metadata))
-    changelog = changelog_text(manifest, before)
+    changelog = changelog_text(manifest, baseline)
     (directory / "CHANGELOG.md").write_text(changelog, encoding="utf-8", newline="\n")
     shown = yaml.safe_dump(published_config(config), sort_keys=False, allow_unicode=True)
     (directory / "config.yaml").write_text(shown, encoding="utf-8", newline="\n")

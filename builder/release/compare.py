@@ -9,7 +9,7 @@ others only texts, scores and image names are.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -46,11 +46,35 @@ class ComparedVersion:
     open_shard: OpenShard
 
 
-def version_on_disk(directory: Path, manifest: ReleaseManifest) -> ComparedVersion:
-    """A release directory as a version to compare."""
+class UnreadableShardError(PolysceneError):
+    """A shard of a release directory is missing or damaged.
 
-    def open_shard(entry: ShardEntry):
-        return (directory / entry.path).open("rb")
+    Args:
+        directory: The release.
+        path: The shard's path in it.
+        what: What is wrong, as a clause.
+    """
+
+    def __init__(self, directory: Path, path: str, what: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{directory / path}: {what}. Restore it from a backup; or delete {directory}, and if "
+            "that version is published, `python -m builder rebase` fetches it again."
+        )
+
+
+def version_on_disk(directory: Path, manifest: ReleaseManifest) -> ComparedVersion:
+    """A release directory as a version to compare; a damaged shard is an `UnreadableShardError`."""
+
+    @contextmanager
+    def open_shard(entry: ShardEntry) -> Iterator[Any]:
+        try:
+            with (directory / entry.path).open("rb") as file:
+                yield file
+        except FileNotFoundError as exc:
+            raise UnreadableShardError(directory, entry.path, "missing") from exc
+        except (OSError, pa.ArrowException) as exc:
+            raise UnreadableShardError(directory, entry.path, "damaged or unreadable") from exc
 
     return ComparedVersion(manifest, open_shard)
 
@@ -113,19 +137,66 @@ def differing_shards(old: ReleaseManifest, new: ReleaseManifest) -> tuple[list, 
 
 def compare(old: ComparedVersion, new: ComparedVersion) -> Difference:
     """Counts what the newer version changed."""
-    import duckdb
-
     difference = Difference(old.manifest.version, new.manifest.version)
     old_shards, new_shards = differing_shards(old.manifest, new.manifest)
     difference.num_shards_read = len(old_shards) + len(new_shards)
     if not difference.num_shards_read:
         return difference
+    with _loaded((old, old_shards), (new, new_shards)) as connection:
+        rows = connection.execute(_query("compare.sql")).fetchall()
+    for config, language, modality, kind, fields, num_rows in rows:
+        difference.total[kind] += num_rows
+        for key, counters in (
+            (config, difference.by_config),
+            (language, difference.by_language),
+            (modality, difference.by_modality),
+        ):
+            counters.setdefault(key, Counter())[kind] += num_rows
+        for name in fields:
+            difference.by_field[name] += num_rows
+    return difference
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRows:
+    """Ids of the rows that the newer of two versions added, removed and changed."""
+
+    added: set[str]
+    removed: set[str]
+    changed: set[str]
+
+
+def changed_rows(old: ComparedVersion, new: ComparedVersion) -> ChangedRows:
+    """Which rows differ between two versions."""
+    ids: dict[str, set[str]] = {"added": set(), "removed": set(), "changed": set()}
+    old_shards, new_shards = differing_shards(old.manifest, new.manifest)
+    if old_shards or new_shards:
+        with _loaded((old, old_shards), (new, new_shards)) as connection:
+            for kind, row_id in connection.execute(_query("changed_rows.sql")).fetchall():
+                ids[kind].add(row_id)
+    return ChangedRows(**ids)
+
+
+def row_ids(version: ComparedVersion) -> Iterator[str]:
+    """Ids of a version's rows."""
+    configs = set(CONFIG_OF_TASK.values())
+    for entry in version.manifest.shards:
+        if entry.config in configs:
+            with version.open_shard(entry) as source, pq.ParquetFile(source) as file:
+                for batch in file.iter_batches(_BATCH_ROWS, columns=["id"]):
+                    yield from batch["id"].to_pylist()
+
+
+@contextmanager
+def _loaded(
+    old: tuple[ComparedVersion, list[ShardEntry]], new: tuple[ComparedVersion, list[ShardEntry]]
+) -> Iterator[Any]:
+    """A database with the hashes of two versions' rows, as `old_rows` and `new_rows`."""
+    import duckdb
+
     with duckdb.connect(config=dict(_OPTIONS)) as connection:
         connection.execute("SET enable_progress_bar = false")
-        for name, version, shards in (
-            ("old_rows", old, old_shards),
-            ("new_rows", new, new_shards),
-        ):
+        for name, (version, shards) in (("old_rows", old), ("new_rows", new)):
             failures: list[PolysceneError] = []
             batches = _batches(version, shards, failures)
             reader = pa.RecordBatchReader.from_batches(_READ_SCHEMA, batches)
@@ -141,25 +212,14 @@ def compare(old: ComparedVersion, new: ComparedVersion) -> Difference:
                     raise failures[0] from exc
                 raise
             connection.unregister("source")
-        rows = connection.execute(_query()).fetchall()
-    for config, language, modality, kind, fields, num_rows in rows:
-        difference.total[kind] += num_rows
-        for key, counters in (
-            (config, difference.by_config),
-            (language, difference.by_language),
-            (modality, difference.by_modality),
-        ):
-            counters.setdefault(key, Counter())[kind] += num_rows
-        for name in fields:
-            difference.by_field[name] += num_rows
-    return difference
+        yield connection
 
 
-def _query() -> str:
+def _query(name: str) -> str:
     unequal = {name: f'o."{name}_hash" IS DISTINCT FROM n."{name}_hash"' for name in _FIELDS}
     return (
         files("builder.release")
-        .joinpath("compare.sql")
+        .joinpath(name)
         .read_text(encoding="utf-8")
         .format(
             field_list=", ".join(

@@ -1,5 +1,6 @@
 """What a release is made from: the ledger, the images, the reviews and the configuration."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from builder.config import BuildConfig, load_config
+from builder.images.renaming import FormerNames, none_renamed, published_rows
 from builder.plan.shares import Slot
 from builder.release.image_columns import ImageSource
 from builder.release.review_sources import read_audits, read_sources, review_sources
@@ -15,6 +17,8 @@ from builder.release.rows import KeptRow, ReleaseError
 from builder.workspace import Workspace
 from schemas.audit import AuditReport
 from schemas.review import ReviewEvent
+
+_log = logging.getLogger(__name__)
 
 #: Written by `pull`: the published version that a workspace continues.
 ORIGIN_NAME = "pulled.json"
@@ -37,27 +41,33 @@ class ReleaseInputs:
         config: The build's configuration.
         kept: Gives the kept rows in order of id; called once a release.
         counts: Kept rows by (task type, modality, language).
+        wanted: Samples that the configuration wants of each.
         drops: Dropped rows by reason.
         languages: (kept, dropped) rows by language.
         images: Facts and bytes of images by their hash.
         mean_image_bytes: Of the images in the store.
+        embedder: What picked similar images.
         events: Review events, in order.
         review_sources: The files they come from.
         audits: Closed audits of this dataset's versions.
         origin: Where the workspace was pulled from, if it was.
+        former_names: See `builder.release.judging.Reviews`.
     """
 
     config: BuildConfig
     kept: Callable[[], Iterator[KeptRow]]
     counts: Mapping[Slot, int]
+    wanted: Mapping[Slot, int]
     drops: Mapping[str, int]
     languages: Mapping[str, tuple[int, int]]
     images: ImageSource
     mean_image_bytes: float
+    embedder: str
     events: list[ReviewEvent]
     review_sources: Sequence[Path] = ()
     audits: Sequence[AuditReport] = ()
     origin: Origin | None = None
+    former_names: FormerNames = none_renamed
 
 
 @contextmanager
@@ -75,6 +85,8 @@ def open_inputs(
         ReleaseError: There is no configuration, no kept row, or no such file of reviews.
         ReviewSourceError: A file of reviews is neither a store nor an export.
     """
+    from builder.balance import wanted_targets
+    from builder.images.embedders import embedder_name
     from builder.images.store import ImageStore
     from builder.ledger.ledger import Ledger
 
@@ -92,18 +104,34 @@ def open_inputs(
                 f"{workspace.ledger_path}: no kept sample yet. Run `python -m builder build` first."
             )
         config = load_config(workspace.config_path)
+        _warn_of_metadata(workspace, store.num_not_normal())
         yield ReleaseInputs(
             config=config,
-            kept=ledger.kept,
+            kept=lambda: published_rows(ledger.kept(), store),
             counts=counts,
+            wanted=wanted_targets(config, ledger).by_slot,
             drops=ledger.drop_counts(),
             languages=ledger.language_counts(),
             images=store,
             mean_image_bytes=store.mean_bytes(),
+            embedder=embedder_name(config.images.embedder, store),
             events=read_sources(sources),
             review_sources=sources,
             audits=read_audits(config.name, sources, audits),
             origin=read_origin(workspace),
+            former_names=store.former_names,
+        )
+
+
+def _warn_of_metadata(workspace: Workspace, num_images: int) -> None:
+    """Says that images are published as earlier code took them."""
+    if num_images:
+        _log.warning(
+            "%s: %d images were added by an earlier version of this program and may carry EXIF "
+            "data, such as GPS positions. Run `python -m builder images normalise -w %s` first.",
+            workspace.root,
+            num_images,
+            workspace.root,
         )
 
 

@@ -1,6 +1,7 @@
 """What the reviewers' events do to a row: keep, edit or drop it."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +10,10 @@ import orjson
 from pydantic import ValidationError
 
 from builder.config import ChecksConfig
+from builder.images.renaming import FormerNames, contents_of, none_renamed
 from schemas.manifest import ReviewInputs
 from schemas.review import ReviewEvent, ReviewState, fold_events, in_order
-from schemas.sample import CONTENT_FIELDS, Sample, content_hash
+from schemas.sample import Sample
 from schemas.text_rules.edited import check_edited
 
 
@@ -39,6 +41,8 @@ class Reviews:
         checks: Limits of the checks on edited rows.
         min_reviews_to_reject: A row is rejected only if this many reviewers judged it, or a lead.
         drops_flagged: Whether a row that waits for a second look is left out.
+        former_names: Gives the names that images had in earlier versions, under which rows
+            were reviewed too.
         refused_edits: Why edits were refused, by id of the row.
         disputed_edits: Ids of rows whose edit an identifier takes for another language.
     """
@@ -49,10 +53,12 @@ class Reviews:
     drops_flagged: bool = True
     states: dict[tuple[str, str], ReviewState] = field(init=False)
     num_applied: int = 0
+    num_merged: int = 0
     num_accepted: int = 0
     num_rejected: int = 0
     num_edited: int = 0
     num_flagged: int = 0
+    former_names: FormerNames = none_renamed
     refused_edits: dict[str, str] = field(default_factory=dict[str, str])
     disputed_edits: list[str] = field(default_factory=list[str])
     _ids: set[str] = field(init=False)
@@ -65,7 +71,12 @@ class Reviews:
     @property
     def num_stale(self) -> int:
         """Reviewed contents that match no row of this release."""
-        return len(self.states) - self.num_applied
+        return len(self.states) - self.num_applied - self.num_merged
+
+    @property
+    def num_by_kind(self) -> dict[str, int]:
+        """Events by what the reviewer did, the commonest first; they add up to all of them."""
+        return dict(Counter(sorted(event.kind for event in self.events)).most_common())
 
     def has_events(self, sample_id: str) -> bool:
         return sample_id in self._ids
@@ -75,9 +86,9 @@ class Reviews:
         row: dict[str, Any] = orjson.loads(sample)
         is_edited, accepted = False, False
         seen: set[str] = set()
-        while (content := _content_hash(row)) not in seen:
-            seen.add(content)
-            state = self.states.get((row["id"], content))
+        while (contents := contents_of(row, self.former_names))[0] not in seen:
+            seen.add(contents[0])
+            state = self._state(row["id"], contents)
             if state is None:
                 break
             self.num_applied += 1
@@ -96,6 +107,17 @@ class Reviews:
         judgement = self._edited(row) if is_edited else Judgement(sample)
         self.num_accepted += accepted and judgement.sample is not None
         return judgement
+
+    def _state(self, sample_id: str, contents: list[str]) -> ReviewState | None:
+        """What was decided about a row that was reviewed under one or more contents."""
+        found = [content for content in contents if (sample_id, content) in self.states]
+        self.num_merged += max(0, len(found) - 1)
+        if len(found) < 2:
+            return self.states[sample_id, found[0]] if found else None
+        events = (event for event in self.events if event.sample_id == sample_id)
+        update = {"content_hash": contents[0]}
+        same = [e.model_copy(update=update) for e in events if e.content_hash in found]
+        return fold_events(same)[sample_id, contents[0]]
 
     def _edited(self, row: dict[str, Any]) -> Judgement:
         try:
@@ -119,16 +141,13 @@ class Reviews:
         """What the manifest says about the events."""
         return ReviewInputs(
             num_events=len(self.events),
+            num_by_kind=self.num_by_kind,
             last_seq=max((event.seq for event in self.events), default=0),
             events_hash=_events_hash(self.events),
             num_accepted=self.num_accepted,
             num_rejected=self.num_rejected,
             num_edited=self.num_edited,
         )
-
-
-def _content_hash(row: dict[str, Any]) -> str:
-    return content_hash({name: row[name] for name in CONTENT_FIELDS})
 
 
 def _events_hash(events: Iterable[ReviewEvent]) -> str:

@@ -70,12 +70,14 @@ def newer_reviews(
     """A store with events that are not in a release, and how many.
 
     Reads the sources again, since people may go on reviewing meanwhile, and
-    also the stores beside an export and the workspace's own.
+    also the stores beside an export and the workspace's own. So is its export,
+    which has what others published and `rebase` brought in.
     """
     known = {event.event_id for event in taken}
     beside = (source.with_suffix(".sqlite") for source in sources)
-    for store in dict.fromkeys((*sources, *beside, workspace.review_store_path)):
-        if store.is_file() and is_store(store):
+    own = (workspace.review_store_path, workspace.reviews_path)
+    for store in dict.fromkeys((*sources, *beside, *own)):
+        if store.is_file() and (is_store(store) or store == workspace.reviews_path):
             num_newer = sum(event.event_id not in known for event in read_reviews(store))
             if num_newer:
                 return store, num_newer

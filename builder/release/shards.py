@@ -27,7 +27,8 @@ from schemas.shards import MAX_GROUP_ROWS, open_shard, write_shard
 from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
 
 #: Increased whenever the same rows should give other bytes; part of every `rows_hash`.
-SHARD_FORMAT = 2
+#: 3: footers that `datasets` reads from release 3 on; those of 2 need 4.
+SHARD_FORMAT = 3
 
 #: Shards that may be queued for writing, the one under way included, when another is added.
 _MAX_QUEUED = 2

@@ -15,7 +15,7 @@ def merge(
 ) -> None:
     """Join the reviews of several machines: each event once, in the order they happened.
 
-    Give the result to a release: [bold]python -m builder release --reviews merged.jsonl[/bold].
+    Give the result to a release: `python -m builder release --reviews merged.jsonl`.
     """
     from curation_app.store.events import export_events
     from curation_app.work.merge import merge_reviews

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from command_line.address import clickable_url
 from curation_app.commands.options import DatasetOption, StoreOption, find_dataset, find_store
 from curation_app.work.people import checked_name
 from schemas.errors import PolysceneError
@@ -92,8 +93,7 @@ def serve(
             )
             sessions = Sessions(accounts, default_reviewer=default_reviewer)
             pages = create_app(bench, sessions, border)
-        shown_host = f"[{host}]" if ":" in host else host
-        url = f"http://{shown_host}:{listener.getsockname()[1]}{border.root_path}/"
+        url = clickable_url(host, listener.getsockname()[1], f"{border.root_path}/")
         manifest, total = bench.dataset.manifest, len(bench.dataset)
 
         def announce() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from curation_app.store.events import EventConflict
-from schemas.review import ReviewEvent, in_order
+from schemas.review import ReviewConflictError, ReviewEvent, merge_events
 from schemas.review_store import read_reviews
 
 
@@ -16,16 +16,7 @@ def merge_reviews(sources: Iterable[Path]) -> list[ReviewEvent]:
         ReviewSourceError: A source cannot be read.
         RowError: A line of an export is not an event.
     """
-    events: dict[str, ReviewEvent] = {}
-    origin: dict[str, Path] = {}
-    for source in sources:
-        for event in read_reviews(source):
-            known = events.setdefault(event.event_id, event)
-            first = origin.setdefault(event.event_id, source)
-            if known.model_copy(update={"seq": event.seq}) != event:
-                raise EventConflict(
-                    f'event "{event.event_id}": {first} and {source} hold it with different '
-                    "content. One of them was changed by hand; export it again."
-                )
-    ordered = in_order(events.values())
-    return [event.model_copy(update={"seq": seq}) for seq, event in enumerate(ordered, 1)]
+    try:
+        return merge_events((str(source), read_reviews(source)) for source in sources)
+    except ReviewConflictError as exc:
+        raise EventConflict(str(exc)) from exc

@@ -1,29 +1,27 @@
 """Is a text in the language its job declares? Script first, then the identifiers' votes."""
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Literal
 
 from schemas.sample import LanguageVote
 from schemas.text_rules.candidate import Candidate
+from schemas.text_rules.close_languages import (
+    MIN_WORDS,
+    TAKEN_FOR,
+    alike,
+    count_different_words,
+    group_of,
+    names_close_language,
+    tell_apart,
+)
 from schemas.text_rules.identify import Identifier, Opinion, identify, languages_of
 from schemas.text_rules.normal_form import count_words
-from schemas.text_rules.scripts import has_wrong_script
+from schemas.text_rules.scripts import has_wrong_script, is_written_without_spaces
 from schemas.vocabulary import LANGUAGES
 
 Finding = Literal["confirmed", "abstained", "contradicted"]
 
-#: Languages that identifiers confuse, as measured; any of a group confirms the others.
-_GROUPS = tuple(
-    frozenset(group.split())
-    for group in ("bs hr sr", "id ms", "no da", "cs sk", "es gl ca pt", "gd ga")
-)
-#: Languages that an identifier names instead of one it does not know.
-_TAKEN_FOR = {
-    "sd": frozenset({"ar", "fa", "ps", "ur"}),
-    "su": frozenset({"id", "jv", "ms"}),
-    "yi": frozenset({"he"}),
-}
 # The limits below were tuned on two sentences in each of the 93 languages, cut to 3, 4, 5, 6 and 8
 # words and whole, and on CLDR names with keywords: no sentence and 0.3 % of the names are dropped
 # wrongly; of texts in another language of the same script 98 % are found from 6 words on.
@@ -102,9 +100,11 @@ def judge(
     """What the identifiers together say about a text, and which language each named.
 
     They are asked in order until one confirms the declared language or one of
-    its group. A text of fewer than `min_words` words is not judged.
+    its group. A text of fewer than `min_words` words is not judged. langdetect
+    is asked, whether it is in the list or not, where the others leave open
+    which of two close languages it is.
     """
-    num_words = count_words(text, declared)
+    num_words = count_words(text, "zh" if is_written_without_spaces(text) else declared)
     if num_words < min_words:
         return "abstained", []
     opinions: list[Opinion] = []
@@ -112,11 +112,23 @@ def judge(
     for identifier in identifiers:
         opinion = identify(identifier, text)
         named.append((identifier, opinion.top if opinion else None))
-        if opinion is None:
+        if opinion is None or (opinion.is_weak and opinion.top in group_of(declared)):
             continue
-        if opinion.top in group_of(declared):
-            return "confirmed", named
         opinions.append(opinion)
+        if opinion.top in group_of(declared):
+            break
+    if len(opinions) == 1 and opinions[0].top in group_of(declared):
+        return "confirmed", named
+    is_short = count_different_words(text) < MIN_WORDS
+    if not is_short and names_close_language(opinions, declared):
+        is_declared, choice = tell_apart(opinions, declared, text)
+        if choice:
+            named.append((choice.identifier, choice.top))
+        if is_declared is not None:
+            return ("confirmed" if is_declared else "contradicted"), named
+    accepted = alike(declared) if is_short else group_of(declared)
+    if any(opinion.top in accepted for opinion in opinions):
+        return "confirmed", named
     return _weigh(opinions, declared, num_words), named
 
 
@@ -133,9 +145,9 @@ def _weigh(opinions: list[Opinion], declared: str, num_words: int) -> Finding:
     if not ranking:
         return "contradicted" if trusted else "abstained"
     best = max(ranking, key=lambda opinion: opinion.ranked[0][1])
-    share = best.ranked[0][1]
-    is_agreed = sum(opinion.top == best.top for opinion in opinions) > 1
-    accepted = group_of(declared) | _TAKEN_FOR.get(declared, frozenset())
+    share = best.share(group_of(best.top))
+    is_agreed = sum(opinion.top in group_of(best.top) for opinion in opinions) > 1
+    accepted = alike(declared) | TAKEN_FOR.get(declared, frozenset())
     plausibility = max(opinion.share(accepted) for opinion in ranking)
     if is_agreed and share >= _AGREED_STRONGLY and plausibility < _HARDLY_PLAUSIBLE:
         return "contradicted"
@@ -156,21 +168,15 @@ def _trusted_without_shares(opinions: list[Opinion], num_words: int) -> Opinion 
 
 def _ranks(opinion: Opinion, declared: str) -> bool:
     """Whether an identifier gives shares, and one that says something about this language."""
-    is_known = declared in languages_of(opinion.identifier) or declared in _TAKEN_FOR
+    is_known = declared in languages_of(opinion.identifier) or declared in TAKEN_FOR
     return opinion.identifier != "pycld2" and is_known
 
 
 def _only_known_to(reliable: Opinion, best: Opinion, declared: str) -> bool:
     """Whether the other identifier does not know the language that this one named."""
-    taken_for = _TAKEN_FOR.get(reliable.top, frozenset())
+    taken_for = TAKEN_FOR.get(reliable.top, frozenset())
     is_near = reliable.top == "su" and declared in taken_for
     return reliable.top not in languages_of(best.identifier) and bool(taken_for) and not is_near
-
-
-@cache
-def group_of(code: str) -> frozenset[str]:
-    """The languages that identifiers confuse with `code`, including `code`."""
-    return next((group for group in _GROUPS if code in group), frozenset({code}))
 
 
 @lru_cache(maxsize=4_096)

@@ -47,10 +47,14 @@ _COMPOSED: dict[str, tuple[str, ...]] = {
     "Kore": ("Hang", "Hani"),
 }
 #: Latin words that any language uses as they are: initials, units, model numbers, iPhone.
-_BORROWED = re.compile(r"\b(?=\w*\d|\w+[A-Z])\w+\b|\b[A-Za-z]\b", re.ASCII)
+_BORROWED = re.compile(
+    r"\b(?=\w*\d|\w+[A-Z])\w+\b|\b[A-Za-z]\b|(?<=\d[ \u00A0\u202F])[A-Za-z]{2}\b", re.ASCII
+)
 #: Names in Latin letters, which are allowed within a text of the language.
 _NAMES = re.compile(r"\b(?=\w*\d|\w*[A-Z])\w+\b|\b[a-z]\b", re.ASCII)
 _MAX_FOREIGN_SHARE = 0.5
+#: More Chinese characters in a row than a name or a borrowed word has.
+_HANI = re.compile(r"[\u3400-\u4DBF\u4E00-\u9FFF]{7}")
 
 
 def has_wrong_script(text: str, language: Language) -> bool:
@@ -67,6 +71,11 @@ def has_wrong_script(text: str, language: Language) -> bool:
         borrowed = _NAMES if own else _BORROWED
         own, foreign = _count(borrowed.sub(" ", text), language)
     return foreign > (own + foreign) * _MAX_FOREIGN_SHARE
+
+
+def is_written_without_spaces(text: str) -> bool:
+    """Whether a text is long and of Chinese characters: Korean borrows them, for single words."""
+    return _HANI.search(text) is not None
 
 
 def _count(text: str, language: Language) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from builder.balance import (
 )
 from builder.config import BuildConfig
 from builder.ledger.ledger import Ledger, LedgerError
+from builder.plan.round import jobs_to_plan
 from builder.plan.shares import Slot, targets_of
 
 CONFIG = BuildConfig(num_samples=400, languages={"en": 2, "fr": 1, "yi": 1})
@@ -145,3 +146,39 @@ def test_report_names_the_languages_behind(outcomes):
     assert "Yiddish (yi)" in written.getvalue()
     assert "300 of 400 accepted" in written.getvalue()
     assert "Not every share is met yet" in written.getvalue()
+
+
+@pytest.mark.parametrize("num_samples", [1, 2, 3, 7, 10, 23])
+@pytest.mark.parametrize("languages", ["mme5", "uniform", {"en": 0.4, "de": 0.2, "ar": 0.4}])
+def test_all_of_a_few_samples_is_all(outcomes, num_samples, languages):
+    """Cells and languages whose share is less than a sample lack nothing; `plan` says so too."""
+    config = BuildConfig(num_samples=num_samples, languages=languages)
+    targets = targets_of(config)
+    for slot, count in targets.by_slot.items():
+        outcomes.add(slot, count)
+    balance = balance_of(config, outcomes.ledger)
+    assert (balance.num_accepted, balance.largest_shortfall) == (num_samples, 0)
+    assert balance.is_met
+    accepted_CL = targets.counts(outcomes.ledger.accepted_counts())
+    assert not jobs_to_plan(targets, accepted_CL, accepted_CL, config.tolerance).any()
+
+
+def test_one_sample_too_many_of_a_few_is_no_gap(outcomes):
+    config = BuildConfig(num_samples=10, languages={"en": 1, "de": 1})
+    slots = {slot: count for slot, count in targets_of(config).by_slot.items() if count}
+    for slot, count in slots.items():
+        outcomes.add(slot, count)
+    outcomes.add(next(iter(slots)), 1)
+    assert balance_of(config, outcomes.ledger).is_met
+
+
+def test_what_one_slot_has_too_much_makes_up_for_no_other(outcomes):
+    config = BuildConfig(num_samples=40, languages={"en": 1})
+    slots = {slot: count for slot, count in targets_of(config).by_slot.items() if count}
+    (first, _), *rest = slots.items()
+    for slot, count in rest:
+        outcomes.add(slot, count)
+    outcomes.add(rest[-1][0], 9)
+    balance = balance_of(config, outcomes.ledger)
+    assert set(balance.missing) == {first}
+    assert not balance.is_met

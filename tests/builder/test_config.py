@@ -16,7 +16,14 @@ def test_a_saved_config_reads_back_equal(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("num_samples: 0", ["num_samples", "greater than 0"]),
-        ("nmu_samples: 3", ["nmu_samples"]),
+        ("nmu_samples: 3", ["line 1, `nmu_samples`: unknown key; did you mean `num_samples`?"]),
+        (
+            "rows_per_shard: 3",
+            ["line 1, `rows_per_shard`: unknown key; it belongs under `release`"],
+        ),
+        ("teacher: {api_key: sk-1}", ["did you mean `api_key_env`?"]),
+        ("teacher: {api_key_env: sk-1}", ["must be the name of the environment variable"]),
+        ("seed: 1\nseed: 2", ["`seed` appears twice, on lines 1 and 2"]),
         ("languages: {xx: 1}", ["xx not among the 93"]),
         ("modality_shares: {vqa: {'T->I': 1}}", ['vqa has no modality "T->I"']),
         ("task_shares: {vqa: 0}", ["task_shares", "sum to 0"]),
@@ -31,6 +38,7 @@ def test_a_bad_config_names_file_and_field(tmp_path: Path, text: str, words: lis
         load_config(path)
     message = str(caught.value)
     assert "\n" not in message
+    assert "sk-1" not in message and "Extra inputs" not in message and "Input should" not in message
     assert all(word in message for word in ["build.yaml", "Fix the file", *words])
 
 
@@ -67,3 +75,12 @@ def test_the_former_name_of_rows_per_shard_is_read_and_stays_in_releases(tmp_pat
     path.write_text("release: {rows_a_shard: 7, rows_per_shard: 8}")
     with pytest.raises(ConfigError, match="rows_a_shard"):
         load_config(path)
+
+
+def test_a_licence_may_be_spelled_either_way(tmp_path: Path) -> None:
+    path = tmp_path / "build.yaml"
+    for key in ("licence", "license"):
+        path.write_text(f"release: {{{key}: cc-by-4.0}}", encoding="utf-8")
+        config = load_config(path)
+        assert config.release.licence == "cc-by-4.0"
+        assert published_config(config)["release"]["licence"] == "cc-by-4.0"

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from command_line.run import os_error_line
 from tests.curation_app.tiny_release import tiny_samples, write_release
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("builder", "curation_app", "trainer")
+CODE = (*PACKAGES, "schemas", "command_line", "benchmarks", "scripts")
 
 #: A command line of our own making, with what each test has it do.
 _PROGRAM = """
@@ -152,7 +154,7 @@ def command(package: str, *words: object, **settings: str) -> subprocess.Complet
         cwd=ROOT,
         env={**os.environ, **settings},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
 
@@ -186,7 +188,7 @@ def test_the_app_names_the_file_in_its_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_command_line_ends_this_way_when_its_output_has_no_room(package: str) -> None:
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [sys.executable, "-m", package, "--help"],
             cwd=ROOT,
@@ -196,3 +198,46 @@ def test_every_command_line_ends_this_way_when_its_output_has_no_room(package: s
             text=True,
         )
     assert only_line(done).startswith("error: standard output: No space left on device. Free")
+
+
+#: A locale that knows ASCII alone, and nothing that helps Python out of it.
+_ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_program_works_where_the_locale_knows_ascii_alone(package: str) -> None:
+    done = command(package, "--version", **_ASCII)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_files_and_words_in_any_script_are_read_and_written_in_any_locale(tmp_path: Path) -> None:
+    """Names of files, words of the command line, and what is inside the files."""
+    folder = tmp_path / "фото"
+    folder.mkdir()
+    Image.effect_noise((64, 64), 90).save(folder / "猫.png")
+    config = tmp_path / "конфиг.yaml"
+    config.write_text("name: x\nrelease: {title: Кошки}\n", encoding="utf-8")
+    words = (folder, "--license", "CC0-1.0", "--source", "фотки", "-w", tmp_path / "место")
+    done = command("builder", "images", "add", *words, "-c", config, **_ASCII)
+    assert done.returncode == 0, done.stderr
+    listed = command("builder", "images", "list", "-w", tmp_path / "место", **_ASCII)
+    assert "фотки/猫.png" in listed.stdout
+    refused = command("trainer", "train", "--output", tmp_path, "-c", config, **_ASCII)
+    assert f"error: {config}: " in refused.stderr and "`name`: unknown key" in refused.stderr
+
+
+def test_what_a_locale_cannot_write_is_said() -> None:
+    """In a locale of its own, which this machine may lack: the error alone is the same anywhere."""
+    line = only_line(program("'猫🐈'.encode('euc_jp')", "."))
+    assert "encoding euc_jp has no bytes for this. Set a UTF-8 locale" in line
+
+
+def test_every_text_file_is_opened_with_its_encoding() -> None:
+    """PLW1514 of ruff, which is a preview rule; a locale's own encoding would be used otherwise."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--preview", "--select", "PLW1514", *CODE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout

@@ -29,6 +29,7 @@ _CONTENT_FAULTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "truncated": lambda text: completion(text[: len(text) * 2 // 3], finish_reason="length"),
     "truncated_unsaid": lambda text: completion(text[: len(text) * 2 // 3]),
     "prose": lambda text: completion(f"Here is the sample you asked for:\n\n{text}\n\nEnjoy!"),
+    "thought": lambda text: completion(f'I write {{"draft": ...}} first.\n</think>\n{text}'),
     "fenced": lambda text: completion(f"```json\n{text}\n```"),
     "trailing_comma": lambda text: completion(text[:-2] + ",}}"),
     "duplicate_key": lambda text: completion(text[:-1] + ',"revision":{"instruction":"twice"}}'),
@@ -43,7 +44,10 @@ _CONTENT_FAULTS: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 #: "schema_flood" is the fault "whitespace", but only where anything but plain text is asked for.
 #: Faults that pass when the same request comes again.
-PASSING = ("429", "429_after", "429_date", "500", "503", "reset", "slow", "timeout")
+PASSING = (
+    *("429", "429_after", "429_date", "500", "503", "reset", "slow", "timeout"),
+    *("502_once", "error_in_200", "error_in_choice"),
+)
 
 
 @dataclass(slots=True)
@@ -148,6 +152,9 @@ class FaultServer:
             await asyncio.sleep(faults.latency_s)
         digest = hashlib.sha256(orjson.dumps(content["messages"])).hexdigest()
         self.asked[digest] += 1
+        if is_hello(content):
+            response = await self._fail(request, faults.always, 1)
+            return response or web.json_response(completion("hello"))
         asked = Asked(content["messages"][1]["content"][0]["text"])
         is_correction = len(content["messages"]) > 2
         fault = faults.always or self._fault(asked, is_correction)
@@ -213,10 +220,24 @@ class FaultServer:
                     await response.write(b" ")
                     await asyncio.sleep(0.05)
                 return response
+            case "502_once":
+                return _error(502, f"scripted 502 {said}")
+            case "error_in_200":
+                error = {"message": f"upstream is busy {said}", "code": 429}
+                return web.json_response({"error": error, "user_id": "u"})
+            case "error_in_choice":
+                made = completion("", finish_reason="error")
+                made["choices"][0]["error"] = {"message": f"it broke off {said}", "code": "502"}
+                return web.json_response(made)
             case "quota":
                 return _error(429, "insufficient_quota: you exceeded your current quota")
             case _:
                 return _error(int(fault), f"scripted {fault} {said}")
+
+
+def is_hello(content: dict[str, Any]) -> bool:
+    """Whether a request only asks whether any is taken."""
+    return len(content["messages"]) == 1
 
 
 def is_judge(content: dict[str, Any]) -> bool:

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from builder.endpoint.completion import read_completion
-from builder.generate.batch_courier import read_line
+from builder.generate.batch_lines import read_line
 from tests.generate.replies import completion
 
 KEY, OTHER = "a1" * 32, "b2" * 32

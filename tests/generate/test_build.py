@@ -125,10 +125,11 @@ def test_how_an_endpoint_takes_requests_is_found_out_once_and_remembered(
     config = make_config(60, pace={"max_in_flight": 2, "initial_in_flight": 2})
     with pytest.raises(BudgetReached):
         build(workspace, config, max_requests=40)
-    assert 4 <= server.statuses[400] <= 6
+    assert 4 <= server.statuses[400] <= 12
     before = server.statuses[400]
     build(workspace, config)
-    assert server.statuses == {200: 60, 400: before}
+    num_probes = server.statuses[200] - 60
+    assert server.statuses[400] == before and num_probes <= 8
 
 
 def test_a_wrong_key_stops_at_once_and_says_what_to_check(
@@ -217,7 +218,8 @@ def test_an_endpoint_that_only_fails_is_given_up_with_nothing_dropped(
 ) -> None:
     serve(Faults(always=fault))
     workspace = new_workspace()
-    with pytest.raises(EndpointError, match=r"nothing but failures.*Run the same command again"):
+    given_up = r"(nothing but failures|refuses every request).* run the same command again"
+    with pytest.raises(EndpointError, match=f"(?i){given_up}"):
         build(workspace, make_config(60))
     with Ledger(workspace.ledger_path) as ledger:
         assert ledger.drop_counts() == {}

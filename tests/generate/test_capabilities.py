@@ -7,7 +7,13 @@ import orjson
 import pytest
 from aiohttp import web
 
-from builder.endpoint.capabilities import Capabilities, LearnedCapabilities, complaint
+from builder.endpoint.capabilities import (
+    Capabilities,
+    LearnedCapabilities,
+    complaint,
+    read_capabilities,
+    write_capabilities,
+)
 from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace
 from tests.generate.conftest import build, make_config
@@ -56,24 +62,19 @@ class NamesFormatOnce(EchoServer):
         return {"error": {"message": "image could not be decoded for this response_format"}}
 
 
-def test_a_refusal_that_repeats_the_request_changes_nothing(
-    serve: Serve, new_workspace: NewWorkspace
+@pytest.mark.parametrize("make", [RepeatsAll, NamesFormatOnce])
+def test_a_refusal_that_passes_changes_nothing(
+    serve: Serve,
+    new_workspace: NewWorkspace,
+    caplog: pytest.LogCaptureFixture,
+    make: type[EchoServer],
 ) -> None:
-    server = serve(make=RepeatsAll)
-    summary = build(new_workspace(), make_config(80, max_rounds=1))
-    assert summary.dropped == {"http_422": 2}
-    assert isinstance(server, EchoServer)
-    assert set(server.formats) == {"json_schema"}
-
-
-def test_one_refusal_that_names_the_format_lowers_only_its_own_request(
-    serve: Serve, new_workspace: NewWorkspace, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = serve(make=NamesFormatOnce)
+    server = serve(make=make)
     workspace = new_workspace()
     assert build(workspace, make_config(80, max_rounds=1)).num_kept == 80
     assert isinstance(server, EchoServer)
-    assert server.formats == {"json_schema": 80, "json_object": 1}
+    assert set(server.formats) == {"json_schema"}
+    assert server.num_requests <= 80 + len(make.refused) + 6
     assert caplog.text == ""
     with Ledger(workspace.ledger_path) as ledger:
         held = ledger.db.execute("SELECT count(*) FROM meta WHERE name LIKE 'abilities %'")
@@ -85,10 +86,11 @@ def test_a_format_that_is_refused_again_and_again_is_given_up_and_told_once(
 ) -> None:
     server, workspace = serve(Faults(formats=("json_object", "text"))), new_workspace()
     assert build(workspace, make_config(60)).num_kept == 60
-    assert server.statuses[400] <= 16
+    assert server.statuses[400] <= 24
     assert caplog.text.count("refuses response_format json_schema for model scripted") == 1
+    num_refused = server.statuses[400]
     build(workspace, make_config(120))
-    assert server.statuses[400] <= 16
+    assert server.statuses[400] == num_refused
 
 
 def test_two_requests_must_be_refused_for_the_same() -> None:
@@ -104,6 +106,16 @@ def test_two_requests_must_be_refused_for_the_same() -> None:
     found.refused("b", Capabilities(takes_temperature=False), no_schema)
     assert found.now == Capabilities("json_object")
     assert remembered == [(Capabilities("json_object"), "response_format json_schema")]
+
+
+def test_what_is_written_down_is_read_back_and_what_earlier_versions_wrote_too() -> None:
+    full = Capabilities(
+        "text", "max_tokens", False, frozenset({"seed"}), frozenset({("image/webp", "image/png")})
+    )
+    for capabilities in (Capabilities(), Capabilities("json_object"), full):
+        assert read_capabilities(write_capabilities(capabilities)) == capabilities
+    earlier = '["json_object","max_tokens",true]'
+    assert write_capabilities(read_capabilities(earlier)) == earlier
 
 
 @pytest.mark.parametrize(

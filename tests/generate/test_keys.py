@@ -115,3 +115,46 @@ def test_the_variable_leaves_the_workspace_alone_and_is_not_published() -> None:
     config = BuildConfig(teacher=TeacherConfig(api_key_env="MY_KEY"), judge=TeacherConfig())
     assert config.workspace_hash == BuildConfig().workspace_hash
     assert b"api_key_env" not in orjson.dumps(published_config(config))
+
+
+@pytest.mark.parametrize("around", ["{}\n", " {} ", "\t{}\r\n"])
+def test_white_space_around_a_key_is_left_out(
+    serve: Serve, new_workspace: NewWorkspace, monkeypatch: pytest.MonkeyPatch, around: str
+) -> None:
+    server = serve(make=KeyServer)
+    assert isinstance(server, KeyServer)
+    monkeypatch.setenv("OPENAI_API_KEY", around.format(PLANTED_KEY))
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-0\n")
+    build(new_workspace(), make_config(12))
+    assert server.keys == {f"Bearer {PLANTED_KEY}"}
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (f"\u201c{PLANTED_KEY}\u201d", r"character 1 of 25 .*left double quotation mark"),
+        (f"\ufeff{PLANTED_KEY}", "byte order mark"),
+        (f'"{PLANTED_KEY}"', "quotation mark"),
+        (f"{PLANTED_KEY}'", r"character 24 of 24 .*apostrophe"),
+        ("sk-planted 8f2c41d07be9", "character 11 of 23 .*space"),
+        ("sk-planted\n8f2c41d07be9", r"control character U\+000A"),
+        ("sk-planted\u00a08f2c41d07be9", "no-break space"),
+        ("sk-planted\x1b8f2c41d07be9", r"control character U\+001B"),
+        ("sk-planted\udcff8f2c41d07be9", r"U\+DCFF"),
+    ],
+)
+def test_a_character_that_no_key_has_is_named_and_the_key_is_not(
+    serve: Serve,
+    new_workspace: NewWorkspace,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    what: str,
+) -> None:
+    server, workspace = serve(), new_workspace()
+    monkeypatch.setenv("OPENAI_API_KEY", value)
+    with pytest.raises(EndpointError, match=what) as caught:
+        build(workspace, make_config(12))
+    message = str(caught.value)
+    assert message.startswith("OPENAI_API_KEY: ") and "\n" not in message
+    assert "8f2c41d07be9" not in message
+    assert server.num_requests == 0

@@ -55,6 +55,9 @@ def test_twenty_kills_change_no_row_and_pay_nothing_twice_but_what_was_in_flight
     assert paid_twice <= NUM_KILLS * IN_FLIGHT
     with Ledger(killed.ledger_path) as ledger, Ledger(whole.ledger_path) as other:
         assert ledger.drop_counts() == other.drop_counts()
+        # every call that was paid twice counts as possibly billed
+        assert paid_twice <= ledger.spent().num_killed <= NUM_KILLS * IN_FLIGHT
+        assert ledger.spent().killed_usd > 0
         # what was answered and committed is there once
         assert ledger.spent().num_replies == other.spent().num_replies
 

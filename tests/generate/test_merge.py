@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from builder.commands.build import parse_shard
+from builder.api.build import parse_shard
 from builder.config import ConfigError
 from builder.generate.merge import run_merge
 from builder.generate.reparse import run_reparse

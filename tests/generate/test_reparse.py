@@ -193,3 +193,21 @@ def test_rows_of_a_pulled_version_are_checked_by_the_texts_on_record(
     assert summary.dropped == {"low_diversity": 30}
     assert "30 without a reply in the ledger" in said
     assert reparse(workspace, config)[0].num_kept == 30
+
+
+def test_replies_that_an_earlier_version_could_not_read_are_recovered(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve(Faults(rates={"thought": 1.0})), new_workspace()
+    config = make_config(12)
+    build(workspace, config)
+    whole = kept_rows(workspace)
+    with Ledger(workspace.ledger_path) as ledger, ledger.transaction():
+        # As versions left them that knew no thought without a beginning.
+        ledger.db.execute(
+            "UPDATE outcome SET reason = 'not_json', sample_id = NULL, sample = NULL, "
+            "provenance = NULL"
+        )
+    summary, _ = reparse(workspace, config)
+    assert (summary.num_kept, server.num_requests) == (12, 12)
+    assert kept_rows(workspace) == whole

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from builder.config import BuildConfig
+from builder.config import BuildConfig, save_config
 from builder.cost.budget import BudgetReached
 from builder.generate.reparse import run_reparse
 from builder.ledger.ledger import Ledger, LedgerError
+from builder.plan.order import PLAN_VERSION
 from builder.workspace import Workspace
 from tests.generate.conftest import build, kept_rows, make_config
 from tests.generate.fault_server import Faults, FaultServer
@@ -124,3 +125,78 @@ def test_what_may_not_change_is_named(serve: Serve, new_workspace: NewWorkspace)
         build(workspace, other)
     judge = {"model": "second", "prices": {"input_usd_per_mtok": 1, "output_usd_per_mtok": 1}}
     build(workspace, make_config(12, judge=judge))
+
+
+def teacher(**fields: object) -> dict[str, object]:
+    prices = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
+    return {"model": "scripted", "timeout_s": 5, "prices": prices, **fields}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"teacher": teacher(structured_output="json_object")},
+        {"teacher": teacher(max_completion_tokens=900)},
+        {"teacher": teacher(timeout_s=7, prices=None, api_key_env="OPENAI_API_KEY")},
+        {"images": {"window": (-1, 1), "max_side_px": 64}},
+        {"pace": {"max_in_flight": 3}},
+    ],
+)
+def test_settings_of_the_endpoint_may_change_half_way_and_the_same_rows_come_out(
+    serve: Serve, new_workspace: NewWorkspace, change: dict[str, object]
+) -> None:
+    server, whole, changed = serve(), new_workspace("whole"), new_workspace("changed")
+    build(whole, make_config(40))
+    before = server.num_requests
+    stopped_at(changed, make_config(40), 25)
+    build(changed, make_config(40, **change))
+    build(changed, make_config(40))
+    assert server.num_requests == 2 * before
+    assert [row for row, _ in kept_rows(changed)] == [row for row, _ in kept_rows(whole)]
+
+
+def test_a_refusal_says_what_defines_the_set_and_what_may_change(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    serve()
+    workspace = new_workspace()
+    build(workspace, make_config(12))
+    other = make_config(12, seed=5, teacher=teacher(structured_output="text"))
+    with pytest.raises(
+        LedgerError,
+        match=r"\(seed\), which defines the set; settings of the endpoint \(teacher.structured_o",
+    ):
+        build(workspace, other)
+
+
+@pytest.mark.parametrize("is_file_lost", [False, True])
+def test_a_workspace_of_an_earlier_version_goes_on_and_takes_other_settings_too(
+    serve: Serve, new_workspace: NewWorkspace, is_file_lost: bool
+) -> None:
+    server, workspace = serve(), new_workspace()
+    begun = make_config(30, teacher=teacher(structured_output="json_object"))
+    # Earlier versions hashed these settings as they were; plans and keys came of that hash.
+    former = begun.workspace_hash_with(begun.endpoint_settings())
+    assert former != begun.workspace_hash
+    with Ledger(workspace.ledger_path, create=True) as ledger:
+        ledger.set_meta("plan_version", str(PLAN_VERSION))
+        ledger.set_meta("workspace_hash", former)
+    save_config(begun, workspace.config_path)
+    stopped_at(workspace, begun, 20)
+    with Ledger(workspace.ledger_path) as ledger:
+        ledger.drop_meta("hashed with")
+    if is_file_lost:
+        workspace.config_path.unlink()
+    changed = make_config(30, teacher=teacher(structured_output="text", max_completion_tokens=900))
+    assert build(workspace, changed).num_kept == 30
+    assert server.num_requests == 30
+    assert build(workspace, begun).num_kept == 30
+    with pytest.raises(LedgerError, match="another configuration"):
+        build(workspace, make_config(30, seed=9, teacher=teacher()))
+
+
+def test_the_hash_of_a_workspace_is_that_of_earlier_versions() -> None:
+    known = "98926b9dc38a06d9c12899a01eef47baccefeeb53a3d536eaafc00c4947ceed8"
+    assert BuildConfig().workspace_hash == known
+    wordy = BuildConfig.model_validate({"teacher": {"structured_output": "text"}})
+    assert wordy.workspace_hash == known

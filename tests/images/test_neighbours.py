@@ -76,13 +76,28 @@ def test_blockwise_search_equals_the_naive_one(monkeypatch, block_rows):
     assert (find_siblings(vectors, index, 0.8) == siblings).all()
 
 
-def test_large_corpora_are_searched_bucket_by_bucket(monkeypatch):
-    monkeypatch.setattr(neighbours_module, "_BUCKET_IMAGES", 40)
-    index = make_index(list(range(100)))
-    found = find_neighbours(random_vectors(100), index, (-1.0, 1.0), 5)
-    buckets = np.array_split(np.arange(100), 3)
-    for bucket in buckets:
-        assert np.isin(found[bucket], bucket).all()
+def test_large_corpora_are_looked_up_in_an_index(monkeypatch, tmp_path):
+    vectors = random_vectors(3_000)
+    index = make_index([number // 2 for number in range(3_000)])
+    exact = find_neighbours(vectors, index, (-1.0, 0.9), 5)
+    monkeypatch.setattr(neighbours_module, "_MAX_EXACT", 100)
+    monkeypatch.setattr("builder.images.vector_index._VECTORS_PER_CELL", 20)
+    monkeypatch.setattr("builder.images.vector_index._CELLS_PROBED", 8)
+    found = find_neighbours(vectors, index, (-1.0, 0.9), 5, tmp_path)
+    same = [np.isin(one, other).mean() for one, other in zip(exact, found, strict=True)]
+    assert 0.8 < np.mean(same) < 1.0  # most of the same, though one cell in twenty is looked at
+    assert (found == find_neighbours(vectors, index, (-1.0, 0.9), 5)).all()
+    assert (index.group_N[found] != index.group_N[:, None]).all()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_window_in_a_large_corpus_is_the_same_as_in_a_small_one(monkeypatch):
+    vectors = random_vectors(400)
+    index = make_index(list(range(400)))
+    exact = find_neighbours(vectors, index, (0.3, 0.6), 40)
+    monkeypatch.setattr(neighbours_module, "_MAX_EXACT", 100)
+    monkeypatch.setattr(neighbours_module, "_SPARE", 10)
+    assert (find_neighbours(vectors, index, (0.3, 0.6), 40) == exact).all()
 
 
 def test_empty_and_single_corpora_have_no_neighbours():
@@ -168,7 +183,7 @@ def test_a_window_up_to_one_leaves_none_out_whatever_rounding_does():
     index = make_index(list(range(800)))
     twin = np.arange(800) ^ 1
     assert (find_neighbours(vectors, index, (-1, 1), 1)[:, 0] == twin).all()
-    found = neighbours_module.Neighbours(twin[:, None], twin[:, None], vectors, 1.0)
+    found = neighbours_module.Neighbours(twin[:, None], twin[:, None], vectors, (-1.0, 1.0))
     assert not found.are_near_duplicates(np.arange(800), twin).any()
     near = find_neighbours(vectors, index, (-1, 0.97), 1)[:, 0]
     assert not (near == twin).any()
@@ -217,7 +232,7 @@ def test_a_saved_vision_model_embeds_images(tiny_vision_model, store, noise):
     found = neighbours_of(store, index, config)
     assert found.vectors_ND.shape == (4, 16)
     assert (found.of_NK >= 0).all()
-    assert isinstance(load_embedder(str(tiny_vision_model)), VisionModelEmbedder)
+    assert isinstance(load_embedder(str(tiny_vision_model), store), VisionModelEmbedder)
 
 
 def test_other_weights_at_the_same_path_are_another_embedder(tiny_vision_model):

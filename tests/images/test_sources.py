@@ -133,7 +133,8 @@ def test_webdataset_tars_give_url_and_licence_from_the_sidecar(tmp_path, noise, 
     source = open_source(str(tmp_path), MAX_BYTES)
     assert source.kind == "webdataset"
     summary = add_images(store, source.files)
-    assert (summary.num_added, dict(summary.refused)) == (3, {"empty_file": 1})
+    refused = {"empty_file": 1, "unsafe_name": 1, "not_a_file": 1}
+    assert (summary.num_added, dict(summary.refused)) == (2, refused)
     by_source = {record.source: record.licence for record in store.records()}
     assert by_source["https://example.org/1.jpg"] == "CC-BY-4.0"
     assert by_source["00000.tar/00002.png"] == "unknown"

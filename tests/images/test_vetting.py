@@ -49,7 +49,9 @@ def test_accepts_the_formats_that_endpoints_read(noise, format):
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "I;16"])
 def test_accepts_every_colour_mode(mode):
-    data = encode(Image.new(mode, (40, 40)), "PNG")
+    gradient = Image.linear_gradient("L").resize((40, 40))
+    picture = gradient.convert("I").point(lambda v: v * 257 + 0).convert("I;16")
+    data = encode(picture if mode == "I;16" else gradient.convert(mode), "PNG")
     assert vet(data, LIMITS).format == "PNG"
 
 
@@ -90,15 +92,24 @@ def test_refuses_too_small_and_too_many_bytes(noise):
     assert reason_of(noise(4), ImagesConfig(max_image_bytes=100)) == "too_many_bytes"
 
 
-@pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF"])
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF", "TIFF"])
 def test_refuses_animations(format):
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     data = encode(frames[0], format, save_all=True, append_images=frames[1:])
     assert reason_of(data) == "animated"
 
 
-def test_refuses_a_format_that_endpoints_do_not_read(noise):
-    assert reason_of(noise(5, "BMP")) == "unsupported_format"
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+def test_other_lossless_formats_are_stored_as_png(noise, kind):
+    vetted = vet(noise(5, kind), LIMITS)
+    assert (vetted.format, vetted.original_format) == ("PNG", kind)
+
+
+def test_formats_that_are_not_read_are_named(noise):
+    assert reason_of(noise(5, "AVIF")) == "unsupported_format"
+    assert reason_of(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)) == "unsupported_format"
+    with pytest.raises(ImageRefusedError, match="it is SVG"):
+        vet(b"<?xml version='1.0'?>\n<svg><script>alert(1)</script></svg>", LIMITS)
 
 
 def test_fingerprint_survives_resizing_and_re_encoding(noise):

@@ -77,7 +77,7 @@ def test_what_the_hub_lacks_it_says_in_words_and_hides_what_is_private(
     api = f"/api/datasets/{owner.create('lacking', private=True)}"
     assert owner.get(f"{api}/discussions").json()["discussions"] == []
     for method, path, words in (
-        ("POST", "discussions", "no discussions and no pull requests"),
+        ("POST", "discussions/1/comment/1/edit", "neither edits nor hides comments"),
         ("GET", "lfs-files", "neither lists nor deletes LFS files"),
         ("POST", "lfs-files/batch", "neither lists nor deletes LFS files"),
     ):
@@ -101,7 +101,15 @@ CHANGES = [
     ("POST", "/api/datasets/demo/fixed/commit/main", {}),
     ("GET", "/api/datasets/demo/fixed/xet-write-token/main", None),
     ("GET", "/api/datasets/demo/fixed/auth-check/write", None),
-    ("POST", "/datasets/demo/fixed.git/info/lfs/objects/batch", {"objects": []}),
+    (
+        "POST",
+        "/datasets/demo/fixed.git/info/lfs/objects/batch",
+        {"objects": [], "ref": {"name": "main"}},
+    ),
+    ("POST", "/api/datasets/demo/fixed/discussions/1/merge", None),
+    ("POST", "/api/datasets/demo/fixed/discussions/1/status", {"status": "closed"}),
+    ("POST", "/api/datasets/demo/fixed/discussions/1/title", {"title": "mine"}),
+    ("POST", "/api/datasets/demo/fixed/commit/refs%2Fpr%2F1", {}),
 ]
 
 
@@ -111,6 +119,8 @@ def test_every_change_needs_the_owners_write_token(
     repo = owner.create("fixed")
     assert owner.post(f"/api/datasets/{repo}/tag/main", json={"tag": "v1"}).status_code == 200
     assert owner.post(f"/api/datasets/{repo}/branch/old", json={}).status_code == 200
+    request = {"title": "a change", "pullRequest": True}
+    assert owner.post(f"/api/datasets/{repo}/discussions", json=request).json()["num"] == 1
     refs, head = owner.get(f"/api/datasets/{repo}/refs").json(), owner.head(repo)
     for method, path, body in CHANGES:
         for caller, status in ((reader, 403), (stranger, 403), (anonymous, 401)):

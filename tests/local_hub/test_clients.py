@@ -161,16 +161,12 @@ assert HfApi(token=False).dataset_info("demo/pics").private is False
 api.super_squash_history(**repo, commit_message="squashed")
 assert [c.title for c in api.list_repo_commits(**repo)] == ["squashed"]
 assert list(api.get_repo_discussions("demo/pics", repo_type="dataset")) == []
-for ask in (
-    lambda: list(api.list_lfs_files("demo/pics", repo_type="dataset")),
-    lambda: api.create_pull_request("demo/pics", "a title", repo_type="dataset"),
-):
-    try:
-        ask()
-    except HfHubHTTPError as error:
-        assert error.response.status_code == 501 and "This Hub" in str(error), error
-    else:
-        raise AssertionError("not refused")
+try:
+    list(api.list_lfs_files("demo/pics", repo_type="dataset"))
+except HfHubHTTPError as error:
+    assert error.response.status_code == 501 and "This Hub" in str(error), error
+else:
+    raise AssertionError("not refused")
 api.move_repo("demo/pics", "demo/moved", repo_type="dataset")
 api.delete_repo("demo/moved", repo_type="dataset")
 api.delete_repo("demo/moved", repo_type="dataset", missing_ok=True)

@@ -222,7 +222,6 @@ def test_commits_go_to_branches_only(owner: Caller) -> None:
     assert owner.commit(repo, put("a", b"1"), branch="v1").status_code == 400
     missing = owner.commit(repo, put("a", b"1"), branch="nowhere")
     assert (missing.status_code, missing.headers["X-Error-Code"]) == (404, "RevisionNotFound")
-    assert owner.commit(repo, put("a", b"1"), branch="main?create_pr=1").status_code == 501
 
 
 def test_wrong_upload_is_refused_and_not_kept(owner: Caller) -> None:

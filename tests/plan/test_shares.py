@@ -84,3 +84,34 @@ def test_small_totals_are_exact_too(num_samples):
     assert len(targets.cells) == len(CELLS)
     assert len(targets.languages) == len(LANGUAGES)
     assert (targets.counts(targets.by_slot) == targets.wanted_CL).all()
+
+
+@pytest.mark.parametrize("languages", ["mme5", "uniform", dict.fromkeys(("en", "am", "fr"), 1)])
+@pytest.mark.parametrize(("before", "after"), [(600, 610), (60, 61), (601, 640), (3, 2_000)])
+def test_a_set_that_grows_needs_only_what_it_grows_by(languages, before, after):
+    old = targets_of(BuildConfig(num_samples=before, languages=languages))
+    config = BuildConfig(num_samples=after, languages=languages)
+    grown = targets_of(config, old.by_slot)
+    base = grown.counts(old.by_slot)
+    assert np.maximum(0, grown.wanted_CL - base).sum() == after - before
+    assert (grown.wanted_CL >= base).all()
+    exact_L = after * np.array(language_shares_of(config)[1])
+    assert (abs(grown.wanted_CL.sum(axis=0) - exact_L) < 1).all()
+
+
+@given(st.data())
+def test_whatever_there_is_totals_are_exact_and_what_is_planned_anyway_stays_first(data):
+    languages = dict.fromkeys(data.draw(st.sets(st.sampled_from(sorted(LANGUAGES)), min_size=1)), 1)
+    config = BuildConfig(num_samples=data.draw(st.integers(1, 400)), languages=languages)
+    plain = targets_of(config)
+    slots = st.sampled_from(sorted(plain.by_slot))
+    base = data.draw(st.dictionaries(slots, st.integers(0, 50), max_size=40))
+    grown = targets_of(config, base)
+    assert (grown.wanted_CL >= 0).all()
+    assert grown.wanted_CL.sum() == config.num_samples
+    exact_L = config.num_samples * np.array(language_shares_of(config)[1])
+    assert (abs(grown.wanted_CL.sum(axis=0) - exact_L) < 1 + 1e-9).all()
+    if not base:
+        assert (grown.wanted_CL == plain.wanted_CL).all()
+    again = targets_of(config, plain.by_slot)
+    assert (again.wanted_CL == plain.wanted_CL).all()

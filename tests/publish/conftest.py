@@ -83,10 +83,11 @@ def check_published(repo: DatasetRepo, directory: Path) -> None:
 
 
 def other_content(releases: Workspace, tmp_path: Path, version: Version = SECOND) -> Path:
-    """A release of this version made from other rows."""
+    """A release of this version made from other rows; a later one continues those there."""
     shutil.copytree(releases.root, tmp_path / "other")
     workspace = Workspace(tmp_path / "other")
-    shutil.rmtree(workspace.releases_dir)
+    if version <= SECOND:
+        shutil.rmtree(workspace.releases_dir)
     workspace.reviews_path.unlink()
     with open_inputs(workspace, None) as inputs:
         return release(inputs, version, workspace.releases_dir).directory

@@ -55,7 +55,9 @@ def test_from_release_to_pull(
     done = run(hub.url, home, "release", "--bump", "minor", "-w", str(tmp_path / "pulled"))
     assert "release 0.3.0 made" in done.stdout, done.stderr
     assert "warning" not in done.stderr
-    assert "Against 0.2.1: 0 rows added, 0 removed, 0 changed" in done.stdout
+    assert (
+        "Against 0.2.1 (published in demo/story): 0 rows added, 0 removed, 0 changed" in done.stdout
+    )
     done = run(
         *(hub.url, home, "export", str(tmp_path / "out"), "--format", "mme5"),
         *("-w", str(tmp_path / "pulled")),
@@ -139,11 +141,46 @@ def test_a_release_after_a_rollback_says_what_it_brings_back(
     assert "pull 0.2.1 into a new workspace" in done.stderr
 
 
+def test_who_is_behind_rebases_and_publishes(
+    hub: RunningHub, releases: Workspace, home: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(releases.root, tmp_path / "ada")
+    ada, bob = ("-w", str(tmp_path / "ada")), ("-w", str(tmp_path / "bob"))
+    name = "demo/two"
+    done = run(hub.url, home, "publish", name, "--version", "0.1.0", *ada)
+    assert done.returncode == 0, done.stderr
+    done = run(hub.url, home, "pull", f"{name}@0.1.0", *bob)
+    assert done.returncode == 0, done.stderr
+    assert run(hub.url, home, "publish", name, "--version", "0.2.0", *ada).returncode == 0
+    done = run(hub.url, home, "release", "--bump", "minor", *bob)
+    assert done.returncode == 0 and "`publish` will refuse this release" in done.stderr
+    done = run(hub.url, home, "publish", name, *bob)
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 2
+    assert "1 row removed there" in done.stderr and "2 review events by 1 reviewer" in done.stderr
+    done = run(hub.url, home, "rebase", "--dry-run", *bob)
+    assert f"{name} 0.2.0: would bring in 0 rows and 2 review events" in done.stdout, done.stderr
+    done = run(hub.url, home, "rebase", "--onto", name, *bob)
+    assert "put aside, since they do not continue it: 0.2.0" in done.stdout, done.stderr
+    done = run(hub.url, home, "rebase", *bob)
+    assert "already continues demo/two 0.2.0" in done.stdout, done.stderr
+    done = run(hub.url, home, "release", "--bump", "minor", *bob)
+    assert f"Against 0.2.0 (published in {name}): 0 rows added, 0 removed" in done.stdout
+    done = run(hub.url, home, "publish", name, "--create-pr", *bob)
+    assert f"{name}: opened pull request 1 with version 0.3.0" in done.stdout, done.stderr
+    done = run(hub.url, home, "publish", name, "--branch", "next", *bob)
+    assert f"{name}, branch next: published version 0.3.0" in done.stdout, done.stderr
+    done = run(hub.url, home, "prune", "--keep", "1", *bob)
+    assert "releases: 0.1.0, 0.2.0.superseded-" in done.stdout and "freed" in done.stdout
+    assert "kept 0.2.0: the predecessor of 0.3.0" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("publish", "demo/x", "--version", "9.9.9"), "no release 9.9.9"),
         (("release",), "Give either --version"),
+        (("publish", "demo/x", "--branch", "b", "--create-pr"), "Give either --branch"),
+        (("rebase", "--onto", "demo"), '"demo" names no owner'),
         (("release", "--version", "one"), '"one" is not a version'),
         (("diff", "0.1.0", "demo/x"), '"demo/x" is not a version'),
     ],

@@ -71,7 +71,7 @@ def test_a_workspace_that_lacks_the_old_version_gets_it_too_and_releases_above_i
     assert str(next_version(workspace.releases_dir, "patch")) == "0.2.2"
     with open_inputs(workspace, None) as inputs:
         made = release(inputs, next_version(workspace.releases_dir, "minor"), directory.parent)
-    assert made.manifest.changelog[0].startswith("Against 0.2.1:")
+    assert made.manifest.changelog[0].startswith("Against 0.2.1 (local):")
 
 
 def test_a_workspace_of_another_dataset_is_left_alone(

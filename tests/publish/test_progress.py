@@ -16,6 +16,7 @@ from builder.publish import DatasetRepo, publish
 from builder.publish.fetch import fetch_version
 from builder.publish.progress import ByteCount
 from builder.publish.rollback import manifest_json
+from builder.release.lineage import release_sha256
 from builder.release.shards import file_sha256
 from builder.workspace import Workspace
 from schemas.manifest import FileEntry, read_manifest
@@ -144,6 +145,7 @@ def test_what_the_hub_has_already_is_told_as_done(
     repo.api.delete_tag(repo.repo_id, tag="v0.1.0", repo_type="dataset")
     manifest = read_manifest(directory)
     manifest.version = "0.1.1"
+    manifest.ancestors = [release_sha256(directory)]
     (directory / "manifest.json").write_bytes(manifest_json(manifest))
     heard = Heard()
     publish(directory, DatasetRepo(repo.repo_id, repo.endpoint, repo.token), progress=heard)

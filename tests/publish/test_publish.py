@@ -1,5 +1,7 @@
 """Publishing to a real Hub on loopback: one commit, one tag, and nothing twice."""
 
+import hashlib
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from builder.publish import (
     DamagedReleaseError,
     DatasetRepo,
     PublishError,
-    TagTakenError,
+    StaleError,
     publish,
 )
 from builder.publish.compared_version import find_version, version_on_hub
@@ -103,7 +105,7 @@ def test_a_tag_with_other_content_is_refused(
     publish(the_release(releases, SECOND), repo)
     num_commits = len(repo.commits())
     other = other_content(releases, tmp_path)
-    with pytest.raises(TagTakenError, match=r"0\.2\.0 is published with other content"):
+    with pytest.raises(StaleError, match=r"0\.2\.0 is published with other content"):
         publish(other, repo)
     assert len(repo.commits()) == num_commits
 
@@ -166,7 +168,7 @@ def test_a_private_repository_is_not_visible_to_others(
 
 
 def test_a_malformed_name_is_said_in_words(hub: RunningHub, releases: Workspace) -> None:
-    with pytest.raises(PublishError, match="not a valid repository name"):
+    with pytest.raises(PublishError, match="is not the name of a repository"):
         publish(the_release(releases), DatasetRepo("a/b/c", hub.url, "x"))
 
 
@@ -180,7 +182,7 @@ def test_rollback_restores_every_file_but_the_manifest(
     assert str(done.version) == "0.2.1" and done.made_commit and done.made_tag
     assert not [line for line in hub.requests[num_before:] if line.startswith("PUT")]
     then, now = repo.files(repo.commit_of(FIRST)), repo.files(done.commit)
-    assert {path for path in then if then[path] != now[path]} == {"manifest.json"}
+    assert {path for path in then if then[path] != now[path]} == {"CHANGELOG.md", "manifest.json"}
     assert set(then) == set(now)
     manifest = repo.manifest(done.commit)
     assert (manifest.version, manifest.restored_from, manifest.previous_version) == (
@@ -189,6 +191,11 @@ def test_rollback_restores_every_file_but_the_manifest(
         "0.2.0",
     )
     assert manifest.shards == read_manifest(the_release(releases)).shards
+    changelog = (repo.read(done.commit, "CHANGELOG.md") or b"").decode()
+    headings = re.findall("^## (.*)$", changelog, re.MULTILINE)
+    assert headings == ["0.2.1", "0.2.0 (rolled back by 0.2.1)", "0.1.0"]
+    entry = next(entry for entry in manifest.files if entry.path == "CHANGELOG.md")
+    assert entry.sha256 == hashlib.sha256(changelog.encode()).hexdigest()
     again = rollback(repo, FIRST)
     assert not again.made_commit and not again.made_tag and again.version == done.version
 
@@ -248,7 +255,7 @@ def test_a_pulled_workspace_releases_the_same_version(
     with open_inputs(workspace, None) as inputs:
         made = release(inputs, Version.parse("0.3.0"), workspace.releases_dir)
     assert made.manifest.changelog[0].startswith(
-        "Against 0.2.0: 0 rows added, 0 removed, 0 changed"
+        "Against 0.2.0 (local): 0 rows added, 0 removed, 0 changed"
     )
     before = read_manifest(the_release(releases, SECOND))
     assert made.manifest.shards == before.shards

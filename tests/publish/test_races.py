@@ -9,6 +9,7 @@ from builder.publish import (
     ConflictError,
     DatasetRepo,
     PublishError,
+    StaleError,
     TagTakenError,
     publish,
 )
@@ -73,7 +74,7 @@ def test_eight_publishers_of_other_content_leave_one_whole_version(
     assert len(winners) == 1
     for result in results:
         if isinstance(result, Exception):
-            assert isinstance(result, (ConflictError, TagTakenError)), result
+            assert isinstance(result, (ConflictError, StaleError, TagTakenError)), result
     won = both[results.index(winners[0])]
     publish(won, repo)
     check_published(repo, won)

@@ -12,12 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
-from tests.hub_server import running_hub
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(
@@ -42,9 +41,8 @@ def blocks() -> list[Block]:
 
 def test_every_block_is_run_or_written() -> None:
     found = blocks()
-    assert {"own-model", "review", "audit", "people", "versions", "load", "train"} <= {
-        block.name for block in found
-    }
+    expected = {"own-model", "review", "audit", "people", "hub", "versions", "notebook", "load"}
+    assert {*expected, "train"} <= {block.name for block in found}
     for block in found:
         assert block.kind or block.language == "text", f"not run by a test:\n{block.text}"
 
@@ -53,9 +51,34 @@ def test_every_make_target_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     targets = set(re.findall(r"\bmake (\w+)", readme))
-    assert {"demo", "test", "app"} <= targets
+    assert {"install", "demo", "test", "app"} <= targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_set_up_by_pip_is_what_make_does() -> None:
+    """Word for word: the constraints, the extras, and torch from the index of CPU builds."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (by_pip,) = [block.text for block in blocks() if block.text.startswith("pip install")]
+    words = by_pip.split()
+    for part in ("-c constraints.txt", "-e '.[app,train]'"):
+        assert part in by_pip and part in makefile
+    (by_make,) = [block.text for block in blocks() if "make install" in block.text]
+    assert words[words.index("--extra-index-url") + 1] == by_make.partition("=")[2].split()[0]
+
+
+def test_the_owner_is_the_same_in_every_line() -> None:
+    """The user of the Hub, the configuration, and every command that names the repository."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (user,) = re.findall(r"builder hub .*--user (\S+)$", text, re.MULTILINE)
+    owners = set(re.findall(r"(\S+)/street-scenes", text.replace('"', " ").replace("`", " ")))
+    assert owners == {user}
+
+
+def test_every_exit_code_is_in_one_table() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    codes = [int(code) for code in re.findall(r"^\| (\d+) \| ", text, re.MULTILINE)]
+    assert codes == [0, 1, 2, 3, 130]
 
 
 def test_everything_linked_is_there() -> None:
@@ -83,6 +106,28 @@ class Place:
 
     directory: Path
     environment: dict[str, str]
+    running: ExitStack = field(default_factory=ExitStack)
+
+    def start_hub(self, line: str) -> None:
+        """Starts the Hub on a free port, for the rest of the README; sets what it prints."""
+        hub = subprocess.Popen(
+            ["bash", "-c", f"exec {line} --port 0"],
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.running.callback(hub.communicate, timeout=30)
+        self.running.callback(hub.terminate)
+        assert hub.stdout is not None
+        wanted = {"HF_ENDPOINT", "HF_TOKEN"}
+        for printed in hub.stdout:
+            name, _, value = printed.strip().removeprefix("export ").partition("=")
+            if name in wanted:
+                self.environment[name] = value
+            if wanted <= self.environment.keys():
+                return
+        pytest.fail(f"{line} did not print {wanted - self.environment.keys()}")
 
     def run(self, script: str) -> None:
         done = subprocess.run(
@@ -105,7 +150,9 @@ class Place:
             self.run("python example.py")
         else:
             for line in block.text.strip().splitlines():
-                if " serve " in line:
+                if " hub " in line:
+                    self.start_hub(line)
+                elif " serve " in line:
                     self.run_server(line)
                 elif line.startswith("export "):
                     name, _, value = line.removeprefix("export ").partition("=")
@@ -156,10 +203,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (shims / "python").chmod(0o755)
     from builder.lexicon_teacher import running_teacher
 
-    with (
-        running_teacher(planted=directory / "planted.jsonl") as endpoint,
-        running_hub(directory / "hub", tokens={"token-of-me": ["me", "write"]}) as hub,
-    ):
+    with running_teacher(planted=directory / "planted.jsonl") as endpoint, ExitStack() as running:
         yield Place(
             directory,
             {
@@ -167,12 +211,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                 "HOME": str(directory / "home"),
                 "PYTHONPATH": str(ROOT),
                 "OPENAI_BASE_URL": endpoint,
-                "HF_ENDPOINT": hub.url,
-                "HF_TOKEN": "token-of-me",
                 "HF_HUB_DISABLE_TELEMETRY": "1",
                 "GRADIO_ANALYTICS_ENABLED": "False",
                 "LANG": "C.UTF-8",
             },
+            running,
         )
 
 

@@ -70,8 +70,17 @@ def test_hostile_text_in_the_example_is_no_markup(copy: Workspace) -> None:
     assert "\u202e" not in shown["instruction"]
     assert len(shown["positive_text"]) == 301
     inside = [child for token in tokens for child in token.children or []]
-    assert not [token for token in (*tokens, *inside) if token.type.startswith("html")]
-    texts = " ".join(token.content for token in tokens if token.type != "fence")
+    assert not [token for token in inside if token.type.startswith("html")]
+    # The samples are the only HTML, and hold no element of a row's text.
+    blocks = [token.content for token in tokens if token.type == "html_block"]
+    assert len(blocks) == 3
+    for block in blocks:
+        elements = set(re.findall(r"</?([a-z!]+)", block))
+        assert elements <= {"table", "tr", "th", "td", "br", "em", "p", "img"}
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in block and "\u202e" not in block
+        sources = re.findall(r'<img src="([^"]*)"', block)
+        assert all(re.fullmatch(r"samples/\d-\w+\.jpg", source) for source in sources)
+    texts = " ".join(t.content for t in tokens if t.type not in ("fence", "html_block"))
     assert "alert(1)" not in texts
     # Whatever follows the example is still read as the card's own.
     headings = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open"]

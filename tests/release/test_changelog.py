@@ -37,12 +37,14 @@ def test_a_version_that_restored_another_is_in_the_changelog_after_it(tmp_path: 
     restore(workspace, "0.1.0", "0.2.1", "0.2.0")
     workspace.reviews_path.unlink()
     text = make(workspace, "0.3.0")
-    assert re.findall("^## (.*)$", text, re.MULTILINE) == ["0.3.0", "0.2.1", "0.1.0"]
+    rolled_back = "0.2.0 (rolled back by 0.2.1)"
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == ["0.3.0", "0.2.1", rolled_back, "0.1.0"]
     restored = text.split("## 0.2.1\n\n")[1].split("\n\n")[0].splitlines()
     assert restored[0].startswith("- Restores version 0.1.0")
-    assert restored[1] == "- Version 0.2.0, which came before it, is taken back."
+    assert restored[1] == "- Version 0.2.0, which came before it, is rolled back."
     later = make(workspace, "0.4.0")
-    assert re.findall("^## (.*)$", later, re.MULTILINE) == ["0.4.0", "0.3.0", "0.2.1", "0.1.0"]
+    headings = ["0.4.0", "0.3.0", "0.2.1", rolled_back, "0.1.0"]
+    assert re.findall("^## (.*)$", later, re.MULTILINE) == headings
 
 
 def test_a_changelog_without_a_restored_version_is_as_it_was(tmp_path: Path) -> None:
@@ -51,6 +53,7 @@ def test_a_changelog_without_a_restored_version_is_as_it_was(tmp_path: Path) -> 
     assert first == "# Changelog\n\n## 0.1.0\n\n- First version: 60 samples in 6 languages.\n"
     second = make(workspace, "0.2.0")
     assert second == (
-        "# Changelog\n\n## 0.2.0\n\n- Against 0.1.0: 0 rows added, 0 removed, 0 changed.\n\n"
+        "# Changelog\n\n## 0.2.0\n\n"
+        "- Against 0.1.0 (local): 0 rows added, 0 removed, 0 changed.\n\n"
         + first.removeprefix("# Changelog\n\n")
     )

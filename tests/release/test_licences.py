@@ -157,5 +157,5 @@ def test_hostile_names_are_no_markup_in_the_licence_file(tmp_path: Path) -> None
     directory, _ = made(workspace)
     for name in ("LICENSE.md", "README.md"):
         text = (directory / name).read_text(encoding="utf-8").split("---\n", 2)[-1]
-        assert "<img" not in text
-        assert "&lt;img src=x>\\|\\\\\\[a\\](b)" in text
+        assert "<img src=x" not in text
+        assert "&lt;img src=x&gt;\\|\\\\\\[a\\](b)" in text

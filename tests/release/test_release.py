@@ -287,7 +287,7 @@ def test_load_dataset_reads_the_directory_as_it_stands(
 def test_the_cards_features_are_those_of_the_footer(workspace: Workspace) -> None:
     from datasets import Features
 
-    from schemas.features import CONFIG_SCHEMAS, hub_features
+    from schemas.features import CONFIG_SCHEMAS, with_footer
 
     text = (workspace.releases_dir / "0.1.0" / "README.md").read_text()
     head = yaml.safe_load(text.split("---\n")[1])
@@ -295,7 +295,7 @@ def test_the_cards_features_are_those_of_the_footer(workspace: Workspace) -> Non
     for info in head["dataset_info"]:
         features = Features._from_yaml_list(info["features"])
         schema = CONFIG_SCHEMAS[info["config_name"]]
-        assert features == Features.from_dict(hub_features(schema))
+        assert features == Features.from_arrow_schema(with_footer(schema))
 
 
 def test_the_card_says_what_a_lexicon_wrote(copy: Workspace) -> None:
@@ -317,7 +317,7 @@ def test_words_from_outside_are_no_markup_in_the_card(copy: Workspace) -> None:
             "WHERE provenance IS NOT NULL"
         )
     body = (make(copy, "0.2.0").directory / "README.md").read_text().split("---\n", 2)[2]
-    assert "<img" not in body and "[a](b)" not in body
+    assert "<img src=x" not in body and "[a](b)" not in body
 
 
 def test_croissant_is_valid_and_reads_rows(workspace: Workspace) -> None:
@@ -331,7 +331,9 @@ def test_croissant_is_valid_and_reads_rows(workspace: Workspace) -> None:
         assert not dataset.metadata.ctx.issues.errors
         assert dataset.metadata.license == ["MIT", "LICENSE.md"]
         record = next(iter(dataset.records("VQA")))
+        pictured = next(iter(dataset.records("Retrieval")))
     assert record["VQA/instruction"]
+    assert len(pictured["Retrieval/negative_images"]) == 1
 
 
 def test_bump_raises_the_latest_version() -> None:

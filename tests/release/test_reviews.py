@@ -1,6 +1,7 @@
 """A release takes reviews from stores and exports, as they happened, and says what it left out."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from builder.release.review_sources import newer_reviews
 from builder.workspace import Workspace
 from curation_app.store import ReviewStore
 from schemas.errors import PolysceneError
+from schemas.manifest import read_manifest
 from schemas.review import ReviewEvent, write_events
 from tests.release.small_workspace import kept_samples, review
 
@@ -128,3 +130,26 @@ def test_a_damaged_report_in_a_store_is_one_clear_error(copy: Workspace, tmp_pat
         )
     with pytest.raises(PolysceneError, match=r"reviews\.sqlite: not an audit report"):
         made(copy, store)
+
+
+def test_events_by_kind_add_up_to_their_total_in_the_card(copy: Workspace, tmp_path: Path) -> None:
+    first, second, third = kept_samples(copy)[:3]
+    events = [
+        review(first, 1, verdict="accept"),
+        review(first, 2, verdict="reject", reasons=["other"]),
+        review(second, 3, kind="flag"),
+        review(second, 4, verdict="accept"),
+        review(third, 5, kind="skip"),
+        review(third, 6, kind="edit", edits={"instruction": "Find the picture that fits."}),
+    ]
+    quality = made(copy, store_with(tmp_path / "reviews.sqlite", *events))
+    by_kind = quality["reviews"]["num_by_kind"]
+    assert by_kind == {"verdict": 3, "edit": 1, "flag": 1, "skip": 1}
+    assert sum(by_kind.values()) == quality["reviews"]["num_events"] == 6
+    directory = copy.releases_dir / "0.1.0"
+    assert read_manifest(directory).reviews.num_by_kind == by_kind
+    card = (directory / "README.md").read_text(encoding="utf-8")
+    said = re.search(r"(\d+) review events \(([^)]+)\)", card)
+    assert said is not None
+    assert int(said[1]) == sum(int(num) for num in re.findall(r"\d+", said[2])) == 6
+    assert "3 verdicts, 1 edit, 1 flag, 1 skip" in said[2]

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import RowError
-from schemas.features import SAMPLE_SCHEMA, hub_features
+from schemas.features import SAMPLE_SCHEMA, with_footer
 from schemas.sample import Sample
 from schemas.shards import (
     ImageFile,
@@ -93,17 +92,14 @@ def test_row_groups_stay_small_and_images_uncompressed(tmp_path: Path) -> None:
     assert columns["positive_text"] == "ZSTD"
 
 
-def test_features_in_the_footer_are_those_datasets_writes() -> None:
+def test_features_from_the_footer_are_those_that_datasets_would_write() -> None:
     import datasets
 
-    features = datasets.Features.from_arrow_schema(
-        SAMPLE_SCHEMA.with_metadata(
-            {"huggingface": json.dumps({"info": {"features": hub_features(SAMPLE_SCHEMA)}})}
-        )
-    )
+    features = datasets.Features.from_arrow_schema(with_footer(SAMPLE_SCHEMA))
     assert isinstance(features["query_image"], datasets.Image)
     assert features.arrow_schema.equals(SAMPLE_SCHEMA)
-    assert features.to_dict()["negative_texts"] == hub_features(SAMPLE_SCHEMA)["negative_texts"]
+    assert features["negative_images"] == datasets.List(datasets.Image())
+    assert features["negative_texts"] == datasets.List(datasets.Value("string"))
 
 
 def test_a_bad_row_is_named_with_shard_row_id_and_field(tmp_path: Path) -> None:

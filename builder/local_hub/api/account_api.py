@@ -183,18 +183,6 @@ def _web_url(call: Call, kind: RepoKind, namespace: str, name: str) -> str:
     return f"{call.origin}/{prefix}{namespace}/{name}"
 
 
-def no_discussions(call: Call) -> Response:
-    """GET …/discussions: there are none."""
-    _check_visible(call)
-    return JSONResponse({"discussions": [], "count": 0, "start": 0})
-
-
-def refuse_discussion(call: Call) -> Response:
-    """POST …/discussions: 501, for a discussion or a pull request."""
-    _check_visible(call)
-    raise HubError(501, "This Hub has no discussions and no pull requests: commit to a branch")
-
-
 def refuse_lfs_files(call: Call) -> Response:
     """Any request about …/lfs-files: 501, since an empty list would mean that there are none."""
     _check_visible(call)

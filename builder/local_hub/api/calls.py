@@ -7,6 +7,7 @@ everything about the request in one `Call`. Only this module is asynchronous.
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, unquote, urlencode
@@ -51,10 +52,27 @@ class Call:
             raise bad_request("The request body must be a JSON object")
         return cast(dict[str, Any], value)
 
-    def repo(self, connection: sqlite3.Connection, *, write: bool = False) -> Repo:
-        """The repository in the address, if the account may read it, or change it."""
+    def repo(
+        self, connection: sqlite3.Connection, *, write: bool = False, propose: bool = False
+    ) -> Repo:
+        """The repository in the address, if the account may read it, change it or propose to."""
         namespace, name = self.params["namespace"], self.params["name"]
-        return open_repo(connection, self.kind, namespace, name, self.account, write=write)
+        account = self.account
+        return open_repo(
+            connection, self.kind, namespace, name, account, write=write, propose=propose
+        )
+
+    @property
+    def user(self) -> str:
+        """The account's name; only after a check that there is one."""
+        assert self.account is not None
+        return self.account.user
+
+    @property
+    def is_proposal(self) -> bool:
+        """Whether the request is part of a pull request, new or open."""
+        revision = self.params.get("rev", "")
+        return bool(self.query.get("create_pr")) or revision.startswith("refs/pr/")
 
 
 Handler = Callable[[Call], Response]
@@ -66,10 +84,13 @@ def endpoint(hub: Hub, kind: RepoKind, handler: Handler) -> Endpoint:
 
     async def serve(request: Request) -> Response:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > hub.limits.json_bytes:
-                raise too_large(hub.limits.json_bytes)
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > hub.limits.json_bytes:
+                    raise too_large(hub.limits.json_bytes)
+        except ClientDisconnect:
+            return Response(status_code=400)  # the client is gone
         return await run_in_threadpool(lambda: handler(_call(hub, kind, request, bytes(body))))
 
     return serve
@@ -127,10 +148,11 @@ def upload_endpoint(
 async def _discard(request: Request) -> None:
     """Reads what a refused client still sends: if closed at once, it would not get the response."""
     num_bytes = 0
-    async for chunk in request.stream():
-        num_bytes += len(chunk)
-        if num_bytes > MAX_DISCARDED_BYTES:
-            return
+    with suppress(ClientDisconnect):
+        async for chunk in request.stream():
+            num_bytes += len(chunk)
+            if num_bytes > MAX_DISCARDED_BYTES:
+                return
 
 
 def too_large(max_bytes: int) -> HubError:

@@ -11,10 +11,25 @@ from typing import Any, cast
 from starlette.responses import JSONResponse, Response
 
 from builder.local_hub.api.calls import Call, parse_json
+from builder.local_hub.api.discussions_api import check_may_change, page_address
 from builder.local_hub.errors import HubError, bad_request, stale_parent
 from builder.local_hub.hub import Limits
 from builder.local_hub.storage.blobs import BlobStore, git_blob_oid, lfs_pointer
-from builder.local_hub.storage.history import add_commit, branch_head, move_branch
+from builder.local_hub.storage.discussions import (
+    MAX_TITLE_CHARS,
+    Discussion,
+    add_event,
+    find_discussion,
+    open_discussion,
+    ref_of,
+)
+from builder.local_hub.storage.history import (
+    Commit,
+    add_commit,
+    branch_head,
+    move_branch,
+    resolve,
+)
 from builder.local_hub.storage.names import check_path, is_commit_oid, is_sha256
 from builder.local_hub.storage.repos import Repo
 from builder.local_hub.storage.trees import Entry, TreeEdit
@@ -49,11 +64,9 @@ class CommitRequest:
 
 def admit_commit(call: Call) -> int:
     """Refuses early if the account may not write; returns the maximum size of the request."""
-    if call.query.get("create_pr"):
-        raise HubError(501, "This Hub has no pull requests: commit to a branch")
     with call.hub.database.read() as connection:
-        repo = call.repo(connection, write=True)
-        branch_head(connection, repo, call.params["rev"])
+        repo = call.repo(connection, write=not call.is_proposal, propose=call.is_proposal)
+        _target(call, connection, repo)
     return call.hub.limits.commit_bytes
 
 
@@ -62,15 +75,20 @@ def commit(call: Call) -> Response:
 
     Contents are stored first and the rest is one transaction, so that a killed process
     leaves the old state or the new one. If nothing changes, no commit is made and the
-    response names the branch's last commit.
+    response names the branch's last commit. With `create_pr` the commit is the first
+    of a new pull request, on top of the parent it names, or of the branch.
     """
     assert call.received is not None and call.account is not None
     request = parse_commit(call.received.path, call.hub.blobs, call.hub.limits)
     with call.hub.database.write() as connection:
-        repo = call.repo(connection, write=True)
-        branch, head = branch_head(connection, repo, call.params["rev"])
-        if request.parent is not None and request.parent != head.oid:
+        repo = call.repo(connection, write=not call.is_proposal, propose=call.is_proposal)
+        branch, head = _target(call, connection, repo)
+        opens_pull_request = bool(call.query.get("create_pr"))
+        if opens_pull_request:
+            head = resolve(connection, repo, request.parent or head.oid)
+        elif request.parent is not None and request.parent != head.oid:
             raise stale_parent(request.parent, head.oid)
+        base = head
         edit = TreeEdit(connection, head.tree)
         for operation in request.operations:
             if isinstance(operation, Remove):
@@ -88,15 +106,46 @@ def commit(call: Call) -> Response:
                 title=request.title,
                 message=request.message,
             )
-            move_branch(connection, repo, branch, head.oid)
-    return JSONResponse(
-        {
+            if not opens_pull_request:
+                move_branch(connection, repo, branch, head.oid)
+        answer = {
             "success": True,
             "commitOid": head.oid,
             "commitUrl": f"{call.origin}/{repo.web_path}/commit/{head.oid}",
             "hookOutput": "",
         }
-    )
+        if opens_pull_request:
+            discussion = _open_pull_request(call, connection, repo, request, base.oid, head.oid)
+            answer["pullRequestUrl"] = page_address(call, repo, discussion)
+    return JSONResponse(answer)
+
+
+def _target(call: Call, connection: sqlite3.Connection, repo: Repo) -> tuple[str, Commit]:
+    """The branch or the open pull request that a commit is for, and its last commit."""
+    name, head = branch_head(connection, repo, call.params["rev"])
+    number = name.removeprefix("refs/pr/")
+    if name != number:
+        discussion = find_discussion(connection, repo, int(number))
+        check_may_change(call, repo, discussion)
+        if discussion.status not in ("open", "draft"):
+            raise bad_request(f"Pull request {number} is {discussion.status}: open another one")
+    return name, head
+
+
+def _open_pull_request(
+    call: Call,
+    connection: sqlite3.Connection,
+    repo: Repo,
+    request: CommitRequest,
+    base: str,
+    head: str,
+) -> Discussion:
+    title = request.title[:MAX_TITLE_CHARS]
+    discussion = open_discussion(connection, repo, call.user, title, request.message, base=base)
+    move_branch(connection, repo, ref_of(discussion), head)
+    data = {"subject": request.title, "oid": head}
+    add_event(connection, repo, discussion.number, "commit", call.user, data)
+    return discussion
 
 
 def parse_commit(path: Path, blobs: BlobStore, limits: Limits) -> CommitRequest:

@@ -16,6 +16,7 @@ from builder.local_hub.storage.history import (
     list_refs,
     log,
     move_branch,
+    pull_request_refs,
     resolve,
 )
 from builder.local_hub.storage.repos import Repo
@@ -30,8 +31,11 @@ def refs(call: Call) -> Response:
             "tags": _describe_refs(connection, repo, "tags"),
             "converts": [],
         }
-    if call.query.get("include_prs"):
-        answer["pullRequests"] = []
+        if call.query.get("include_prs"):
+            answer["pullRequests"] = [
+                {"name": name, "ref": name, "targetCommit": oid}
+                for name, oid in pull_request_refs(connection, repo)
+            ]
     return JSONResponse(answer)
 
 

@@ -32,7 +32,9 @@ def batch(call: Call) -> Response:
         raise bad_request('"transfers" must be a list of names, such as "basic"')
     multipart = "multipart" in transfers
     with call.hub.database.read() as connection:
-        repo = call.repo(connection, write=True)
+        # Clients name the branch, except for a pull request.
+        is_proposal = _revision(request).startswith("refs/pr/")
+        repo = call.repo(connection, write=not is_proposal, propose=is_proposal)
         rows = connection.execute("SELECT sha256 FROM repo_blobs WHERE repo_id = ?", (repo.row_id,))
         stored = {row["sha256"] for row in rows}
     announced = [_announcement(each) for each in objects]
@@ -98,6 +100,13 @@ def complete(call: Call) -> Response:
         for part in parts:
             part.unlink(missing_ok=True)
     return JSONResponse({"success": True})
+
+
+def _revision(request: dict[str, Any]) -> str:
+    """The branch that an upload is for; the client names none for a new pull request."""
+    ref = request.get("ref")
+    name = cast(dict[str, object], ref).get("name") if isinstance(ref, dict) else None
+    return str(name) if name else "refs/pr/new"
 
 
 def _announcement(announced: object) -> tuple[str, int]:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from starlette.responses import HTMLResponse, Response
 
 from builder.local_hub.api.calls import Call
+from builder.local_hub.storage.discussions import DiscussionEvent, events_of, find_discussion
 from builder.local_hub.storage.history import DEFAULT_BRANCH, list_refs, resolve
 from builder.local_hub.storage.repos import REPO_KINDS, list_repos
 from builder.local_hub.storage.trees import walk
@@ -46,6 +47,35 @@ def repository(call: Call) -> Response:
     names = ", ".join(f"{escape(name)} ({oid[:7]})" for name, oid in tags) or "none"
     head = f"<p>{escape(commit.title)} ({commit.oid[:7]}, {commit.created_at})<p>Tags: {names}"
     return _page(repo.id, f"{head}<table>{rows}</table>")
+
+
+def discussion(call: Call) -> Response:
+    """GET /datasets/{id}/discussions/{num}: a discussion or pull request, and what happened."""
+    number = call.params["num"]
+    is_number = number.isdecimal() and len(number) < 10
+    with call.hub.database.read() as connection:
+        repo = call.repo(connection)
+        found = find_discussion(connection, repo, int(number) if is_number else 0)
+        events = list(events_of(connection, repo, found))
+    what = "Pull request" if found.is_pull_request else "Discussion"
+    head = (
+        f"<p>{what} {found.number} of {escape(repo.id)} by {escape(found.author)}: {found.status}"
+    )
+    rows = "".join(
+        f"<tr><td>{escape(event.created_at)}<td>{escape(event.author)}<td>{escape(_said(event))}"
+        for event in events
+    )
+    return _page(found.title, f"{head}<table>{rows}</table>")
+
+
+def _said(event: DiscussionEvent) -> str:
+    if event.type == "comment":
+        return event.data["latest"]["raw"]
+    if event.type == "commit":
+        return f"commit {event.data['oid'][:7]}: {event.data['subject']}"
+    if event.type == "title-change":
+        return f"title: {event.data['to']}"
+    return f"status: {event.data['status']}"
 
 
 def _page(title: str, body: str) -> Response:

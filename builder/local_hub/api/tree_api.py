@@ -66,7 +66,7 @@ def preupload(call: Call) -> Response:
         raise bad_request('"files" must be a list')
     answer: list[dict[str, object]] = []
     with call.hub.database.read() as connection:
-        repo = call.repo(connection, write=True)
+        repo = call.repo(connection, write=not call.is_proposal, propose=call.is_proposal)
         commit = resolve(connection, repo, call.params["rev"])
         for file in files:
             if not isinstance(file, dict) or not isinstance(size := file.get("size"), int):

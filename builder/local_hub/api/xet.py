@@ -36,7 +36,7 @@ def write_token(call: Call) -> Response:
     chunks by address, and those of one repository must not count for another.
     """
     with call.hub.database.read() as connection:
-        repo = call.repo(connection, write=True)
+        repo = call.repo(connection, write=not call.is_proposal, propose=call.is_proposal)
     ticket = call.hub.tickets.issue(Ticket("xet", repo.row_id))
     address = f"{call.origin}/xet/{call.hub.tickets.office_id}-{repo.row_id}"
     expires_s = call.hub.tickets.now_s() + LIFETIME_S

@@ -47,6 +47,28 @@ CREATE TABLE IF NOT EXISTS tree_entries (
     is_lfs INTEGER NOT NULL,
     PRIMARY KEY (tree, name)
 ) WITHOUT ROWID;
+-- `base` and `head` are commits of a pull request, null for a discussion.
+CREATE TABLE IF NOT EXISTS discussions (
+    repo_id INTEGER NOT NULL REFERENCES repos ON DELETE CASCADE,
+    num INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    author TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('open', 'closed', 'merged', 'draft')),
+    created_at TEXT NOT NULL,
+    base TEXT,
+    head TEXT,
+    merged TEXT,
+    PRIMARY KEY (repo_id, num)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS discussion_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    repo_id INTEGER NOT NULL REFERENCES repos ON DELETE CASCADE,
+    num INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    author TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    data TEXT NOT NULL
+);
 -- Contents that a repository may commit; to know the hash of another's file is not enough.
 CREATE TABLE IF NOT EXISTS repo_blobs (
     repo_id INTEGER NOT NULL REFERENCES repos ON DELETE CASCADE,

@@ -15,6 +15,7 @@ from builder.local_hub.storage.trees import find
 
 RefKind = Literal["heads", "tags"]
 DEFAULT_BRANCH = "main"
+_PULL_REQUEST = "refs/pr/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Commit:
 
 
 def resolve(connection: sqlite3.Connection, repo: Repo, revision: str) -> Commit:
-    """The commit that a hash, branch, tag or full reference name stands for.
+    """The commit that a hash, branch, tag, full reference name or `refs/pr/N` stands for.
 
     Raises:
         HubError: 404 `RevisionNotFound`.
@@ -40,6 +41,7 @@ def resolve(connection: sqlite3.Connection, repo: Repo, revision: str) -> Commit
     for kind in ("heads", "tags"):
         short = revision.removeprefix(f"refs/{kind}/")
         oid = oid or read_ref(connection, repo, kind, short)
+    oid = oid or dict(pull_request_refs(connection, repo)).get(revision)
     row = connection.execute(
         "SELECT * FROM commits WHERE repo_id = ? AND oid = ?", (repo.row_id, oid)
     ).fetchone()
@@ -64,6 +66,20 @@ def list_refs(connection: sqlite3.Connection, repo: Repo, kind: RefKind) -> list
         (repo.row_id, kind),
     )
     return [(row["name"], row["oid"]) for row in rows]
+
+
+def pull_request_ref(number: int) -> str:
+    """`refs/pr/N`: the name of a pull request's last commit."""
+    return f"{_PULL_REQUEST}{number}"
+
+
+def pull_request_refs(connection: sqlite3.Connection, repo: Repo) -> list[tuple[str, str]]:
+    """Names and commit hashes of all pull requests, merged and closed ones included."""
+    rows = connection.execute(
+        "SELECT num, head FROM discussions WHERE repo_id = ? AND head IS NOT NULL ORDER BY num",
+        (repo.row_id,),
+    )
+    return [(pull_request_ref(row["num"]), row["head"]) for row in rows]
 
 
 def create_ref(
@@ -104,7 +120,13 @@ def delete_ref(connection: sqlite3.Connection, repo: Repo, kind: RefKind, name: 
 
 
 def move_branch(connection: sqlite3.Connection, repo: Repo, name: str, oid: str) -> None:
-    """Point a branch at another commit; make the branch if it is new."""
+    """Points a branch or pull request at another commit; makes the branch if it is new."""
+    if name.startswith(_PULL_REQUEST):
+        connection.execute(
+            "UPDATE discussions SET head = ? WHERE repo_id = ? AND num = ?",
+            (oid, repo.row_id, int(name.removeprefix(_PULL_REQUEST))),
+        )
+        return
     connection.execute(
         "INSERT INTO refs VALUES (?, 'heads', ?, ?, '') "
         "ON CONFLICT DO UPDATE SET oid = excluded.oid",
@@ -113,13 +135,15 @@ def move_branch(connection: sqlite3.Connection, repo: Repo, name: str, oid: str)
 
 
 def branch_head(connection: sqlite3.Connection, repo: Repo, revision: str) -> tuple[str, Commit]:
-    """The name and last commit of the branch that a commit request addresses.
+    """The name and last commit of the branch or pull request that a commit request addresses.
 
     Raises:
         HubError: 404 if there is no such revision, 400 if it is not a branch.
     """
     name = revision.removeprefix("refs/heads/")
     commit = resolve(connection, repo, revision)
+    if name.startswith(_PULL_REQUEST):
+        return name, commit
     if read_ref(connection, repo, "heads", name) is None:
         raise bad_request(f"Commits go to a branch; {revision} is not one")
     return name, commit

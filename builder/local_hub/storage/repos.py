@@ -65,8 +65,9 @@ def open_repo(
     account: Account | None,
     *,
     write: bool = False,
+    propose: bool = False,
 ) -> Repo:
-    """The repository, if the account may read it, or change it with `write`.
+    """The repository, if the account may read it, change it with `write`, or `propose` a change.
 
     Raises:
         HubError: 401 or 404 if it is absent or must look absent, 401 or 403 if it is
@@ -81,7 +82,21 @@ def open_repo(
         raise repo_not_found(is_anonymous=account is None)
     if write:
         check_may_write(account, namespace)
+    if propose:
+        check_may_propose(account)
     return _repo(row)
+
+
+def check_may_propose(account: Account | None) -> None:
+    """Refuses an account that may not open discussions and pull requests.
+
+    Raises:
+        HubError: 401 without an account, 403 for a read token.
+    """
+    if account is None:
+        raise sign_in_needed()
+    if account.role != "write":
+        raise forbidden('This token is read-only: a token with the role "write" is needed')
 
 
 def check_may_write(account: Account | None, namespace: str) -> None:

@@ -1,4 +1,4 @@
-"""The columns mmE5's and VLM2Vec's trainers read, with images as files.
+"""The columns mmE5's trainer reads, with images as files.
 
 `neg_text` and `neg_image_path` are Python lists written as strings, because
 the trainer calls `eval` on them; ours hold string literals and nothing else.
@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from builder.progress import Progress
+from builder.publish.exports.image_folder import ImageFolder, query_text, with_token
 from builder.publish.exports.row_writer import RowWriter
 from builder.publish.exports.target import Exported, open_source, whole_directory
 
-_IMAGE_TOKEN = "<|image_1|>\n"
 _SCHEMA = pa.schema(
     [
         (name, pa.string())
@@ -43,7 +43,7 @@ def export_mme5(release: Path, target: Path, progress: Progress) -> Exported:
     num_rows = 0
     with whole_directory(target) as staging:
         writer = RowWriter(staging, source)
-        images = _ImageFolder(staging)
+        images = ImageFolder(staging)
         for entry, record in source.rows():
             writer.add(entry.config, entry.split, _SCHEMA, _row(record, images))
             num_rows += 1
@@ -55,44 +55,14 @@ def export_mme5(release: Path, target: Path, progress: Progress) -> Exported:
     return Exported(target, num_rows, num_files, how)
 
 
-class _ImageFolder:
-    """Images by hash under `images/`, each written once."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._written: set[str] = set()
-
-    @property
-    def num_files(self) -> int:
-        return len(self._written)
-
-    def add(self, image: dict[str, Any] | None) -> str:
-        """Relative path of the image, "" where there is none."""
-        if image is None:
-            return ""
-        name = Path(image["path"]).name
-        relative = f"images/{name[:2]}/{name}"
-        if relative not in self._written:
-            path = self._directory / relative
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(image["bytes"])
-            self._written.add(relative)
-        return relative
-
-
-def _row(record: dict[str, Any], images: _ImageFolder) -> dict[str, str]:
-    query = "\n".join(part for part in (record["instruction"], record["query_text"]) if part)
+def _row(record: dict[str, Any], images: ImageFolder) -> dict[str, str]:
     negatives = list(zip(record["negative_texts"], record["negative_images"], strict=True))
     return {
-        "qry": _with_token(query, record["query_image"]),
+        "qry": with_token(query_text(record), record["query_image"]),
         "qry_image_path": images.add(record["query_image"]),
-        "pos_text": _with_token(record["positive_text"], record["positive_image"]),
+        "pos_text": with_token(record["positive_text"], record["positive_image"]),
         "pos_image_path": images.add(record["positive_image"]),
-        "neg_text": repr([_with_token(text, image) for text, image in negatives]),
+        "neg_text": repr([with_token(text, image) for text, image in negatives]),
         "neg_image_path": repr([images.add(image) for _, image in negatives]),
         "modality": record["modality"].replace("->", "2"),
     }
-
-
-def _with_token(text: str | None, image: dict[str, Any] | None) -> str:
-    return (_IMAGE_TOKEN if image else "") + (text or "")

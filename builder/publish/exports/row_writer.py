@@ -6,13 +6,12 @@
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.publish.exports.readme import DataFiles, write_readme
 from builder.publish.exports.target import Source
-from schemas.features import hub_features
+from schemas.features import with_footer
 
 _GROUP_ROWS = 100
 
@@ -62,10 +61,8 @@ class RowWriter:
         schema = self._schemas[config]
         writer = self._writers.get((config, split))
         if writer is None:
-            info = {"info": {"features": hub_features(schema)}}
-            footer = {"huggingface": orjson.dumps(info).decode()}
             path = self._directory / "data" / config / f"{split}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            writer = pq.ParquetWriter(path, schema.with_metadata(footer), compression="zstd")
+            writer = pq.ParquetWriter(path, with_footer(schema), compression="zstd")
             self._writers[config, split] = writer
         writer.write_table(pa.Table.from_pylist(rows, schema=writer.schema))

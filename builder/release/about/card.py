@@ -1,13 +1,16 @@
 """The dataset card: what a version holds, how it was made, how good it is, how to load it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from builder.card_config import CardConfig
 from builder.images.record import printable
+from builder.release.about.answers import card_answers
 from builder.release.about.audits import audit_rows
 from builder.release.about.card_head import card_head
 from builder.release.about.counts import SCORES, ReleaseCounts
@@ -26,6 +29,7 @@ CITATION = """@inproceedings{chen2025mme5,
   url       = {https://arxiv.org/abs/2502.08468}
 }"""
 
+_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _MAX_LISTED = 20
 _MAX_PROMPTS = 30
 _MAX_EXAMPLE_CHARS = 300
@@ -42,6 +46,8 @@ def card(
     cell_rows: Mapping[tuple[str, str, str], int],
     origin: str | None,
     audits: Sequence[AuditReport] = (),
+    answers: CardConfig,
+    samples: Sequence[str],
 ) -> str:
     """README.md of a release.
 
@@ -55,6 +61,8 @@ def card(
         cell_rows: Rows by (task type, modality, split).
         origin: The published version this one continues, if any.
         audits: Closed audits of this dataset's versions.
+        answers: What only a person can say, from the configuration.
+        samples: HTML of sample rows.
     """
     head = card_head(
         title=title,
@@ -75,11 +83,13 @@ def card(
         {"name": name, "rows": [f"{rows.get(split, 0):,}" for split in SPLITS]}
         for name, rows in manifest.num_by_config.items()
     ]
+    has_retrieval = "Retrieval" in manifest.num_by_config
+    default_config = "Retrieval" if has_retrieval else next(iter(manifest.num_by_config))
     prompts = _prompts(counts)
     body = environment.get_template("card.md.jinja").render(
         title=table_text(title),
-        repo_id=json.dumps(repo_id),
-        default_config="Retrieval" if "Retrieval" in manifest.num_by_config else configs[0]["name"],
+        repo_id=f'"{repo_id if _REPO_ID.fullmatch(repo_id) else "OWNER/NAME"}"',
+        default_config=default_config,
         version=manifest.version,
         num_samples=manifest.num_samples,
         languages=manifest.languages,
@@ -92,7 +102,7 @@ def card(
         prompts=prompts[:_MAX_PROMPTS],
         num_more_prompts=max(0, len(prompts) - _MAX_PROMPTS),
         tokens=_tokens(counts),
-        origin=origin,
+        origin=table_text(origin) if origin else None,
         cells=_cells(cell_rows),
         figures=_figures(counts, quality),
         drops=_drops(quality),
@@ -104,9 +114,19 @@ def card(
         num_more_terms=max(0, len(terms) - _MAX_LISTED),
         num_reviewed=manifest.reviews.num_events,
         changelog=manifest.changelog,
-        citation=CITATION,
+        citation=code_block(CITATION, "bibtex"),
+        answers=card_answers(answers),
+        samples=samples,
+        one_language=_one_language(counts, default_config),
     )
     return f"---\n{head}---\n\n{body}"
+
+
+def _one_language(counts: ReleaseCounts, config: str) -> str:
+    """The language of the example that loads one: Arabic, else any but English, else English."""
+    tasks = {task for task, name in CONFIG_OF_TASK.items() if name == config}
+    languages = {code for task, _, code in counts.slots if task in tasks}
+    return min(languages, key=lambda code: (code != "ar", code == "en", code))
 
 
 def _prompts(counts: ReleaseCounts) -> list[dict[str, Any]]:
@@ -177,6 +197,7 @@ def _figures(counts: ReleaseCounts, quality: Mapping[str, Any]) -> list[tuple[st
         ("distinct images", f"{len(counts.images):,}"),
         ("unique instructions", f"{quality['instructions']['unique_ratio']:.1%}"),
         ("repeated queries", f"{quality['num_repeated_queries']:,}"),
+        ("similar images picked by", code_span(quality["embedder"])),
     ]
     for name in SCORES:
         mean = counts.mean_score(name)
@@ -184,6 +205,8 @@ def _figures(counts: ReleaseCounts, quality: Mapping[str, Any]) -> list[tuple[st
             figures.append((f"mean {name}", f"{mean:.2f}"))
     reviews = quality["reviews"]
     if reviews["num_events"]:
+        figures.append(("review events", f"{reviews['num_events']:,}"))
+        figures += [(f"of them {kind}", f"{num:,}") for kind, num in reviews["num_by_kind"].items()]
         for name in ("accepted", "edited", "rejected"):
             figures.append((f"{name} in review", f"{reviews[f'num_{name}']:,}"))
     return figures

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from builder.plan.shares import Slot
+from builder.release.about.samples import SampleChoice
 from builder.release.rows import Chunk
 from schemas.sample import SCORES
 from schemas.vocabulary import SPLITS
@@ -38,6 +39,7 @@ class ReleaseCounts:
         some_texts: The same of positive texts, by language.
         example: JSON of a row for the card: the first with a query and a positive
             text, in English if there is one.
+        samples: Rows that the card shows with their pictures.
     """
 
     slots: Counter[Slot] = field(default_factory=Counter)
@@ -53,6 +55,7 @@ class ReleaseCounts:
     some_instructions: list[str] = field(default_factory=list)
     some_texts: dict[str, list[str]] = field(default_factory=dict)
     example: bytes | None = None
+    samples: SampleChoice = field(default_factory=SampleChoice)
     _example_rank: int = 3
     _instructions: set[int] = field(default_factory=set)
     _queries: set[int] = field(default_factory=set)
@@ -102,6 +105,7 @@ class ReleaseCounts:
         self.num_repeated_queries += samples.num_rows - (len(self._queries) - before)
         self._sample_texts(samples)
         self._choose_example(chunk)
+        self.samples.add(chunk)
         sources = provenance.select(["teacher_model", "prompt_hash", "task_type", "modality"])
         for (model, prompt, task, modality), num in _counted(sources):
             self.prompts[model, prompt, task, modality] += num

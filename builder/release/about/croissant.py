@@ -1,26 +1,31 @@
-"""`croissant.json`: the release as machine-readable metadata (MLCommons Croissant 1.0)."""
+"""`croissant.json`: the release as machine-readable metadata (MLCommons Croissant 1.1)."""
 
 # pyright: standard, reportMissingTypeStubs=false
 # pyarrow ships no types
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from builder.release.about.rai import RAI_VERSION
 from schemas.features import CONFIG_SCHEMAS, IMAGE
 from schemas.manifest import ShardEntry
 
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
     "citeAs": "cr:citeAs",
     "column": "cr:column",
     "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
     "cr": "http://mlcommons.org/croissant/",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -29,23 +34,29 @@ _CONTEXT: dict[str, Any] = {
     "fileSet": "cr:fileSet",
     "format": "cr:format",
     "includes": "cr:includes",
+    "isArray": "cr:isArray",
     "isLiveDataset": "cr:isLiveDataset",
     "jsonPath": "cr:jsonPath",
     "key": "cr:key",
     "md5": "cr:md5",
+    "name": {"@container": "@language"},
     "parentField": "cr:parentField",
     "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
+_VERSION = "http://mlcommons.org/croissant/1.1"
+_KEYWORDS = ["synthetic", "multimodal", "multilingual", "embeddings"]
 _PARQUET = "application/x-parquet"
 
 
@@ -56,20 +67,39 @@ def croissant(
     version: str,
     licences: Sequence[str],
     citation: str,
+    languages: Sequence[str],
+    creator: str | None,
     shards: Sequence[ShardEntry],
+    rai: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Metadata of a release: every shard with its checksum, every config's flat columns."""
+    """Metadata of a release: every shard with its checksum, every config's flat columns.
+
+    Args:
+        name: Short name of the dataset.
+        description: One sentence.
+        version: X.Y.Z.
+        licences: By name.
+        citation: BibTeX.
+        languages: Codes of the texts' languages.
+        creator: Who made it, where the configuration says so.
+        shards: Files to list.
+        rai: Fields of the responsible-AI vocabulary.
+    """
     configs = list(dict.fromkeys(entry.config for entry in shards))
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "conformsTo": [_VERSION, RAI_VERSION],
         "name": name,
         "description": description,
         "version": version,
         "license": list(licences),
         "citeAs": citation,
+        **({"creator": {"@type": "sc:Organization", "name": creator}} if creator else {}),
+        "inLanguage": list(languages),
+        "keywords": _KEYWORDS,
         "isLiveDataset": False,
+        **rai,
         "distribution": [
             *(_file(entry) for entry in shards),
             *(_file_set(config) for config in configs),
@@ -126,14 +156,15 @@ def _field(config: str, column: pa.Field) -> dict[str, Any]:
         "source": source,
     }
     if pa.types.is_list(column.type):
-        field["repeated"] = True
+        # Readers of 1.0 know `repeated` only, and mlcroissant 1.1 needs it to decode images.
+        field |= {"isArray": True, "arrayShape": "-1", "repeated": True}
     if _data_type(column.type) == "sc:ImageObject":
         source["transform"] = {"jsonPath": "bytes"}
     return field
 
 
 def _data_type(kind: pa.DataType) -> str | None:
-    """Croissant type of a column; None for nested ones, which Croissant 1.0 describes poorly."""
+    """Croissant type of a column; None for nested ones, which Croissant describes poorly."""
     if pa.types.is_list(kind):
         return _data_type(kind.value_type)
     if kind.equals(IMAGE):

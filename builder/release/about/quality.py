@@ -45,9 +45,11 @@ def quality_report(
             for language, figures in sorted(text_diversity(counts.some_texts).items())
         },
         "num_repeated_queries": counts.num_repeated_queries,
+        "embedder": inputs.embedder,
         "num_images": len(counts.images),
         "reviews": {
             "num_events": len(reviews.events),
+            "num_by_kind": reviews.num_by_kind,
             "num_accepted": reviews.num_accepted,
             "num_rejected": reviews.num_rejected,
             "num_edited": reviews.num_edited,

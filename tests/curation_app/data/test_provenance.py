@@ -54,6 +54,12 @@ def record(dataset: VersionDataset, row: int) -> dict[str, Any]:
                 "group": sha256,
                 "source": "drawn",
                 "licence": "CC0-1.0",
+                "licence_id": "CC0-1.0",
+                "original_sha256": "e" * 64,
+                "original_format": "JPEG",
+                "original_width": 4_000,
+                "original_height": 3_000,
+                "original_bytes": 3_500_000,
             }
             for sha256 in sample.images[:1]
         ],

@@ -7,7 +7,7 @@ from random import Random
 from builder.config import ChecksConfig
 from schemas.sample import Draft
 from schemas.text_rules import check_revision
-from schemas.text_rules.language import group_of
+from schemas.text_rules.close_languages import group_of
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
 from tests.schemas.text_rules.rows import load_sentences, make_draft, make_evaluation
 

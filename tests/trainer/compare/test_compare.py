@@ -21,6 +21,7 @@ from trainer.compare.statistics import Difference
 from trainer.config import EvaluateConfig, ModelConfig, TrainConfig
 from trainer.data.corpus import load_corpus
 from trainer.encoders.encoder import Encoder
+from trainer.encoders.ngram import make_ngram_encoder
 
 
 class Maker:
@@ -76,6 +77,27 @@ def test_the_same_comparison_again_gives_the_same_figures(
     again = compare(config, Maker())
     for name, result in comparison.arms.items():
         assert again.arms[name].mean_by_seed == result.mean_by_seed
+
+
+def test_an_encoder_that_is_restarted_gives_the_figures_of_new_ones(
+    small_release: Path, larger_release: Path
+) -> None:
+    made: list[int] = []
+
+    def make(config: ModelConfig, seed: int) -> Encoder:
+        made.append(seed)
+        return make_ngram_encoder(config, seed)
+
+    def make_anew(config: ModelConfig, seed: int) -> Encoder:
+        encoder = make_ngram_encoder(config, seed)
+        encoder.restart = lambda seed: False
+        return encoder
+
+    config = _config(small_release, larger_release)
+    found, wanted = compare(config, make), compare(config, make_anew)
+    assert made == [0], "one for all arms and seeds"
+    for name, result in wanted.arms.items():
+        assert found.arms[name].mean_by_seed == result.mean_by_seed
 
 
 def test_the_report_holds_what_the_sentences_and_the_table_say(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from trainer.config import LoraSettings, ModelConfig
 from trainer.data.items import Item
-from trainer.encoders.compact import make_compact_encoder
+from trainer.encoders.compact import TEXT_LAYERS, make_compact_encoder
 from trainer.encoders.dual import DualEncoder
 from trainer.encoders.e5 import load_e5_tower
 from trainer.encoders.efficientnet import load_efficientnet_tower
@@ -82,6 +82,19 @@ def test_text_vectors_are_those_of_the_packages_engine(e5: BertTextTower) -> Non
     with torch.inference_mode():
         ours = e5([e5.prepare(text) for text in SENTENCES]).numpy()
     assert (ours * theirs).sum(1).min() > 0.9997, "its arithmetic has 8 bits"
+
+
+def test_features_begin_with_the_vector_of_e5_itself(e5: BertTextTower) -> None:
+    tower = BertTextTower(
+        e5.bert, e5.tokenizer, prefix=e5.prefix, max_tokens=64, layers=TEXT_LAYERS
+    ).eval()
+    prepared = [tower.prepare(text) for text in SENTENCES]
+    with torch.inference_mode():
+        features, own = tower(prepared), e5(prepared)
+    assert features.shape == (len(SENTENCES), tower.dim) == (len(SENTENCES), 4 * 384)
+    torch.testing.assert_close(features[:, :384], own, rtol=0, atol=1e-6)
+    earlier = features[:, 384:].view(-1, 3, 384)
+    torch.testing.assert_close(earlier.norm(dim=-1), torch.ones(len(SENTENCES), 3))
 
 
 def test_a_text_has_one_vector_whatever_it_is_batched_with(e5: BertTextTower) -> None:

@@ -36,7 +36,7 @@ class Pictures:
         return Image.fromarray(noise).resize((70, 50))
 
 
-def text_tower() -> BertTextTower:
+def text_tower(layers: tuple[int, ...] | None = None) -> BertTextTower:
     tokenizer = Tokenizer(
         models.WordLevel({word: id_ for id_, word in enumerate(WORDS)}, unk_token="[UNK]")
     )
@@ -51,16 +51,30 @@ def text_tower() -> BertTextTower:
         max_position_embeddings=16,
         initializer_range=0.5,
     )
-    return BertTextTower(BertModel(config, False), tokenizer, prefix="query: ", max_tokens=12)
+    return BertTextTower(
+        BertModel(config, False), tokenizer, prefix="query: ", max_tokens=12, layers=layers
+    )
 
 
 def make_encoder(
-    tune: Tune = "heads", cache: FeatureCache | None = None, image: Any = None
+    tune: Tune = "heads",
+    cache: FeatureCache | None = None,
+    image: Any = None,
+    *,
+    layers: tuple[int, ...] | None = None,
+    seed: int = 1,
+    is_seeded: bool = False,
 ) -> DualEncoder:
     config = ModelConfig(embedding_dim=8, head_dropout=0.0)
-    model = seeded_model(text_tower(), image or DescriptorImageTower(), config, seed=1)
+    model = seeded_model(text_tower(layers), image or DescriptorImageTower(), config, seed)
     return DualEncoder(
-        model, note="tiny", tune=tune, lora=LoraSettings(rank=2), seed=1, cache=cache
+        model,
+        note="tiny",
+        tune=tune,
+        lora=LoraSettings(rank=2),
+        seed=seed,
+        cache=cache,
+        is_seeded=is_seeded,
     )
 
 
@@ -126,6 +140,66 @@ def test_only_training_sets_the_scale_and_only_once() -> None:
     assert mean.abs().sum() > 0
     encoder.precompute([Item(text="green")], Pictures())
     assert torch.equal(encoder.model.text_head.mean_F, mean)
+
+
+@pytest.mark.parametrize("layers", [(2,), (2, 1), (0, 1, 2)])
+def test_each_layer_is_averaged_over_its_own_tokens_and_has_length_one(
+    layers: tuple[int, ...],
+) -> None:
+    tower = text_tower(layers).eval()
+    texts = [tower.prepare(text) for text in ("a red circle", "bar", "a green bar")]
+    with torch.no_grad():
+        features = tower(texts).view(3, len(layers), 16)
+        for text, found in zip(texts, features, strict=True):
+            states = tower.bert(torch.tensor([text]), output_hidden_states=True).hidden_states
+            for layer, vector in zip(layers, found, strict=True):
+                expected = nn.functional.normalize(states[layer][0].mean(0), dim=0)
+                torch.testing.assert_close(vector, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("tune", ["heads", "lora"])
+def test_a_model_of_several_layers_is_read_again(tune: Tune, tmp_path: Path) -> None:
+    encoder = make_encoder(tune, layers=(2, 1)).eval()
+    expected = embed(encoder, ITEMS).detach()
+    encoder.save(tmp_path)
+    again = embed(DualEncoder.load(tmp_path), ITEMS).detach()
+    torch.testing.assert_close(again, expected, rtol=0, atol=1e-6)
+
+
+def test_an_export_that_names_no_layers_has_the_last_one(tmp_path: Path) -> None:
+    encoder = make_encoder().eval()
+    expected = embed(encoder, ITEMS).detach()
+    encoder.save(tmp_path)
+    config = json.loads((tmp_path / "dual_config.json").read_text(encoding="utf-8"))
+    assert config["towers"]["text"]["settings"].pop("layers") == [2]
+    (tmp_path / "dual_config.json").write_text(json.dumps(config), encoding="utf-8")
+    again = embed(DualEncoder.load(tmp_path), ITEMS).detach()
+    torch.testing.assert_close(again, expected, rtol=0, atol=0)
+
+
+def test_restarted_with_a_seed_it_is_as_made_with_that_seed() -> None:
+    encoder = make_encoder(is_seeded=True)
+    encoder.precompute(ITEMS, Pictures())
+    with torch.no_grad():
+        encoder.model.text_head.linear.weight.zero_()  # as if it had been trained
+    encoder.eval()
+    assert encoder.restart(2)
+    fresh = make_encoder(seed=2)
+    assert not encoder.model.text_head.is_fitted
+    for each in (encoder, fresh):
+        each.precompute(ITEMS[:3], Pictures())
+    state = fresh.state_dict()
+    assert encoder.training and encoder.state_dict().keys() == state.keys()
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+
+
+@pytest.mark.parametrize(("tune", "is_seeded"), [("lora", True), ("full", True), ("heads", False)])
+def test_what_a_seed_alone_does_not_make_is_not_restarted(tune: Tune, is_seeded: bool) -> None:
+    encoder = make_encoder(tune, is_seeded=is_seeded)
+    before = encoder.model
+    assert not encoder.restart(2)
+    assert encoder.model is before
 
 
 @pytest.mark.parametrize(
