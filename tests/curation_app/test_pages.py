@@ -79,7 +79,7 @@ def test_a_taken_port_is_one_clear_line(release: Path, tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}: Address already in use" in done.stderr
 
 
-@pytest.mark.parametrize(("port", "bound"), [("99999", "equal to 65535"), ("-1", "equal to 0")])
+@pytest.mark.parametrize(("port", "bound"), [("99999", "65535 or less"), ("-1", "0 or more")])
 def test_a_port_that_is_none_is_told_by_its_option(port: str, bound: str) -> None:
     command = [sys.executable, "-m", "curation_app", "serve", "--dataset", "x", "--port", port]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
