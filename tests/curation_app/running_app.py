@@ -1,23 +1,19 @@
 """The review server as a user starts it, in a process of its own on a free port."""
 
-import os
-import queue
 import re
 import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
 from curation_app.store import ReviewStore
 from schemas.review import ReviewEvent
+from tests.curation_app.preloaded import PreloadedProcess
 
 _START_TIMEOUT_S = 90.0
 
 
 class RunningApp:
-    """`python -m curation_app serve`; `start` after `kill` comes back at the same address.
+    """`curation_app serve`; `start` after `kill` comes back at the same address.
 
     Args:
         release: The release directory.
@@ -29,27 +25,18 @@ class RunningApp:
         self.store = store
         self.url = ""
         self._port = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: PreloadedProcess | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "curation_app", "serve", "--dataset", str(self.release)]
-        command += ["--store", str(self.store), "--port", str(self._port)]
-        log = self.store.with_suffix(".log").open("a")
-        with log:
-            self._process = subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={
-                    **os.environ,
-                    "HF_HUB_OFFLINE": "1",
-                    "XDG_CACHE_HOME": str(self.store.parent / "cache"),
-                },
-            )
-        line = self._first_line()
+        output, log = self.store.with_suffix(".out"), self.store.with_suffix(".log")
+        output.unlink(missing_ok=True)
+        options = {"--dataset": self.release, "--store": self.store, "--port": self._port}
+        arguments = ["serve", *(str(word) for option in options.items() for word in option)]
+        environment = {"XDG_CACHE_HOME": str(self.store.parent / "cache")}
+        self._process = PreloadedProcess(arguments, output, log, environment)
+        line = self._first_line(output)
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
-        assert found, f"no address: {line!r}; {self.store.with_suffix('.log').read_text()}"
+        assert found, f"no address: {line!r}; {log.read_text()}"
         self.url, self._port = found[0], int(found[1])
 
     def kill(self) -> None:
@@ -66,17 +53,14 @@ class RunningApp:
 
     def _end(self, how: signal.Signals) -> float:
         process, self._process = self._process, None
-        if process is None:
-            return 0.0
-        begin = time.monotonic()
-        process.send_signal(how)
-        process.communicate(timeout=30)
-        return time.monotonic() - begin
+        return process.end(how) if process else 0.0
 
-    def _first_line(self) -> str:
+    def _first_line(self, output: Path) -> str:
         process = self._process
-        assert process is not None and process.stdout is not None
-        lines: queue.Queue[str] = queue.Queue()
-        reader = threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True)
-        reader.start()
-        return lines.get(timeout=_START_TIMEOUT_S)
+        assert process is not None
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline and not process.is_over(timeout_s=0.02):
+            text = output.read_text() if output.exists() else ""
+            if "\n" in text:
+                return text.partition("\n")[0]
+        return ""
