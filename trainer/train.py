@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.batch_loss import batch_loss
 from trainer.checkpoint import Checkpoints, Progress, fingerprint
 from trainer.config import TrainConfig
 from trainer.data.batching import Batch, BatchSampler, make_batch
@@ -25,7 +26,6 @@ from trainer.encoders.encoder import Encoder, Pictures, Prepared
 from trainer.errors import DivergedError, NoRowsError
 from trainer.grad_cache import backward
 from trainer.logs import RunLog
-from trainer.loss import matryoshka_loss, too_similar_mask
 from trainer.memory import Chunking
 from trainer.optimizer import Temperature, learning_rate_share, parameter_groups
 from trainer.progress import progress_bar
@@ -37,9 +37,8 @@ CHECKPOINT_FOLDER = "checkpoints"
 _NUM_LINES = 20
 _NUM_CHECKPOINTS = 10
 _NUM_PREPARING = 8
-_MAX_LENGTH_ERROR = 0.1
 
-# I items, Q queries, N candidates, D embedding
+# I items, A items of all ranks, D embedding
 
 #: Measures the encoder while it trains; higher is better.
 Measure = Callable[[Encoder], float]
@@ -208,7 +207,7 @@ class _Run:
         if checkpoints is not None and progress.best_step is not None:
             checkpoints.load_best(model)
         result.best_step, result.best_metric = progress.best_step, progress.best_metric
-        result.temperature = float(self.temperature())
+        result.temperature = self.temperature().item()
         encoder.eval()
 
     def _loop(
@@ -227,6 +226,9 @@ class _Run:
         save_steps = config.save_steps or max(1, num_steps // _NUM_CHECKPOINTS)
         eval_steps = config.eval_steps or max(1, num_steps // _NUM_CHECKPOINTS)
         model.train()
+        # Once: walking through the modules of a frozen tower takes longer than a gradient's sum.
+        trained = [each for each in model.parameters() if each.requires_grad]
+        trained_of_encoder = [each for each in self.encoder.parameters() if each.requires_grad]
         for batch, items, sampler_state in self._prepared_batches(num_steps - progress.step):
             started = time.perf_counter()
             step = progress.step + 1
@@ -237,8 +239,8 @@ class _Run:
                 ),
                 on_retry=lambda: optimizer.zero_grad(set_to_none=True),
             ).item()
-            self.ranks.sum_gradients(self._trainable())
-            norm = nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm).item()
+            self.ranks.sum_gradients(trained_of_encoder)
+            norm = nn.utils.clip_grad_norm_(trained, config.max_gradient_norm).item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 kept = checkpoints.newest() if checkpoints else None
                 raise DivergedError(step, loss if math.isfinite(norm) else norm, kept)
@@ -259,7 +261,7 @@ class _Run:
                 loss=loss,
                 learning_rate=rate,
                 gradient_norm=norm,
-                temperature=float(self.temperature()),
+                temperature=self.temperature().item(),
                 queries_per_s=batch.num_rows / seconds,
                 tokens_per_s=sum(item.num_tokens for item in items)
                 * self.ranks.world_size
@@ -291,29 +293,8 @@ class _Run:
 
     def _loss(self, own_ID: Tensor, batch: Batch) -> Tensor:
         """The loss of a whole batch from this rank's embeddings."""
-        config = self.config.loss
-        num_queries = len(batch.queries)
-        embedding_AD = self.ranks.gather(own_ID, num_queries + len(batch.candidates))
-        query_QD, candidate_ND = embedding_AD[:num_queries], embedding_AD[num_queries:]
-        positive_QN = batch.positive_QN.to(query_QD.device)
-        masked_QN = batch.masked_QN.to(query_QD.device)
-        if config.negative_rule != "none":
-            masked_QN = masked_QN | too_similar_mask(
-                query_QD, candidate_ND, positive_QN, config.negative_rule, config.negative_bound
-            )
-        assert config.reverse_weight is not None
-        loss = matryoshka_loss(
-            query_QD,
-            candidate_ND,
-            self.temperature(),
-            masked_QN,
-            positive_BN=positive_QN,
-            reverse_weight=config.reverse_weight,
-            dims=config.matryoshka_dims,
-        )
-        # Weights beyond float32 give embeddings of length 0, whose loss is finite.
-        is_unit = ((embedding_AD.detach().norm(dim=1) - 1).abs() < _MAX_LENGTH_ERROR).all()
-        return torch.where(is_unit, loss, math.nan)
+        embedding_AD = self.ranks.gather(own_ID, len(batch.queries) + len(batch.candidates))
+        return batch_loss(embedding_AD, batch, self.temperature(), self.config.loss)
 
     def _prepared_batches(
         self, num_steps: int
@@ -356,9 +337,6 @@ class _Run:
             keep=self.config.keep_checkpoints,
             identity=fingerprint(self.config, self.rows, self.version),
         )
-
-    def _trainable(self) -> list[nn.Parameter]:
-        return [each for each in self.encoder.parameters() if each.requires_grad]
 
 
 def _announce(result: TrainResult, corpus: Corpus, run: _Run) -> None:

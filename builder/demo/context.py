@@ -22,6 +22,9 @@ NUM_REVIEWED = 1_500
 SEED = 0
 #: Exit code of a build that ended short of its shares.
 SHORT_CODE = 3
+#: Heads have learnt most after half of their default number of steps, and the demo has minutes:
+#: for English against all languages and the exported model, then for the two versions.
+HEADS_STEPS, VERSIONS_STEPS = 100, 50
 #: LoRA on the text tower takes seconds a step on two cores: a few small steps from trained heads.
 LORA_SETTINGS = (
     *("--steps", "12", "--batch-size", "64", "--learning-rate", "3e-4", "--eval-steps", "12"),

@@ -9,11 +9,13 @@ from builder.demo import reviewer
 from builder.demo.auditing import audit_first_version
 from builder.demo.context import (
     FIRST,
+    HEADS_STEPS,
     LORA_SETTINGS,
     NUM_REVIEWED,
     REPO_ID,
     SECOND,
     SEED,
+    VERSIONS_STEPS,
     Demo,
 )
 from builder.demo.environment import demo_environment
@@ -86,10 +88,11 @@ def _review_and_publish_again(demo: Demo, loaded: list[dict[str, Any]]) -> revie
 def _train(demo: Demo) -> None:
     first, second = f"{REPO_ID}@{FIRST}", f"{REPO_ID}@{SECOND}"
     with demo.stage("train", "6 · Train and measure on the published versions", is_done_anew=True):
-        demo.show("trainer", "compare", second, "--output", demo.training, *demo.steps)
-        fewer = demo.steps or ("--steps", "50")
+        steps = demo.steps or ("--steps", str(HEADS_STEPS))
+        demo.show("trainer", "compare", second, "--output", demo.training, *steps)
+        fewer = demo.steps or ("--steps", str(VERSIONS_STEPS))
         demo.show("trainer", "compare", first, second, "--output", demo.versions, *fewer)
         heads = ("--tune", "heads", "--output", demo.heads)
-        demo.show("trainer", "train", "--dataset", second, *heads, *demo.steps)
+        demo.show("trainer", "train", "--dataset", second, *heads, *steps)
         lora = ("--model", demo.heads, "--tune", "lora", *LORA_SETTINGS, "--output", demo.model)
         demo.show("trainer", "train", "--dataset", second, *lora)

@@ -16,6 +16,7 @@ from tests.trainer.releases import (
     write_release,
     write_shapes,
 )
+from trainer.data.corpus import Corpus, load_corpus
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,12 @@ def small_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     9 training concepts in 360 rows, 6 held-out ones in 240; see `releases.write_shapes`.
     """
     return write_shapes(tmp_path_factory.mktemp("shapes"))
+
+
+@pytest.fixture(scope="session")
+def train_corpus(small_release: Path) -> Corpus:
+    """The training rows of that release; copy what you change."""
+    return load_corpus(str(small_release), "train")
 
 
 @pytest.fixture(scope="session")

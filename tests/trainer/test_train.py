@@ -10,9 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: extra `train`")
 
+from tests.trainer import train_tiny  # noqa: E402
 from tests.trainer.tiny_encoder import TinyEncoder  # noqa: E402
 from trainer.config import LossConfig, TrainConfig  # noqa: E402
-from trainer.data.corpus import Corpus, load_corpus  # noqa: E402
+from trainer.data.corpus import Corpus  # noqa: E402
 from trainer.embed import embed  # noqa: E402
 from trainer.encoders.encoder import Encoder  # noqa: E402
 from trainer.errors import DivergedError, NoRowsError, ResumeError  # noqa: E402
@@ -21,9 +22,9 @@ from trainer.train import train  # noqa: E402
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def corpus(small_release: Path) -> Corpus:
-    return load_corpus(str(small_release), "train")
+@pytest.fixture
+def corpus(train_corpus: Corpus) -> Corpus:
+    return train_corpus
 
 
 def _config(**changes: object) -> TrainConfig:
@@ -47,6 +48,16 @@ def _in_a_process(release: Path, output: Path, *options: str, ranks: int = 1) ->
     if done.returncode > 0:
         raise AssertionError(done.stderr[-3000:])
     return done.returncode
+
+
+def _here(release: Path, output: Path, *options: str) -> None:
+    """The same in this process, which has imported everything already."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        train_tiny.main([str(release), str(output), *options])
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _logged_losses(output: Path) -> list[float]:
@@ -111,10 +122,10 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     options = ("--dropout", "0.3", "--tokens", "200")
-    assert _in_a_process(small_release, whole, *options) == 0
+    _here(small_release, whole, *options)
     assert _in_a_process(small_release, killed, *options, "--kill-at", "12") == -9
     assert not (killed / "result.pt").exists()
-    assert _in_a_process(small_release, killed, *options) == 0
+    _here(small_release, killed, *options)
     assert _logged_losses(killed) == _logged_losses(whole)
     assert len(_logged_losses(whole)) == 24
     found, wanted = (torch.load(each / "result.pt", weights_only=True) for each in (killed, whole))
@@ -125,7 +136,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
 
 def test_two_ranks_train_as_one(small_release: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert _in_a_process(small_release, one, "--batching", "cell") == 0
+    _here(small_release, one, "--batching", "cell")
     assert _in_a_process(small_release, two, "--batching", "cell", ranks=2) == 0
     assert _logged_losses(two) == pytest.approx(_logged_losses(one), rel=1e-4)
     found, wanted = (torch.load(each / "result.pt", weights_only=True) for each in (two, one))

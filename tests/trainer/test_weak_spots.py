@@ -265,7 +265,7 @@ def test_from_a_measured_model_to_the_builders_next_plan(
 def _builders(directory: Path, block: str) -> BuildConfig:
     """The builder's configuration with the block's sections instead of its own."""
     path = directory / "build.yaml"
-    images: Any = {"validation_share": 0.3, "num_neighbours": 6}
+    images: Any = {"embedder": "descriptor", "validation_share": 0.3, "num_neighbours": 6}
     save_config(BuildConfig(name="next", num_samples=400, images=images), path)
     content = yaml.safe_load(path.read_text(encoding="utf-8")) | yaml.safe_load(block)
     path.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Trains the tiny encoder on a release, in a process of its own, so that it can be killed.
+"""Trains the tiny encoder on a release, also in a process of its own, so that it can be killed.
 
 Usage: python -m tests.trainer.train_tiny RELEASE OUTPUT [--kill-at STEP] [--tokens N] [--dropout P]
 """
@@ -6,6 +6,7 @@ Usage: python -m tests.trainer.train_tiny RELEASE OUTPUT [--kill-at STEP] [--tok
 import argparse
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.trainer.tiny_encoder import TinyEncoder
@@ -17,7 +18,7 @@ from trainer.encoders.encoder import Encoder
 from trainer.train import train
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("release")
     parser.add_argument("output", type=Path)
@@ -25,7 +26,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--batching", default="mixed")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     config = TrainConfig(
         dataset=given.release,
         loss=LossConfig(learn_temperature=True, reverse_weight=0.3, matryoshka_dims=(8,)),

@@ -21,10 +21,11 @@ from trainer.encoders.encoder import Encoder
 from trainer.errors import NoHeldOutError
 from trainer.evaluate.errors import NothingToMeasureError
 from trainer.evaluate.report import sentences
-from trainer.evaluate.validation import evaluate_validation, make_score
+from trainer.evaluate.validation import Score, evaluate_validation, make_score
+from trainer.evaluate.vectors import Vectors
 from trainer.export.export import check_place, export
 from trainer.export.probe import take_probe
-from trainer.train import Measure, TrainResult, train
+from trainer.train import TrainResult, train
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ def run_train(
         assert probe is not None
         report = None
         if held_out is not None and measure is not None:
-            report = _evaluate(encoder, held_out, console)
+            is_newest = result.best_step == result.num_steps  # what was measured last
+            known = measure.vectors if is_newest else None
+            report = _evaluate(encoder, held_out, known, console)
         export(encoder, output, result=result, version=corpus.version, probe=probe, report=report)
         console.print(_summary(result, output, time.perf_counter() - started))
 
@@ -74,7 +77,7 @@ def _held_out(config: TrainConfig, corpus: Corpus) -> Corpus | None:
         return None
 
 
-def _score(held_out: Corpus, encoder: Encoder) -> Measure | None:
+def _score(held_out: Corpus, encoder: Encoder) -> Score | None:
     try:
         return make_score(held_out, EvaluateConfig(), encoder.takes)
     except NothingToMeasureError as exc:
@@ -82,8 +85,10 @@ def _score(held_out: Corpus, encoder: Encoder) -> Measure | None:
         return None
 
 
-def _evaluate(encoder: Encoder, held_out: Corpus, console: Console) -> dict[str, Any]:
-    report = evaluate_validation(encoder, held_out, EvaluateConfig())
+def _evaluate(
+    encoder: Encoder, held_out: Corpus, known: Vectors | None, console: Console
+) -> dict[str, Any]:
+    report = evaluate_validation(encoder, held_out, EvaluateConfig(), known=known)
     for sentence in sentences(report):
         console.print(sentence, markup=False, highlight=False)
     return report

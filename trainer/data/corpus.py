@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from schemas.manifest import ShardEntry
 from schemas.versions import Version, open_version
 from schemas.vocabulary import CONFIG_OF_TASK
@@ -17,6 +19,9 @@ from trainer.errors import CorpusError, NoHeldOutError
 _TASK_CONFIGS = tuple(CONFIG_OF_TASK.values())
 #: What the trainer needs of a version.
 CONFIGS = (*_TASK_CONFIGS, "provenance")
+
+#: Of the provenance of a row's images, what the trainer reads.
+_IMAGE_GROUPS = pa.list_(pa.struct([("sha256", pa.string()), ("group", pa.string())]))
 
 
 @dataclass(slots=True)
@@ -150,7 +155,7 @@ def _nothing_there(version: Version, split: str) -> CorpusError:
 def _groups(version: Version, shard: ShardEntry, images: ImageStore) -> Iterator[tuple[str, str]]:
     """Image and its group, of the images that rows have."""
     once: dict[str, str] = {}
-    for batch in read_batches(version, shard, ["images"]):
+    for batch in read_batches(version, shard, ["images"], {"images": _IMAGE_GROUPS}):
         sources = batch["images"].flatten()
         places = [sources.type.get_field_index(name) for name in ("sha256", "group")]
         fields = sources.flatten()

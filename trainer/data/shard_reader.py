@@ -1,6 +1,6 @@
 """Reads shards of a version batch by batch, each checked against its own Parquet schema."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -33,20 +33,33 @@ class ShardError(PolysceneError):
 
 
 def read_batches(
-    version: Version, shard: ShardEntry, columns: Sequence[str]
+    version: Version,
+    shard: ShardEntry,
+    columns: Sequence[str],
+    types: Mapping[str, pa.DataType] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Batches with these columns, typed as `CONFIG_SCHEMAS` has them.
 
     Memory holds one batch, of about 16 MB. Types that other writers choose
     (`large_string`, dictionaries) are cast; a column that the file itself
-    lacks is an error, whatever the card declares.
+    lacks is an error, whatever the card declares. Fields of structs that are
+    not asked for are left out: releases of other ages have more or fewer.
+
+    Args:
+        version: The version.
+        shard: One of its files.
+        columns: To read.
+        types: Of columns of which a part is needed.
 
     Raises:
         ShardError: A column is missing or of another type, the number of rows differs from
             the manifest's, or the file is damaged.
     """
     given, path = version.given, version.path(shard)
-    wanted = pa.schema([CONFIG_SCHEMAS[shard.config].field(name) for name in columns])
+    fields = [CONFIG_SCHEMAS[shard.config].field(name) for name in columns]
+    wanted = pa.schema(
+        [field.with_type((types or {}).get(field.name, field.type)) for field in fields]
+    )
     try:
         with pq.ParquetFile(path, buffer_size=_READ_BYTES, pre_buffer=False) as file:
             _check_columns(given, shard, file.schema_arrow, wanted)
@@ -68,7 +81,7 @@ def _check_columns(given: str, shard: ShardEntry, found: pa.Schema, wanted: pa.S
         raise ShardError(given, shard.path, f"has no {columns} {', '.join(missing)}")
     for field in wanted:
         kind = found.field(field.name).type
-        if _shape(kind) != _shape(field.type):
+        if not _has(_shape(kind), _shape(field.type)):
             what = f"column {field.name} is of type {kind}, not {field.type}"
             raise ShardError(given, shard.path, what)
 
@@ -86,6 +99,15 @@ def _shape(kind: pa.DataType) -> Any:
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return "binary"
     return str(kind)
+
+
+def _has(found: Any, wanted: Any) -> bool:
+    """Whether a shape has everything of another; a struct may have more fields."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(name in found and _has(found[name], wanted[name]) for name in wanted)
+    if isinstance(wanted, list) and isinstance(found, list):
+        return all(map(_has, found, wanted))
+    return found == wanted
 
 
 def _batch_rows(file: pq.ParquetFile) -> int:

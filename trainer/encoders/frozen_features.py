@@ -1,8 +1,10 @@
 """Features of one frozen tower: computed once, kept on disk, gathered by row."""
 
+import functools
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 #: Items prepared together; the pixels of more would fill memory.
 _WINDOW_ITEMS = 512
+_NUM_PREPARING = 8
 #: Features written together; a crash loses at most these.
 _CHUNK_ITEMS = 1024
 
@@ -40,6 +43,7 @@ class FrozenFeatures:
 
     def __init__(self, tower: Tower, cache: FeatureCache | None) -> None:
         self._tower = tower
+        self._name = functools.cache(tower.fingerprint)  # it hashes every weight
         self._cache = cache if tower.is_slow else None
         self._row_of: dict[str, int] = {}
         self.features_RF = torch.zeros((0, tower.dim))
@@ -62,7 +66,7 @@ class FrozenFeatures:
         todo = [key for key in dict.fromkeys(keys) if key not in self._row_of]
         if not todo:
             return
-        name = self._tower.fingerprint() if self._cache else ""
+        name = self._name() if self._cache else ""
         found = self._cache.read(name, todo) if self._cache else {}
         missing = [key for key in todo if key not in found]
         kind = f"{self._tower.modality}s"
@@ -84,7 +88,8 @@ class FrozenFeatures:
     def _compute(
         self, keys: Sequence[str], read: Callable[[str], Any]
     ) -> dict[str, NDArray[np.float32]]:
-        prepared = [self._tower.prepare(read(key)) for key in keys]
+        with ThreadPoolExecutor(_NUM_PREPARING, "prepare") as pool:  # decoding leaves Python's lock
+            prepared = list(pool.map(lambda key: self._tower.prepare(read(key)), keys))
         with torch.no_grad():
             features_BF = self._tower(prepared).float().cpu().numpy()
         return dict(zip(keys, features_BF, strict=True))

@@ -24,6 +24,7 @@ MAX_GROUPS = 1_000
 MAX_PICTURES = 16
 _QUESTIONS_PER_BLOCK = 512
 _PAIRS_PER_BLOCK = 4_096
+_SCORES_PER_BLOCK = 2**20
 _NEGLIGIBLE = 1e-9
 _MAX_RIGHT = 16
 
@@ -149,25 +150,20 @@ def _expected_hits(
     num_groups = len(drawn.groups)
     start_C = np.searchsorted(drawn.owner, np.arange(num_groups))
     size_C = np.diff(np.append(start_C, len(drawn.owner)))
-    question: list[int] = []
+    question_P, picture_P = _right_pictures(right, start_C, size_C)
+    owner_P = drawn.owner[picture_P]
+    better_PC, above_PC = _shares_above(scores_QI, question_P, picture_P, start_C, size_C)
     weights: list[list[float]] = []
-    above: list[NDArray[np.float64]] = []
-    for number, columns in enumerate(right):
-        scores_I = np.where(np.isfinite(scores_QI[number]), scores_QI[number], np.nan)
-        for picture in np.flatnonzero(np.isin(drawn.owner, columns)):
-            own, score = drawn.owner[picture], scores_I[picture]
-            better_C = np.add.reduceat(scores_I > score, start_C) / size_C
-            lower = 1 - better_C[columns[columns != own]]
-            sets = _sets_it_leads(lower, num_groups - len(columns), drawn.num_drawn)
-            above_C = np.add.reduceat(~(scores_I < score - TIE), start_C) / size_C
-            above_C[columns] = 0
-            question.append(number)
-            weights.append([each / int(size_C[own]) for each in sets])
-            above.append(above_C)
-    num_right_P = np.array([len(right[number]) for number in question])
-    is_number_P = np.isfinite(scores_QI[question, _right_pictures(right, drawn)])
+    for pair, (number, own) in enumerate(zip(question_P, owner_P, strict=True)):
+        columns = right[number]
+        above_PC[pair, columns] = 0
+        lower = 1 - better_PC[pair, columns[columns != own]]
+        sets = _sets_it_leads(lower, num_groups - len(columns), drawn.num_drawn)
+        weights.append([each / int(size_C[own]) for each in sets])
+    num_right_P = np.array([len(right[number]) for number in question_P])
+    is_number_P = np.isfinite(scores_QI[question_P, picture_P])
     hit_Q, total_Q = np.zeros((2, len(right)))
-    count_PW = _counts_above(np.stack(above), num_right_P, drawn.num_drawn, k)
+    count_PW = _counts_above(above_PC, num_right_P, drawn.num_drawn, k)
     for place in range(int(num_right_P.max())):
         weight_P = np.array([each[place] if place < len(each) else 0.0 for each in weights])
         within_PW = np.zeros_like(count_PW)
@@ -176,18 +172,44 @@ def _expected_hits(
             table = _drawn_within(num_wrong, drawn.num_drawn - 1 - place, k)
             within_PW[num_right_P == num_right, : len(table)] = table[: count_PW.shape[1]]
         chance_P = (count_PW * within_PW).sum(axis=1) * is_number_P
-        np.add.at(hit_Q, question, weight_P * chance_P)
-        np.add.at(total_Q, question, weight_P)
+        np.add.at(hit_Q, question_P, weight_P * chance_P)
+        np.add.at(total_Q, question_P, weight_P)
     return hit_Q / total_Q
 
 
-def _right_pictures(right: Sequence[NDArray[np.int64]], drawn: DrawnConcepts) -> list[int]:
-    """Right pictures of every question, in the order of `_expected_hits`."""
-    return [
-        int(picture)
-        for columns in right
-        for picture in np.flatnonzero(np.isin(drawn.owner, columns))
-    ]
+def _right_pictures(
+    right: Sequence[NDArray[np.int64]], start_C: NDArray[np.int64], size_C: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every question with each of its right pictures, shapes (P,) and (P,)."""
+    own_C = np.split(np.arange(int(size_C.sum())), start_C[1:])
+    pictures = [np.concatenate([own_C[column] for column in columns]) for columns in right]
+    question_P = np.repeat(np.arange(len(right)), [len(each) for each in pictures])
+    return question_P, np.concatenate(pictures)
+
+
+def _shares_above(
+    scores_QI: NDArray[np.float32],
+    question_P: NDArray[np.int64],
+    picture_P: NDArray[np.int64],
+    start_C: NDArray[np.int64],
+    size_C: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each concept's pictures, how many are above a right one; shapes (P, C) and (P, C).
+
+    Returns:
+        First with a higher score, then with one that is not lower.
+    """
+    better_PC, above_PC = np.empty((2, len(question_P), len(start_C)))
+    num_rows = max(1, _SCORES_PER_BLOCK // scores_QI.shape[1])
+    for begin in range(0, len(question_P), num_rows):
+        block = slice(begin, begin + num_rows)
+        scores_PI = scores_QI[question_P[block]]
+        scores_PI = np.where(np.isfinite(scores_PI), scores_PI, np.nan)
+        score_P1 = scores_PI[np.arange(len(scores_PI)), picture_P[block], None]
+        higher_PI, not_lower_PI = scores_PI > score_P1, ~(scores_PI < score_P1 - TIE)
+        better_PC[block] = np.add.reduceat(higher_PI, start_C, axis=1, dtype=np.int64) / size_C
+        above_PC[block] = np.add.reduceat(not_lower_PI, start_C, axis=1, dtype=np.int64) / size_C
+    return better_PC, above_PC
 
 
 def _sets_it_leads(lower: NDArray[np.float64], num_wrong: int, num_drawn: int) -> list[float]:
@@ -205,12 +227,23 @@ def _sets_it_leads(lower: NDArray[np.float64], num_wrong: int, num_drawn: int) -
     ways = np.ones(1)  # elementary symmetric polynomials of `lower`
     for chance in lower:
         ways = np.append(ways, 0) + np.append(0, ways * chance)
+    return [
+        way * each
+        for way, each in zip(
+            ways.tolist(), _relative_sets(len(ways), num_wrong, num_drawn), strict=True
+        )
+    ]
+
+
+@lru_cache(maxsize=1_024)
+def _relative_sets(num_right: int, num_wrong: int, num_drawn: int) -> tuple[float, ...]:
+    """Draws with 0, 1, … of the other right concepts, in the unit of `_sets_it_leads`."""
     sets = [
         comb(num_wrong, num_drawn - 1 - others) if others < num_drawn else 0
-        for others in range(len(ways))
+        for others in range(num_right)
     ]
     unit = next(each for each in sets if each)
-    return [way * (each / unit) for way, each in zip(ways.tolist(), sets, strict=True)]
+    return tuple(each / unit for each in sets)
 
 
 def _counts_above(

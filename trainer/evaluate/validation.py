@@ -1,21 +1,21 @@
 """Suite "validation": a version's held-out rows, as text-to-image concepts and by cell."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.config import EvaluateConfig
 from trainer.data.corpus import Corpus
 from trainer.data.items import Item, ItemModality
-from trainer.encoders.encoder import Encoder
+from trainer.encoders.encoder import Encoder, Pictures
 from trainer.evaluate.cells import CellSuite, make_cell_suite, measure_cells
 from trainer.evaluate.concepts import measure_concepts
 from trainer.evaluate.errors import NothingToMeasureError
 from trainer.evaluate.outcomes import Outcomes
 from trainer.evaluate.questions import QuestionSet, make_questions
 from trainer.evaluate.report import describe_suite
-from trainer.evaluate.vectors import embed_once
+from trainer.evaluate.vectors import Vectors, embed_once
 
 
 @dataclass(slots=True)
@@ -37,8 +37,34 @@ class ValidationResult:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Score:
+    """One number for evaluation while training: higher is better.
+
+    Args:
+        items: What is embedded for it.
+        pictures: Has their images.
+        measure: The number, from their embeddings.
+        vectors: Those of the newest call.
+    """
+
+    items: Sequence[Item]
+    pictures: Pictures
+    measure: Callable[[Vectors], float]
+    vectors: Vectors | None = None
+
+    def __call__(self, encoder: Encoder) -> float:
+        self.vectors = embed_once(encoder, self.items, self.pictures)
+        return self.measure(self.vectors)
+
+
 def evaluate_validation(
-    encoder: Encoder, corpus: Corpus, config: EvaluateConfig, *, max_chunk_tokens: int | None = None
+    encoder: Encoder,
+    corpus: Corpus,
+    config: EvaluateConfig,
+    *,
+    max_chunk_tokens: int | None = None,
+    known: Vectors | None = None,
 ) -> dict[str, Any]:
     """Measures an encoder on the held-out rows of a version; returns a report for JSON.
 
@@ -46,15 +72,29 @@ def evaluate_validation(
         report = evaluate_validation(load_encoder(Path("model")), corpus, EvaluateConfig())
         write_report(report, Path("evaluation"))
 
+    Args:
+        encoder: Any that takes some of the rows.
+        corpus: Split "validation".
+        config: Depth of recall and the like.
+        max_chunk_tokens: See `embed`.
+        known: Embeddings by the same weights, which are not computed again.
+
     Raises:
         NothingToMeasureError: Neither the concepts nor any cell can be measured.
     """
-    result = measure_validation(encoder, corpus, config, max_chunk_tokens=max_chunk_tokens)
+    result = measure_validation(
+        encoder, corpus, config, max_chunk_tokens=max_chunk_tokens, known=known
+    )
     return describe_validation(result, corpus, config)
 
 
 def measure_validation(
-    encoder: Encoder, corpus: Corpus, config: EvaluateConfig, *, max_chunk_tokens: int | None = None
+    encoder: Encoder,
+    corpus: Corpus,
+    config: EvaluateConfig,
+    *,
+    max_chunk_tokens: int | None = None,
+    known: Vectors | None = None,
 ) -> ValidationResult:
     """Both measures of the suite; every item is embedded once.
 
@@ -78,7 +118,9 @@ def measure_validation(
             f"({_counts(result.suite.left_out) or 'no rows at all'})",
             "Use a model with fused input, or build rows of other cells.",
         )
-    vectors = embed_once(encoder, items, corpus.images, max_chunk_tokens=max_chunk_tokens)
+    vectors = embed_once(
+        encoder, items, corpus.images, max_chunk_tokens=max_chunk_tokens, known=known
+    )
     if result.questions is not None:
         result.concepts, notes = measure_concepts(result.questions, vectors, config.k)
         result.notes += notes
@@ -91,10 +133,8 @@ def measure_validation(
     return result
 
 
-def make_score(
-    corpus: Corpus, config: EvaluateConfig, takes: Collection[ItemModality]
-) -> Callable[[Encoder], float]:
-    """One number for evaluation while training: higher is better.
+def make_score(corpus: Corpus, config: EvaluateConfig, takes: Collection[ItemModality]) -> Score:
+    """What is measured while training.
 
     The mean over languages of text-to-image recall@k; without text-image rows,
     or for a model that takes only one of them, the mean over cells.
@@ -108,13 +148,12 @@ def make_score(
         except NothingToMeasureError:
             pass
         else:
-            items = [*questions.queries, *questions.candidates]
 
-            def concept_score(encoder: Encoder) -> float:
-                vectors = embed_once(encoder, items, corpus.images)
+            def concept_score(vectors: Vectors) -> float:
                 return measure_concepts(questions, vectors, config.k)[0].tally("language").mean
 
-            return concept_score
+            items = [*questions.queries, *questions.candidates]
+            return Score(items, corpus.images, concept_score)
     suite = make_cell_suite(corpus, takes)
     if not suite.queries:
         raise NothingToMeasureError(
@@ -124,12 +163,11 @@ def make_score(
             "Use a model with fused input, or train without evaluation.",
         )
 
-    def cell_score(encoder: Encoder) -> float:
-        vectors = embed_once(encoder, suite.items, corpus.images)
+    def cell_score(vectors: Vectors) -> float:
         outcomes, _ = measure_cells(suite, vectors, config.k)
         return 0.0 if outcomes is None else outcomes.tally("cell").mean
 
-    return cell_score
+    return Score(suite.items, corpus.images, cell_score)
 
 
 def describe_validation(

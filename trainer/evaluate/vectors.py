@@ -31,8 +31,26 @@ def embed_once(
     pictures: Pictures,
     *,
     max_chunk_tokens: int | None = None,
+    known: Vectors | None = None,
 ) -> Vectors:
-    """Embeds every item once."""
+    """Embeds every item once.
+
+    Args:
+        encoder: Any.
+        items: Repeated ones count once.
+        pictures: Has their images.
+        max_chunk_tokens: See `embed`.
+        known: Embeddings by the same weights, which are not computed again.
+    """
     distinct = [*dict.fromkeys(items)]
-    values_ND = embed(encoder, distinct, pictures, max_chunk_tokens=max_chunk_tokens)
-    return Vectors(values_ND, {item: row for row, item in enumerate(distinct)})
+    row_of = {} if known is None else known.row_of
+    unknown = [item for item in distinct if item not in row_of]
+    fresh_ND = embed(encoder, unknown, pictures, max_chunk_tokens=max_chunk_tokens)
+    fresh = Vectors(fresh_ND, {item: row for row, item in enumerate(unknown)})
+    if known is None:
+        return fresh
+    first = len(known.values_ND)
+    return Vectors(
+        np.concatenate([known.values_ND, fresh_ND]),
+        row_of | {item: first + row for item, row in fresh.row_of.items()},
+    )

@@ -32,7 +32,7 @@ class ByteDropout(nn.Module):
         draws = torch.empty(-(-count // self._BYTES_PER_DRAW), dtype=torch.int64).random_()
         octets = draws.view(torch.uint8).view(-1, 8)[:, : self._BYTES_PER_DRAW]
         kept_BF = octets.reshape(-1)[:count].view(features_BF.shape) >= threshold
-        return features_BF * kept_BF * (256 / (256 - threshold))
+        return (features_BF * kept_BF).mul_(256 / (256 - threshold))
 
 
 class Head(nn.Module):
@@ -63,8 +63,8 @@ class Head(nn.Module):
 
     def forward(self, features_BF: Tensor) -> Tensor:
         """Embeddings of shape (B, D), L2-normalised."""
-        standard_BF = self.dropout((features_BF - self.mean_F) / self.scale_F)
-        return normalize(self.linear(standard_BF), dim=-1)
+        standard_BF = (features_BF - self.mean_F).div_(self.scale_F)
+        return normalize(self.linear(self.dropout(standard_BF)), dim=-1)
 
 
 class UnitHead(nn.Module):

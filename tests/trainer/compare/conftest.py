@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.releases import CONCEPTS, Record, shape_samples, write_release
-from trainer.data.corpus import Corpus, load_corpus
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +24,3 @@ def larger_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
             groups |= owners
     directory = tmp_path_factory.mktemp("larger")
     return write_release(directory, rows, name="shapes", version="0.2.0", groups=groups)
-
-
-@pytest.fixture(scope="module")
-def train_corpus(small_release: Path) -> Corpus:
-    return load_corpus(str(small_release), "train")

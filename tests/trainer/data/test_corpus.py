@@ -31,6 +31,7 @@ from trainer.data.shard_reader import ShardError
 from trainer.errors import CorpusError, NoHeldOutError
 
 RED, BLUE = (stored(draw((colour, "circle"), "plain")) for colour in ("red", "blue"))
+PROVENANCE = "data/provenance/train-00000.parquet"
 RETRIEVAL = "data/Retrieval/train-00000.parquet"
 
 
@@ -184,6 +185,42 @@ def test_a_column_of_another_type_is_named(tmp_path: Path) -> None:
 
     rewrite(tmp_path, RETRIEVAL, joined)
     with pytest.raises(ShardError, match=r"column negative_texts is of type string, not list"):
+        load_corpus(str(tmp_path), "train")
+
+
+def _with_image_fields(table: pa.Table, names: list[str]) -> pa.Table:
+    """The provenance with these fields of its images alone; null where it has none of that name."""
+    images = [
+        [{name: image.get(name) for name in names} for image in row]
+        for row in table["images"].to_pylist()
+    ]
+    kind = pa.list_(pa.struct([(name, pa.string()) for name in names]))
+    place = table.column_names.index("images")
+    return table.set_column(place, "images", pa.array(images, kind))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["role", "sha256", "group", "source", "licence"],
+        ["group", "sha256"],
+        ["sha256", "group", "x"],
+    ],
+    ids=["older", "turned", "newer"],
+)
+def test_releases_of_other_ages_have_other_fields_of_images(
+    tmp_path: Path, names: list[str]
+) -> None:
+    write_shapes(tmp_path)
+    expected = load_corpus(str(tmp_path), "train").groups
+    rewrite(tmp_path, PROVENANCE, lambda table: _with_image_fields(table, names))
+    assert expected and load_corpus(str(tmp_path), "train").groups == expected
+
+
+def test_provenance_whose_images_have_no_group_is_named(tmp_path: Path) -> None:
+    write_shapes(tmp_path)
+    rewrite(tmp_path, PROVENANCE, lambda table: _with_image_fields(table, ["role", "sha256"]))
+    with pytest.raises(ShardError, match=rf"{PROVENANCE}: column images is of type"):
         load_corpus(str(tmp_path), "train")
 
 

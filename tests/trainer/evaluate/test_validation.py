@@ -7,12 +7,12 @@ import pytest
 
 from schemas.vocabulary import CELLS
 from tests.trainer.releases import TRAIN_CONCEPTS, shape_samples, write_release
-from tests.trainer.tiny_encoder import TinyEncoder
+from tests.trainer.tiny_encoder import Tiny, TinyEncoder
 from trainer.config import EvaluateConfig, ModelConfig
 from trainer.data.corpus import Corpus, load_corpus
 from trainer.data.items import Item
 from trainer.encoders.choice import make_encoder
-from trainer.encoders.encoder import Encoder
+from trainer.encoders.encoder import Encoder, Pictures
 from trainer.errors import NoHeldOutError
 from trainer.evaluate.cells import make_cell_suite, measure_cells
 from trainer.evaluate.errors import NothingToMeasureError
@@ -183,3 +183,21 @@ def test_the_score_while_training_is_the_reports_headline(held_out: Corpus) -> N
     assert "concepts" not in report["sections"]
     score = make_score(images, CONFIG, encoder.takes)(encoder)
     assert score == pytest.approx(report["sections"]["cells"]["mean"]["recall_at_k"])
+
+
+def test_what_the_score_embedded_is_not_embedded_again_for_the_report(held_out: Corpus) -> None:
+    encoder = TinyEncoder(3)
+    score = make_score(held_out, CONFIG, encoder.takes)
+    score(encoder)
+    assert score.vectors is not None
+    embedded: list[Item] = []
+    prepare = encoder.prepare
+
+    def counted(item: Item, pictures: Pictures) -> Tiny:
+        embedded.append(item)
+        return prepare(item, pictures)
+
+    encoder.prepare = counted
+    report = evaluate_validation(encoder, held_out, CONFIG, known=score.vectors)
+    assert embedded and not set(embedded) & set(score.items)
+    assert report == evaluate_validation(TinyEncoder(3), held_out, CONFIG)
