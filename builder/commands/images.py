@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from builder.commands.engine_options import (
+    EngineOption,
+    NumWorkersOption,
+    RayAddressOption,
+    start_engine,
+)
+
 if TYPE_CHECKING:
     from builder.images.adding import AddSummary
     from builder.images.store import ImageStore
 
+#: Some sources are one stream: what a worker read could not be told from what another did.
+_READ_HERE = (
+    "a source of kind {} is read and checked by this process; workers hash it and look for copies"
+)
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="Directory of this build; made if missing.")
 ]
@@ -22,7 +33,8 @@ def add(
         typer.Argument(
             metavar="SOURCE",
             help="A folder of image files, or one of them, WebDataset tars, Parquet files of "
-            "images or of their URLs, a dataset on the Hub (owner/name), or `pictograms`.",
+            "images or of their URLs, an address (s3://, gs://, hf://, …) of any of these, a "
+            "dataset on the Hub (owner/name), or `pictograms`.",
         ),
     ],
     workspace: WorkspaceOption = Path("workspace"),
@@ -70,6 +82,16 @@ def add(
             "--config", "-c", help="Configuration whose `images` section sets the limits."
         ),
     ] = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: NumWorkersOption = None,
+    staging: Annotated[
+        str | None,
+        typer.Option(
+            help="Where workers keep what they found, so that nothing is done twice: a folder or "
+            "an address (s3://…) that all of them reach; a folder of the workspace if not given."
+        ),
+    ] = None,
 ) -> None:
     """Add images to the workspace; those it already has are skipped.
 
@@ -84,9 +106,11 @@ def add(
     from rich.console import Console
 
     from builder.config import BuildConfig, load_config
+    from builder.engines import is_url
     from builder.images.adding import add_images
     from builder.images.copies import join_copies
-    from builder.images.sources import KINDS, UrlOptions, open_source
+    from builder.images.sources import KINDS, Kind, Source, UrlOptions, open_source
+    from builder.images.staging import ReadOptions, add_staged, open_units
     from builder.images.store import ImageStore
     from builder.progress import progress_bar
     from builder.workspace import open_workspace
@@ -98,37 +122,73 @@ def add(
     limits = (load_config(config) if config else BuildConfig()).images
     console = Console(stderr=True)
     stores: list[ImageStore] = []  # opened once the source is known to exist
-    opened = open_source(
-        source_name,
-        limits.max_image_bytes,
-        kind=kind,  # pyright: ignore[reportArgumentType]  # checked against KINDS above
-        group_by_folder=group_by_folder,
-        image_column=image_column,
-        config=dataset_config,
-        split=split,
-        urls=UrlOptions(allow_private_hosts, lambda url: stores[0].fetched(url)),
-    )
+    named: Kind | None = kind  # pyright: ignore[reportAssignmentType]  # checked against KINDS
+    if is_url(source_name):
+        opened, units = Source("folder", iter(())), open_units(source_name, named)
+    else:
+        opened = open_source(
+            source_name,
+            limits.max_image_bytes,
+            kind=named,
+            group_by_folder=group_by_folder,
+            image_column=image_column,
+            config=dataset_config,
+            split=split,
+            urls=UrlOptions(allow_private_hosts, lambda url: stores[0].fetched(url)),
+        )
+        units = open_units(source_name, opened.kind) if engine == "ray" else None
+    if staging is not None and units is None:
+        raise typer.BadParameter("only for --engine ray and addresses", param_hint="--staging")
     opened_workspace = open_workspace(workspace, create=True)
-    with opened_workspace.locked(), ImageStore(opened_workspace.images_dir, limits) as store:
+    with (
+        start_engine(engine, ray_address, workers) as runner,
+        opened_workspace.locked(),
+        ImageStore(opened_workspace.images_dir, limits) as store,
+    ):
         stores.append(store)
         # Jobs that are planned name their images' groups, so those stay.
         has_begun = opened_workspace.ledger_path.exists()
         settled = {record.name for record in store.records()} if has_begun else set[str]()
         if opened.note:
             console.print(f"{source_name}: {opened.note}", highlight=False, soft_wrap=True)
+        if units is None and engine == "ray":
+            console.print(_READ_HERE.format(opened.kind), highlight=False, soft_wrap=True)
         total = limit if opened.num_files is None else min(opened.num_files, limit or 10**12)
         with progress_bar("images", total, console=console) as advance:
-            summary = add_images(
-                store,
-                islice(opened.files, limit),
-                licence=licence,
-                source=source,
-                on_progress=advance,
-            )
+            if units is not None:
+                staged = add_staged(
+                    store,
+                    units,
+                    runner,
+                    ReadOptions(limits, group_by_folder, image_column),
+                    staging=staging,
+                    licence=licence,
+                    origin=source,
+                    limit=limit,
+                    on_progress=advance,
+                )
+                summary = staged.files
+            else:
+                staged = None
+                summary = add_images(
+                    store,
+                    islice(opened.files, limit),
+                    licence=licence,
+                    source=source,
+                    on_progress=advance,
+                )
         for line in _summary_lines(summary, len(store), workspace, licence):
             console.print(line, highlight=False, soft_wrap=True)
+        if staged is not None:
+            console.print(staged.line(engine), highlight=False, soft_wrap=True)
         with progress_bar("copies", None, console=console) as advance:
-            joined = join_copies(store, limits, settled=settled, on_progress=advance)
+            joined = join_copies(
+                store,
+                limits,
+                settled=settled,
+                on_progress=advance,
+                engine=runner if engine == "ray" else None,
+            )
         if joined.num_joined:
             console.print(
                 f"copies: {joined.num_joined:,} groups show what another shows and joined it, so "
@@ -248,6 +308,9 @@ def neighbours(
         Path | None,
         typer.Option("--config", "-c", help="Configuration; the workspace's own if not given."),
     ] = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
+    workers: NumWorkersOption = None,
 ) -> None:
     """Draw a contact sheet of what the plan takes as positives and hard negatives.
 
@@ -270,11 +333,22 @@ def neighbours(
     own = config or (opened.config_path if opened.config_path.exists() else None)
     limits = (load_config(own) if own else BuildConfig()).images
     console = Console(stderr=True)
-    with opened.locked(), _store(workspace) as store:
+    with (
+        start_engine(engine, ray_address, workers) as runner,
+        opened.locked(),
+        _store(workspace) as store,
+    ):
         index = index_images(store, limits.validation_share)
         embedder = load_embedder(limits.embedder, store)
         with progress_bar("embedding", len(index), console=console) as advance:
-            found = neighbours_of(store, index, limits, embedder=embedder, on_progress=advance)
+            found = neighbours_of(
+                store,
+                index,
+                limits,
+                embedder=embedder,
+                on_progress=advance,
+                engine=runner if engine == "ray" else None,
+            )
         num_lonely = int((found.of_NK[:, 0] < 0).sum()) if len(index) else 0
         least, greatest = found.window
         subtitle = (

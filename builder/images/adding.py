@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from builder.images.sources.candidate import Candidate, Entry, PresentFile, RefusedFile
+from builder.images.staged import StagedFile
 from builder.images.store import ImageStore
 from builder.images.vetting import ImageRefusedError, Vetted, vet
 from schemas.errors import PolysceneError
@@ -78,7 +79,7 @@ def add_images(
             checked = list(pool.map(lambda entry: _check(store, entry), batch))
             with store.batch():
                 for entry, result in zip(batch, checked, strict=True):
-                    _keep(store, entry, result, summary, licence, source)
+                    keep(store, entry, result, summary, licence, source)
             summary.num_seen += len(batch)
             if on_progress:
                 on_progress(len(batch))
@@ -113,14 +114,24 @@ def _check(store: ImageStore, entry: Entry) -> Vetted | RefusedFile | None:
         return RefusedFile(entry.name, exc.reason, exc.what, entry.fetched_from)
 
 
-def _keep(
+def keep(
     store: ImageStore,
     entry: Entry,
-    result: Vetted | RefusedFile | None,
+    result: Vetted | StagedFile | RefusedFile | None,
     summary: AddSummary,
     licence: str | None,
     source: str | None,
 ) -> None:
+    """Adds a file that was checked, or notes its refusal; counts it.
+
+    Args:
+        store: The store.
+        entry: The file; without its bytes if a worker handled it.
+        result: What the check found; None if the store has the file.
+        summary: Counts are added to it.
+        licence: As `add_images` has it.
+        source: The same.
+    """
     if isinstance(entry, PresentFile):
         summary.num_present += 1
         return
@@ -141,7 +152,8 @@ def _keep(
         languages=entry.languages,
         caption=entry.caption,
         alt_text=entry.alt_text,
-        vetted=result,
+        vetted=result if isinstance(result, Vetted) else None,
+        staged=result if isinstance(result, StagedFile) else None,
     )
     store.accept(entry.name)
     if entry.fetched_from is not None:
@@ -153,11 +165,13 @@ def _keep(
 
 
 def _count_added(
-    entry: Candidate, vetted: Vetted, summary: AddSummary, licence: str | None
+    entry: Candidate, result: Vetted | StagedFile, summary: AddSummary, licence: str | None
 ) -> None:
+    vetted = result.vetted if isinstance(result, StagedFile) else result
+    is_same = result.is_unchanged if isinstance(result, StagedFile) else vetted.data is entry.data
     summary.num_added += 1
     summary.num_encoded += vetted.is_encoded
-    summary.num_stripped += not vetted.is_encoded and vetted.data is not entry.data
+    summary.num_stripped += not vetted.is_encoded and not is_same
     summary.num_own_licence += entry.licence is not None
     summary.num_given_licence += entry.licence is None and licence is not None
     suffix = PurePosixPath(entry.name).suffix.lower()

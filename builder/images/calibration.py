@@ -23,7 +23,7 @@ _NUM_COPIED = 96
 _RELATED_SHARE = 0.01
 _MAX_RELATED_SHARE = 0.2
 #: Of copies made for the purpose, all but this share lie above the greatest similarity.
-_MISSED_COPIES = 0.05
+MISSED_COPIES = 0.05
 
 
 def window_of(
@@ -70,10 +70,10 @@ def _calibrate(
     num_neighbours: int,
 ) -> tuple[float, float]:
     unrelated = _random_similarities(vectors_ND, index)
-    copies = _copy_similarities(store, index, embedder)
+    copies = copy_similarities(_sample(store, index), embedder)
     share = min(_MAX_RELATED_SHARE, max(_RELATED_SHARE, 2 * num_neighbours / max(1, len(index))))
     least = float(np.quantile(unrelated, 1 - share)) if len(unrelated) else 0.0
-    greatest = float(np.quantile(copies, _MISSED_COPIES)) if len(copies) else 1.0
+    greatest = float(np.quantile(copies, MISSED_COPIES)) if len(copies) else 1.0
     return round(least, 3), round(max(greatest, least + 0.02), 3)
 
 
@@ -91,13 +91,14 @@ def _random_similarities(vectors_ND: NDArray[np.int16], index: ImageIndex) -> ND
     return products / np.float32(QUANTUM**2)
 
 
-def _copy_similarities(
-    store: ImageStore, index: ImageIndex, embedder: Embedder
-) -> NDArray[np.float32]:
-    """Cosines of a sample of the images to altered copies of themselves."""
+def _sample(store: ImageStore, index: ImageIndex) -> list[Image.Image]:
     num = min(_NUM_COPIED, len(index))
     chosen = np.random.default_rng(0).choice(len(index), num, replace=False)
-    images = [decode(store.read(index.sha256[place]).data) for place in sorted(chosen)]
+    return [decode(store.read(index.sha256[place]).data) for place in sorted(chosen)]
+
+
+def copy_similarities(images: Sequence[Image.Image], embedder: Embedder) -> NDArray[np.float32]:
+    """Cosines of images to altered copies of themselves, two of each."""
     own_BD = _embed(images, embedder)
     return np.concatenate(
         [

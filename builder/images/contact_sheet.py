@@ -19,7 +19,7 @@ _TILE_PX = 144
 _GAP_PX = 10
 _CAPTION_PX = 22
 _HEAD_PX = 58
-_INK, _FAINT, _PAPER = "#1b1f24", "#59636e", "#ffffff"
+_INK, _FAINT, _RULE, _PAPER = "#1b1f24", "#59636e", "#d1d9e0", "#ffffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ def draw_sheet(
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP_PX, 8), title, _INK, ImageFont.load_default(18))
     draw.text((_GAP_PX, 34), subtitle, _FAINT, ImageFont.load_default(13))
+    rule = _GAP_PX + _TILE_PX + _GAP_PX // 2  # between the images and their neighbours
+    draw.line((rule, _HEAD_PX, rule, sheet.height - _GAP_PX), _RULE)
     for number, row in enumerate(rows):
         top = _HEAD_PX + number * row_px
         for column, tile in enumerate(row):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.config import ImagesConfig
+from builder.engines import Engine
 from builder.images.calibration import window_of
 from builder.images.embedders import PICTOGRAM_GROUP, load_embedder
 from builder.images.fingerprint import LOOK_BYTES, look_hash
@@ -20,6 +21,7 @@ from builder.images.index import ImageIndex, index_images
 from builder.images.near_duplicates import join_groups, near_duplicate_pairs
 from builder.images.store import ImageStore
 from builder.images.vectors import QUANTUM, decode, embed_images
+from builder.images.worker_vectors import hash_looks_with
 
 _IMAGES_AT_ONCE = 512
 
@@ -38,6 +40,7 @@ def join_copies(
     *,
     settled: Collection[str] = (),
     on_progress: Callable[[int], None] | None = None,
+    engine: Engine | None = None,
 ) -> JoinSummary:
     """Joins the groups of images that were never compared with those of their copies.
 
@@ -51,6 +54,7 @@ def join_copies(
         config: Names the embedder, which finds copies that were cropped or altered more.
         settled: Images of builds already begun: they stay in their groups.
         on_progress: Called with the number of images just hashed or embedded.
+        engine: Hashes and embeds; this process does if None.
     """
     known = store.looks()
     records = [r for r in store.records() if not r.group.startswith(PICTOGRAM_GROUP)]
@@ -61,11 +65,11 @@ def join_copies(
     old = [name for name in known if name in group_of]
     order = [*old, *(n for n in unseen if n in settled), *(n for n in unseen if n not in settled)]
     first_new = len(order) - sum(name not in settled for name in unseen)
-    looks = known | _hash_all(store, unseen, on_progress)
+    looks = known | _hash_all(store, unseen, on_progress, engine)
     look_NB = np.stack([np.frombuffer(looks[name], dtype=np.uint8) for name in order])
     pairs = chain(
         near_duplicate_pairs(look_NB, first_new),
-        _alike(store, order, first_new, config, on_progress),
+        _alike(store, order, first_new, config, on_progress, engine),
     )
     joined = join_groups([group_of[name] for name in order], pairs)
     store.join_groups({name: looks[name] for name in unseen}, joined)
@@ -73,8 +77,13 @@ def join_copies(
 
 
 def _hash_all(
-    store: ImageStore, names: Sequence[str], on_progress: Callable[[int], None] | None
+    store: ImageStore,
+    names: Sequence[str],
+    on_progress: Callable[[int], None] | None,
+    engine: Engine | None,
 ) -> dict[str, bytes]:
+    if engine is not None:
+        return hash_looks_with(engine, store, names, on_progress)
     found: dict[str, bytes] = {}
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(names), _IMAGES_AT_ONCE):
@@ -96,15 +105,18 @@ def _alike(
     first_new: int,
     config: ImagesConfig,
     on_progress: Callable[[int], None] | None,
+    engine: Engine | None,
 ) -> Iterator[tuple[int, int]]:
     """Pairs that the embedder holds for copies; none for one with a fixed window."""
+    if first_new == len(order):
+        return
     embedder = load_embedder(config.embedder, store)
-    if embedder.default_window is not None or first_new == len(order):
+    if embedder.default_window is not None:
         return
     from builder.images.vector_index import VectorIndex
 
     index = index_images(store, 0.0)
-    vectors_ND = embed_images(store, index.sha256, embedder, on_progress)
+    vectors_ND = embed_images(store, index.sha256, embedder, on_progress, engine)
     window = window_of(store, index, vectors_ND, embedder, config.num_neighbours)
     _, greatest = config.window or window
     ordered_ND = vectors_ND[_places(index, order)]

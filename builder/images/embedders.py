@@ -142,7 +142,11 @@ def load_embedder(name: str, store: ImageStore) -> Embedder:
         EmbedderError: A vision model cannot be loaded.
         MissingExtraError: The packaged one is named, and not installed.
     """
-    name = embedder_name(name, store)
+    return named_embedder(embedder_name(name, store))
+
+
+def named_embedder(name: str) -> Embedder:
+    """An embedder by a name other than "auto"; raises as `load_embedder` does."""
     if name == "descriptor":
         return DescriptorEmbedder()
     return (
@@ -172,7 +176,8 @@ def _chosen_embedder(store: ImageStore) -> str:
             return chosen
     was_described = any(store.directory.glob("embeddings/descriptor-1-*"))
     needs_descriptor = _is_pictograms(store) or was_described or not is_packaged_model_installed()
-    chosen = "descriptor" if needs_descriptor else EfficientNetEmbedder.name
+    if needs_descriptor:  # not noted before a plan has used it, so that another may still come
+        return "descriptor"
     if len(store):
-        path.write_text(f"{chosen}\n", encoding="utf-8")
-    return chosen
+        path.write_text(f"{EfficientNetEmbedder.name}\n", encoding="utf-8")
+    return EfficientNetEmbedder.name

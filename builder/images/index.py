@@ -25,6 +25,7 @@ class ImageIndex:
         mean_width: In pixels, over the corpus; 0 if it is empty.
         mean_height: The same for the height.
         digest: sha256 (hex) of everything that planning depends on.
+        mean_shown_chars: Mean length of the texts of an image, as far as a model is shown them.
     """
 
     sha256: tuple[str, ...]
@@ -35,6 +36,7 @@ class ImageIndex:
     mean_width: float
     mean_height: float
     digest: str
+    mean_shown_chars: float = 0.0
 
     def __len__(self) -> int:
         return len(self.sha256)
@@ -55,7 +57,7 @@ def index_images(store: ImageStore, validation_share: float) -> ImageIndex:
     set_numbers: dict[tuple[str, ...] | None, int] = {}
     is_validation: dict[int, bool] = {}
     digest = hashlib.sha256(f"{validation_share!r}".encode())
-    width = height = 0
+    width = height = shown_chars = 0
     for record in store.records():
         group = group_numbers.setdefault(record.group, len(group_numbers))
         if group not in is_validation:
@@ -68,6 +70,7 @@ def index_images(store: ImageStore, validation_share: float) -> ImageIndex:
         digest.update(f"{record.name} {record.group} {record.languages}\n".encode())
         width += record.width
         height += record.height
+        shown_chars += record.num_shown_chars
     count = max(1, len(names))
     return ImageIndex(
         tuple(names),
@@ -78,4 +81,5 @@ def index_images(store: ImageStore, validation_share: float) -> ImageIndex:
         width / count,
         height / count,
         digest.hexdigest(),
+        shown_chars / count,
     )

@@ -46,6 +46,28 @@ def near_duplicate_pairs(
                     yield min(one, other), max(one, other)
 
 
+def near_pairs(
+    look_NB: NDArray[np.uint8], among_MB: NDArray[np.uint8], max_distance: int
+) -> Iterator[tuple[int, int, int]]:
+    """Pairs of an image and one of another set whose look hashes are close, mirrored or not.
+
+    Yields:
+        (position, position among the others, bits that differ), a pair at most twice.
+    """
+    if not len(among_MB):
+        return
+    index = _index(among_MB)
+    for start in range(0, len(look_NB), _QUERIES_AT_ONCE):
+        part_NB = np.ascontiguousarray(look_NB[start : start + _QUERIES_AT_ONCE])
+        for queries_NB in (part_NB, part_NB ^ MIRROR_MASK):
+            limits, distances, found = index.range_search(queries_NB, max_distance + 1)
+            of_query = np.diff(limits.astype(np.int64))
+            query = np.repeat(np.arange(start, start + len(part_NB)), of_query)
+            yield from zip(
+                query.tolist(), found.tolist(), distances.astype(int).tolist(), strict=True
+            )
+
+
 def _index(look_NB: NDArray[np.uint8]) -> "faiss.IndexBinary":
     bits = look_NB.shape[1] * 8
     look_NB = np.ascontiguousarray(look_NB)

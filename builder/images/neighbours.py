@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from builder.config import ImagesConfig
+from builder.engines import Engine, EngineError
 from builder.images.calibration import window_of
 from builder.images.embedders import Embedder, load_embedder
 from builder.images.index import ImageIndex
@@ -19,6 +20,8 @@ from builder.images.store import ImageStore
 from builder.images.vectors import QUANTUM, embed_images
 
 _BLOCK_ROWS = 256
+#: What a worker compares at a time.
+_CHUNK_ROWS = 16 * _BLOCK_ROWS
 #: Up to this many images of a split, all pairs are compared.
 _MAX_EXACT = 25_000
 #: Beyond it, this many times the neighbours wanted are looked up, as those of the same group and
@@ -69,6 +72,7 @@ def neighbours_of(
     *,
     embedder: Embedder | None = None,
     on_progress: Callable[[int], None] | None = None,
+    engine: Engine | None = None,
 ) -> Neighbours:
     """Finds the neighbours of every image, or reads the saved ones if nothing changed.
 
@@ -78,15 +82,18 @@ def neighbours_of(
         config: Embedder, window and number of neighbours.
         embedder: Replaces the one that `config` names.
         on_progress: Called with the number of images just embedded.
+        engine: Embeds and compares; this process does if None.
     """
     embedder = embedder or load_embedder(config.embedder, store)
-    vectors_ND = embed_images(store, index.sha256, embedder, on_progress)
+    vectors_ND = embed_images(store, index.sha256, embedder, on_progress, engine)
     window = config.window or window_of(store, index, vectors_ND, embedder, config.num_neighbours)
     key = f"{embedder.name} {window} {config.num_neighbours} {index.digest} {_MAX_EXACT}"
     path = store.directory / "neighbours" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
     found = _read(path)
     if found is None:
-        of_NK = find_neighbours(vectors_ND, index, window, config.num_neighbours, path.parent)
+        of_NK = find_neighbours(
+            vectors_ND, index, window, config.num_neighbours, path.parent, engine
+        )
         siblings_NS = find_siblings(vectors_ND, index, window[1])
         _write(path, of_NK, siblings_NS)
     else:
@@ -100,6 +107,7 @@ def find_neighbours(
     window: tuple[float, float],
     num: int,
     directory: Path | None = None,
+    engine: Engine | None = None,
 ) -> NDArray[np.int32]:
     """The `num` most similar images of other groups, same split, inside the window.
 
@@ -113,6 +121,7 @@ def find_neighbours(
         window: Least and greatest cosine.
         num: Neighbours of each.
         directory: Where a large index is kept while it is used; the system's temporary one.
+        engine: Its workers compare some thousand images each; this process compares if None.
 
     Returns:
         Shape (N, K), most similar first, -1 where there are fewer.
@@ -120,59 +129,95 @@ def find_neighbours(
     of_NK = np.full((len(index), num), -1, dtype=np.int32)
     for is_validation in (False, True):
         members = np.flatnonzero(index.is_validation_N == is_validation)
-        if len(members) <= _MAX_EXACT:
-            _compare_all(of_NK, vectors_ND, index.group_N, members, window)
-        else:
-            _look_up(of_NK, vectors_ND, index.group_N, members, window, directory)
+        group_M = index.group_N[members]
+        compare = _compare_all if len(members) <= _MAX_EXACT else _look_up
+        with tempfile.TemporaryDirectory(dir=_made(directory)) as temporary:
+            path = Path(temporary).absolute() / "vectors.faiss"
+            split = _Split(vectors_ND[members], group_M, members, num, window, path)
+            if compare is _look_up:
+                _make_index(split)
+            if engine is None:
+                of_NK[members] = compare(split, (0, len(members)))
+                continue
+            starts = range(0, len(members), _CHUNK_ROWS)
+            chunks = [(start, min(start + _CHUNK_ROWS, len(members))) for start in starts]
+            shared = engine.share(split)
+            for (start, stop), found_RK in engine.map_chunks(compare, chunks, shared):
+                of_NK[members[start:stop]] = found_RK
     return of_NK
 
 
-def _compare_all(
-    of_NK: NDArray[np.int32],
-    vectors_ND: NDArray[np.int16],
-    group_N: NDArray[np.int32],
-    members: NDArray[np.int64],
-    window: tuple[float, float],
-) -> None:
-    vectors = vectors_ND[members].astype(np.float32)
-    groups = _Groups(group_N[members])
-    for start in range(0, len(members), _BLOCK_ROWS):
-        similar_RN = vectors[start : start + _BLOCK_ROWS] @ vectors.T
-        similar_RN[groups.pairs(start, len(similar_RN))] = _NEVER
-        of_NK[members[start : start + _BLOCK_ROWS]] = most_alike(
-            similar_RN, members, of_NK.shape[1], window
-        )
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """The images of a split, compared with one another; M of them.
+
+    Args:
+        vectors_MD: Embeddings times `QUANTUM`.
+        group_M: Number of each image's group.
+        name_M: What the images are called in the result.
+        num: Neighbours of each.
+        window: Least and greatest cosine.
+        index_path: Where an inverted index of the vectors is kept, if one is used.
+    """
+
+    vectors_MD: NDArray[np.int16]
+    group_M: NDArray[np.int32]
+    name_M: NDArray[np.int64]
+    num: int
+    window: tuple[float, float]
+    index_path: Path
 
 
-def _look_up(
-    of_NK: NDArray[np.int32],
-    vectors_ND: NDArray[np.int16],
-    group_N: NDArray[np.int32],
-    members: NDArray[np.int64],
-    window: tuple[float, float],
-    directory: Path | None,
-) -> None:
+def _make_index(split: _Split) -> None:
     from builder.images.vector_index import VectorIndex
 
-    least, greatest = map(_scaled, window)
-    num = of_NK.shape[1]
-    group_M = group_N[members]
+    VectorIndex(split.vectors_MD, split.index_path)
+
+
+def _made(directory: Path | None) -> Path | None:
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory) as temporary:
-        found = VectorIndex(vectors_ND[members], Path(temporary) / "vectors.faiss")
-        for start in range(0, len(members), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
-            similar_RK, place_RK = found.search(block, num * _SPARE)
-            is_other_RK = group_M[place_RK] != group_M[block, None]
-            fits_RK = is_other_RK & (similar_RK <= greatest) & (similar_RK >= least)
-            rows, columns = np.nonzero(fits_RK & (place_RK >= 0))
-            places = place_RK[rows, columns]
-            order = np.lexsort((places, -similar_RK[rows, columns], rows))
-            rows, places = rows[order], places[order]
-            rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-            kept = rank < num
-            of_NK[members[start + rows[kept]], rank[kept]] = members[places[kept]]
+    return directory
+
+
+def _compare_all(split: _Split, part: tuple[int, int]) -> NDArray[np.int32]:
+    """Neighbours of some of a split's images, by comparing each with all; shape (R, K)."""
+    vectors = split.vectors_MD.astype(np.float32)
+    groups = _Groups(split.group_M)
+    blocks = [np.zeros((0, split.num), dtype=np.int32)]
+    for start in range(*part, _BLOCK_ROWS):
+        similar_RN = vectors[start : min(start + _BLOCK_ROWS, part[1])] @ vectors.T
+        similar_RN[groups.pairs(start, len(similar_RN))] = _NEVER
+        blocks.append(most_alike(similar_RN, split.name_M, split.num, split.window))
+    return np.concatenate(blocks)
+
+
+def _look_up(split: _Split, part: tuple[int, int]) -> NDArray[np.int32]:
+    """The same by an inverted index, made before."""
+    from builder.images.vector_index import VectorIndex
+
+    if not split.index_path.exists():
+        raise EngineError(
+            f"{split.index_path}: a worker cannot see this file. Put the workspace on storage that "
+            "all machines mount at the same path."
+        )
+    least, greatest = map(_scaled, split.window)
+    group_M, num = split.group_M, split.num
+    of_RK = np.full((part[1] - part[0], num), -1, dtype=np.int32)
+    found = VectorIndex(split.vectors_MD, split.index_path)
+    for start in range(*part, _BLOCK_ROWS):
+        block = slice(start, min(start + _BLOCK_ROWS, part[1]))
+        similar_RK, place_RK = found.search(block, num * _SPARE)
+        is_other_RK = group_M[place_RK] != group_M[block, None]
+        fits_RK = is_other_RK & (similar_RK <= greatest) & (similar_RK >= least)
+        rows, columns = np.nonzero(fits_RK & (place_RK >= 0))
+        places = place_RK[rows, columns]
+        order = np.lexsort((places, -similar_RK[rows, columns], rows))
+        rows, places = rows[order], places[order]
+        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        kept = rank < num
+        of_RK[start - part[0] + rows[kept], rank[kept]] = split.name_M[places[kept]]
+    return of_RK
 
 
 def find_siblings(

@@ -13,6 +13,10 @@ COLUMNS = (
 )
 
 
+#: Of a caption or an alternative text, a model is shown this much.
+MAX_SHOWN_CHARS = 600
+
+
 @dataclass(frozen=True, slots=True)
 class Original:
     """The file that an image was made from, where that was not in the normal form."""
@@ -123,6 +127,11 @@ class ImageRecord:
             "original_height": original and original.height,
             "original_bytes": original and original.num_bytes,
         }
+
+    @property
+    def num_shown_chars(self) -> int:
+        """Length of what a model is shown of its texts."""
+        return sum(min(MAX_SHOWN_CHARS, len(text or "")) for text in (self.caption, self.alt_text))
 
     @property
     def ext(self) -> str:

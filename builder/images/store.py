@@ -18,6 +18,7 @@ from builder.images.licences import spdx_id
 from builder.images.names import MAX_MARKS, ImageNames
 from builder.images.normal import normal_of, normal_or_same
 from builder.images.record import COLUMNS, ImageRecord, Original, printable
+from builder.images.staged import StagedFile
 from builder.images.vetting import Vetted, measured, vet
 from schemas.pictures import PictureError
 from schemas.shards import ImageFile
@@ -79,6 +80,7 @@ class ImageStore(FileNotes, ImageNames):
         caption: str | None = None,
         alt_text: str | None = None,
         vetted: Vetted | None = None,
+        staged: StagedFile | None = None,
     ) -> ImageRecord:
         """Stores an image in its normal form, unless the store already has it.
 
@@ -91,19 +93,23 @@ class ImageStore(FileNotes, ImageNames):
             caption: Text that came with the image.
             alt_text: Its alternative text.
             vetted: The result of `vet` for these bytes, if it was called before.
+            staged: Replaces bytes and result where a worker handled the file.
 
         Raises:
             ImageRefusedError: The image is not suitable; nothing is stored.
         """
-        came_as = hashlib.sha256(data).hexdigest()
+        came_as = staged.came_as if staged else hashlib.sha256(data).hexdigest()
         found = self._find(came_as)
         if found is not None:
-            if not self._blobs.path(found.file_name).exists():
+            if not staged and not self._blobs.path(found.file_name).exists():
                 is_same = came_as == found.sha256
                 self._blobs.write(found.file_name, data if is_same else normal_of(data).data)
             return found
-        vetted = vetted or vet(data, self.limits)
-        sha256 = came_as if vetted.data is data else hashlib.sha256(vetted.data).hexdigest()
+        if staged is None:
+            vetted = vetted or vet(data, self.limits)
+            sha256 = came_as if vetted.data is data else hashlib.sha256(vetted.data).hexdigest()
+            staged = StagedFile(came_as, len(data), sha256, len(vetted.data), vetted)
+        vetted, sha256 = staged.vetted, staged.sha256
         present = self._find(sha256)
         if present is not None:  # another file with the same picture
             self._remember(came_as, present)
@@ -113,7 +119,7 @@ class ImageStore(FileNotes, ImageNames):
             vetted.format,
             vetted.width,
             vetted.height,
-            len(vetted.data),
+            staged.num_bytes,
             vetted.phash,
             printable(group) if group is not None else f"look:{vetted.phash}",
             printable(licence),
@@ -123,7 +129,7 @@ class ImageStore(FileNotes, ImageNames):
             licence_id=spdx_id(licence),
             caption=None if caption is None else printable(caption),
             alt_text=None if alt_text is None else printable(alt_text),
-            original=_original(came_as, data, vetted) if sha256 != came_as else None,
+            original=_original(staged) if sha256 != came_as else None,
         )
         self._insert(record, vetted.data)
         self._remember(came_as, record)
@@ -333,8 +339,13 @@ class ImageStore(FileNotes, ImageNames):
                 "no part of polyscene can read it."
             ) from exc
 
+    def has_file(self, file_name: str) -> bool:
+        """Whether the bytes of an image are there, in a row's name or not yet."""
+        return self._blobs.path(file_name).exists()
+
     def _insert(self, record: ImageRecord, data: bytes) -> None:
-        self._blobs.write(record.file_name, data)
+        if data:  # else a worker wrote them
+            self._blobs.write(record.file_name, data)
         self.num_inserted += 1
         row = record.to_row()
         with self._lock:
@@ -390,6 +401,7 @@ class ImageStore(FileNotes, ImageNames):
         )
 
 
-def _original(came_as: str, data: bytes, vetted: Vetted) -> Original:
+def _original(staged: StagedFile) -> Original:
+    vetted = staged.vetted
     size = vetted.original_width, vetted.original_height
-    return Original(came_as, vetted.original_format, *size, len(data))
+    return Original(staged.came_as, vetted.original_format, *size, staged.num_came_bytes)

@@ -3,15 +3,18 @@
 # N images, D embedding
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from builder.engines import Engine
 from builder.images.embedders import Embedder
 from builder.images.store import ImageStore
 from schemas.pictures import open_picture
@@ -21,7 +24,8 @@ from schemas.pictures import open_picture
 #: number of threads finds the same neighbours.
 QUANTUM = 2048
 _DECODED_SIDE_PX = 512
-_IMAGES_PER_PART = 4096
+IMAGES_PER_PART = 4096
+File = TypeVar("File")
 
 
 def embed_images(
@@ -29,38 +33,46 @@ def embed_images(
     sha256: Sequence[str],
     embedder: Embedder,
     on_progress: Callable[[int], None] | None = None,
+    engine: Engine | None = None,
 ) -> NDArray[np.int16]:
     """Vectors of the given images, in their order, shape (N, D), times `QUANTUM`.
 
     Only images that were never embedded are read; an interruption loses at most
-    one part of a few thousand images.
+    one part of a few thousand images. With an engine, its workers write the parts.
     """
     directory = vectors_directory(store, embedder)
     known = _read_parts(directory)
     missing = [name for name in sha256 if name not in known]
     if on_progress:
         on_progress(len(sha256) - len(missing))
-    for start in range(0, len(missing), _IMAGES_PER_PART):
-        names = missing[start : start + _IMAGES_PER_PART]
-        vectors_ND = _embed(store, names, embedder, on_progress)
-        _write_part(directory, names, vectors_ND)
+    if engine is not None and missing:
+        from builder.images.worker_vectors import embed_with
+
+        embed_with(engine, store, missing, embedder, directory, on_progress)
+        known, missing = _read_parts(directory), []
+    for start in range(0, len(missing), IMAGES_PER_PART):
+        names = missing[start : start + IMAGES_PER_PART]
+        vectors_ND = embed_files(lambda n: store.read(n).data, names, embedder, on_progress)
+        write_part(directory, names, vectors_ND)
         known.update(zip(names, vectors_ND, strict=True))
     if not sha256:
         return np.zeros((0, 1), dtype=np.int16)
     return np.stack([known[name] for name in sha256])
 
 
-def _embed(
-    store: ImageStore,
-    names: Sequence[str],
+def embed_files(
+    read: Callable[[File], bytes],
+    files: Sequence[File],
     embedder: Embedder,
-    on_progress: Callable[[int], None] | None,
+    on_progress: Callable[[int], None] | None = None,
+    num_threads: int | None = None,
 ) -> NDArray[np.int16]:
+    """Vectors of files that `read` reads, decoded by threads, shape (N, D), times `QUANTUM`."""
     parts: list[NDArray[np.int16]] = []
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(names), embedder.batch_size):
-            batch = names[start : start + embedder.batch_size]
-            images = list(pool.map(lambda name: decode(store.read(name).data), batch))
+    with ThreadPoolExecutor(num_threads) as pool:
+        for start in range(0, len(files), embedder.batch_size):
+            batch = files[start : start + embedder.batch_size]
+            images = list(pool.map(lambda file: decode(read(file)), batch))
             vectors_BD = embedder.embed(images)
             parts.append(np.rint(vectors_BD * QUANTUM).astype(np.int16))
             if on_progress:
@@ -94,10 +106,11 @@ def _read_parts(directory: Path) -> dict[str, NDArray[np.int16]]:
     return known
 
 
-def _write_part(directory: Path, names: Sequence[str], vectors_ND: NDArray[np.int16]) -> None:
+def write_part(directory: Path, names: Sequence[str], vectors_ND: NDArray[np.int16]) -> None:
+    """Keeps vectors of images in a file named by its content; it appears whole."""
     directory.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-    temporary = directory / f"{digest}.part"
+    temporary = directory / f"{digest}.{os.getpid()}.part"
     with temporary.open("wb") as handle:
         np.savez(handle, sha256=np.array(names), vectors=vectors_ND)
     temporary.replace(directory / f"{digest}.npz")

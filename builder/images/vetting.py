@@ -35,6 +35,7 @@ Reason = Literal[
     "robots",
     "http_error",
     "no_answer",
+    "worker_crashed",
 ]
 
 #: Formats that endpoints and viewers read directly, with the extension we give them.

@@ -31,3 +31,14 @@ def noise() -> MakeImage:
 def store(tmp_path: Path):
     with ImageStore(tmp_path / "images") as opened:
         yield opened
+
+
+@pytest.fixture
+def one_thread():
+    """Torch without threads of its own, which wait for one another on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -65,6 +65,7 @@ def test_a_picture_that_ties_two_groups_makes_them_one(store: ImageStore) -> Non
     assert after["other"] == "other"
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_vision_model_finds_copies_that_were_cropped_more(store: ImageStore) -> None:
     config = ImagesConfig(embedder="auto")
     for place in range(12):
@@ -94,6 +95,7 @@ def test_pictograms_keep_their_groups(store: ImageStore) -> None:
     assert join_copies(store, DESCRIPTOR).num_compared == 0
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_window_is_calibrated_once_and_kept(store: ImageStore) -> None:
     for place in range(12):
         store.add(png(photo(place)), source=str(place), group=str(place))

@@ -5,21 +5,29 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from tests.images.in_process import builder
 
-def run(*arguments: str | Path, max_file_bytes: int | None = None) -> subprocess.CompletedProcess:
-    def limit() -> None:
-        if max_file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+DESCRIPTOR = Path(__file__).with_name("descriptor.yaml")
 
+
+def run(*arguments: str | Path, max_file_bytes: int | None = None) -> CompletedProcess[str]:
+    """Runs `python -m builder images`; in a process of its own where files are limited."""
+    words = ["images", *map(str, arguments)]
+    if arguments[0] == "add":
+        words += ["-c", str(DESCRIPTOR)]
+    if max_file_bytes is None:
+        return builder(*words)
+    limits = (max_file_bytes, max_file_bytes)
     return subprocess.run(
-        [sys.executable, "-m", "builder", "images", *map(str, arguments)],
+        [sys.executable, "-m", "builder", *words],
         capture_output=True,
         text=True,
         timeout=120,
-        preexec_fn=limit,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
         env={**os.environ, "PYTHONPATH": str(Path.cwd())},
     )
 

@@ -151,14 +151,14 @@ def test_neighbours_are_kept_and_found_anew_when_damaged(store, noise):
     for seed in range(30):
         store.add(noise(seed))
     index = index_images(store, 0.0)
-    config = ImagesConfig(num_neighbours=5)
+    config = ImagesConfig(embedder="descriptor", num_neighbours=5)
     first = neighbours_of(store, index, config)
     saved = list((store.directory / "neighbours").glob("*.npz"))
     assert len(saved) == 1
     saved[0].write_bytes(b"damaged")
     second = neighbours_of(store, index, config)
     assert (first.of_NK == second.of_NK).all()
-    neighbours_of(store, index, ImagesConfig(num_neighbours=6))
+    neighbours_of(store, index, ImagesConfig(embedder="descriptor", num_neighbours=6))
     assert len(list((store.directory / "neighbours").glob("*.npz"))) == 2
 
 
@@ -169,7 +169,7 @@ def test_near_duplicates_are_told(store, noise):
             record = store.add(noise(seed, format), group=f"{format} {seed}")
             seeds[record.sha256] = seed
     index = index_images(store, 0.0)
-    found = neighbours_of(store, index, ImagesConfig(window=(-1, 0.97)))
+    found = neighbours_of(store, index, ImagesConfig(embedder="descriptor", window=(-1, 0.97)))
     first, second = (pairs.ravel() for pairs in np.meshgrid(np.arange(6), np.arange(6)))
     told = found.are_near_duplicates(first, second)
     seed_of = np.array([seeds[name] for name in index.sha256])

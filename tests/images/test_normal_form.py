@@ -14,6 +14,7 @@ from builder.images.normal.containers import clean_gif, clean_png, clean_webp
 from builder.images.normal.jpeg import clean_jpeg
 from builder.images.vetting import ImageRefusedError, Vetted, vet
 from schemas.pictures import read_picture
+from tests.images.photos import photos
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about the metadata
 
@@ -323,3 +324,22 @@ def test_no_bytes_make_a_cleaner_fail_or_change_a_picture(name: str) -> None:
 def test_a_file_that_is_normal_stays_the_same_object() -> None:
     for data in (jpeg(), encoded(scene(), "PNG"), encoded(scene(), "WEBP")):
         assert vet(data, LIMITS).data is data
+
+
+def test_a_turned_jpeg_of_whole_blocks_keeps_its_own_quantisation() -> None:
+    """Turned, the same coefficients stand elsewhere: less is lost than at quality 95."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    photos()[0].resize((160, 96)).save(buffer, "JPEG", quality=80, exif=exif)
+    seen = read_picture(buffer.getvalue())
+    stored = vet(buffer.getvalue(), LIMITS).data
+    other = io.BytesIO()
+    seen.save(other, "JPEG", quality=95)
+    lost, lost_at_95 = (
+        float(np.abs(np.asarray(read_picture(data), dtype=float) - np.asarray(seen)).mean())
+        for data in (stored, other.getvalue())
+    )
+    assert seen.size == (96, 160)
+    assert lost < 0.7 * lost_at_95
+    assert len(stored) < 1.05 * len(buffer.getvalue())

@@ -89,6 +89,7 @@ def files() -> list[bytes]:
 def workspace(tmp_path: Path, files: list[bytes]) -> Workspace:
     opened = open_workspace(tmp_path / "w", create=True)
     config = BuildConfig(name="small", num_samples=60)
+    config.images.embedder = "descriptor"
     config.images.validation_share = 0.25
     save_config(config, opened.config_path)
     fill_ledger(opened, old_store(opened.images_dir, files), 60)

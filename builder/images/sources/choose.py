@@ -19,8 +19,8 @@ from schemas.errors import PolysceneError
 
 Kind = Literal["pictograms", "folder", "file", "webdataset", "parquet", "urls", "dataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
-_TABLE_SUFFIXES = (".parquet",)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+TABLE_SUFFIXES = (".parquet",)
 
 
 class SourceError(PolysceneError):
@@ -151,9 +151,9 @@ def _kind_of_folder(found: _Found, column: str | None) -> tuple[Kind, str | None
 def _kind_of_file(path: Path, column: str | None) -> Kind:
     """By the suffix, else by the first bytes."""
     name = path.name.lower()
-    if name.endswith(_TABLE_SUFFIXES):
+    if name.endswith(TABLE_SUFFIXES):
         return _kind_of_table(path, column)
-    if name.endswith(_TAR_SUFFIXES):
+    if name.endswith(TAR_SUFFIXES):
         return "webdataset"
     if path.suffix.lower() in IMAGE_SUFFIXES or not path.is_file():
         return "file"
@@ -177,11 +177,23 @@ def _search(root: Path) -> _Found:
         for name in sorted(names):
             lower = name.lower()
             num_images += lower.endswith(tuple(IMAGE_SUFFIXES))
-            if lower.endswith(_TAR_SUFFIXES):
+            if lower.endswith(TAR_SUFFIXES):
                 found.tars.append(Path(folder) / name)
-            elif lower.endswith(_TABLE_SUFFIXES):
+            elif lower.endswith(TABLE_SUFFIXES):
                 found.tables.append(Path(folder) / name)
     return _Found(num_images, found.tars, found.tables)
+
+
+def containers_below(path: Path, kind: Literal["webdataset", "parquet"]) -> list[Path]:
+    """The tars or Parquet files that a path names, in order.
+
+    Raises:
+        SourceError: There are none.
+    """
+    found = _search(path) if path.is_dir() else _Found(0, [], [])
+    if kind == "webdataset":
+        return _files(path, found.tars, ".tar")
+    return _files(path, found.tables, ".parquet")
 
 
 def _files(path: Path, found: list[Path], suffix: str) -> list[Path]:

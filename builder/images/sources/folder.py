@@ -6,7 +6,7 @@ folder, by the images' keys.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from builder.images.sources.facts import Facts, facts_of, facts_of_json, facts_o
 _NAMES = "jpg jpeg jpe jfif png webp gif bmp tif tiff avif heic heif svg svgz jxl jp2"
 IMAGE_SUFFIXES = frozenset(f".{name}" for name in _NAMES.split())
 _TEXT_SUFFIXES = ("txt", "caption", "alt", "url", "license", "licence")
+#: Suffixes of files that say something of an image of the same name.
+SIDECAR_SUFFIXES = ("json", *_TEXT_SUFFIXES)
 _MAX_SIDECAR_BYTES = 1_000_000
 #: A folder's table with more rows than this is not read into memory.
 _MAX_TABLE_ROWS = 200_000
@@ -38,28 +40,43 @@ def read_folder(
     Yields:
         A `Candidate` or a `RefusedFile` for each file with an image's suffix.
     """
-    resolved = root.resolve()
+    yield from read_files(root, image_paths(root), max_bytes, group_by_folder=group_by_folder)
+
+
+def image_paths(root: Path) -> Iterator[Path]:
+    """The files below a folder that have an image's suffix, in order of path."""
     for folder, folders, names in os.walk(root, followlinks=False):
         folders.sort()
-        present = frozenset(names)
         for name in sorted(names):
             path = Path(folder) / name
-            if path.suffix.lower() not in IMAGE_SUFFIXES:
-                continue
-            relative = path.relative_to(root).as_posix()
-            group = f"folder:{path.parent.relative_to(root).as_posix()}"
-            facts = _facts(path, present, resolved)
-            yield _read_file(
-                path, relative, resolved, max_bytes, group if group_by_folder else None, facts
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                yield path
+
+
+def read_files(
+    root: Path, paths: Iterable[Path], max_bytes: int, *, group_by_folder: bool = False
+) -> Iterator[Candidate | RefusedFile]:
+    """Reads image files below a folder, as `read_folder` does, in the order given."""
+    resolved = root.resolve()
+    folder, present = None, frozenset()
+    for path in paths:
+        if path.parent != folder:
+            folder = path.parent
+            present = (
+                frozenset(p.name for p in folder.iterdir()) if folder.is_dir() else frozenset()
             )
+        relative = path.relative_to(root).as_posix()
+        group = f"folder:{path.parent.relative_to(root).as_posix()}"
+        facts = _facts(path, present, resolved)
+        yield _read_file(
+            path, relative, resolved, max_bytes, group if group_by_folder else None, facts
+        )
 
 
 def read_image(path: Path, max_bytes: int) -> Candidate | RefusedFile:
     """Reads one image file that was named directly; a link is always followed."""
     resolved = path.resolve()
-    present = frozenset(
-        name for suffix in ("json", *_TEXT_SUFFIXES) if (name := f"{path.stem}.{suffix}")
-    )
+    present = frozenset(name for suffix in SIDECAR_SUFFIXES if (name := f"{path.stem}.{suffix}"))
     facts = _facts(resolved, present, resolved.parent)
     return _read_file(resolved, path.name, resolved.parent, max_bytes, None, facts)
 
