@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -24,9 +24,20 @@ def find_repeats(
         Job id to reason: `duplicate` (same query and same positive) or
         `instruction_repeated`.
     """
+    repeats: dict[str, str] = {}
+    for _ in without_repeats(rows, repeats, max_instruction_repeats):
+        pass
+    return repeats
+
+
+def without_repeats(
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    repeats: dict[str, str],
+    max_instruction_repeats: int | None = None,
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows that `find_repeats` lets stay, one by one; the others go into `repeats`."""
     seen: set[bytes] = set()
     uses: Counter[bytes] = Counter()
-    repeats: dict[str, str] = {}
     for job_id, row in rows:
         key = _row_key(row)
         if key in seen:
@@ -39,7 +50,7 @@ def find_repeats(
                 continue
             uses[instruction] += 1
         seen.add(key)
-    return repeats
+        yield job_id, row
 
 
 def _row_key(row: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,1 @@
+"""Finds samples whose images or texts are in an evaluation set, and drops them."""

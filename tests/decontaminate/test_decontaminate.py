@@ -1,0 +1,167 @@
+"""Samples whose images or texts are in an evaluation set are found, dropped and stay out."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from PIL import Image, ImageOps
+from typer.testing import CliRunner
+
+from builder import api
+from builder.commands import decontaminate as command
+from builder.config import BuildConfig, save_config
+from builder.decontaminate.evaluation_set import (
+    EvaluationSetError,
+    Text,
+    open_evaluation_set,
+    read_evaluation_set,
+)
+from builder.decontaminate.index import index_evaluation_set, ngrams
+from builder.decontaminate.workspace import (
+    drop_from_workspace,
+    find_in_release,
+    find_in_workspace,
+)
+from builder.images.store import ImageStore
+from builder.ledger.evaluation_sets import drop_matches
+from builder.ledger.ledger import Ledger
+from builder.workspace import Workspace, open_workspace
+from schemas.versions import open_version
+from tests.release.small_workspace import fill_ledger, kept_samples
+
+
+def _photo(seed: int) -> Image.Image:
+    """A picture with structure at every scale, unlike any other seed's."""
+    random = np.random.default_rng(seed)
+    image = Image.new("RGB", (128, 96))
+    for side in (4, 8, 16):
+        noise = Image.fromarray(random.integers(0, 255, (side, side, 3), dtype=np.uint8))
+        image = Image.blend(image, noise.resize((128, 96), Image.Resampling.BICUBIC), 0.5)
+    return image
+
+
+def _bytes(image: Image.Image, form: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, quality=80) if form == "JPEG" else image.save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Thirty samples over twelve photographs, six groups of two."""
+    workspace = open_workspace(tmp_path / "w", create=True)
+    save_config(BuildConfig(name="small", num_samples=30), workspace.config_path)
+    with ImageStore(workspace.images_dir) as store:
+        hashes = [
+            store.add(_bytes(_photo(n)), group=f"group-{n // 2}", licence="MIT", source="t").sha256
+            for n in range(12)
+        ]
+    fill_ledger(workspace, hashes, 30)
+    return workspace
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Path:
+    """Two photographs of the workspace, smaller and mirrored, as MMEB and XTD-10 have theirs."""
+    root = tmp_path / "bench"
+    (root / "ImageNet-1K").mkdir(parents=True)
+    small = _photo(0).resize((96, 72))
+    (root / "ImageNet-1K" / "a.jpg").write_bytes(_bytes(small, "JPEG"))
+    with tarfile.open(root / "XTD10_dataset.tar.gz", "w:gz") as archive:
+        data = _bytes(ImageOps.mirror(_photo(3)), "JPEG")
+        info = tarfile.TarInfo("images/b.jpg")
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+    (root / "broken.png").write_bytes(b"no picture")
+    (root / "broken.parquet").write_bytes(b"no table")
+    table = pa.table(
+        {
+            "qry_text": ["<|image_1|>\nRepresent the given image for classification\n"],
+            "qry_img_path": ["ImageNet-1K/a.jpg"],
+            "tgt_text": [["goldfish", "a long caption that stands in no sample at all, really"]],
+        }
+    )
+    pq.write_table(table, root / "ImageNet-1K" / "test-00000-of-00001.parquet")
+    return root
+
+
+def test_copies_are_found_dropped_and_stay_out(workspace: Workspace, benchmark: Path) -> None:
+    index = index_evaluation_set(read_evaluation_set(benchmark))
+    assert len(index.look_EB) == 2 and index.num_unreadable == 1 and index.num_texts == 3
+    found = find_in_workspace(workspace, index, 40)
+    with ImageStore(workspace.images_dir) as store:
+        names = {r.name for r in store.records() if r.sha256 in found.images}
+        assert len(found.images) == 2
+    expected = {s.id for s in kept_samples(workspace) if not names.isdisjoint(s.images)}
+    assert expected and {match.sample_id for match in found.samples} == expected
+    assert {match.where for match in found.samples} <= {
+        "ImageNet-1K/a.jpg",
+        "XTD10_dataset.tar.gz/images/b.jpg",
+    }
+    drop_from_workspace(workspace, found)
+    assert found.dropped == {"image_in_evaluation_set": len(expected)}
+    with Ledger(workspace.ledger_path) as ledger:
+        ledger.restore_dropped("image_in_evaluation_set")  # as when replies are read anew
+        assert drop_matches(ledger) == found.dropped
+        assert ledger.drop_counts()["image_in_evaluation_set"] == len(expected)
+
+
+def test_texts_are_compared_by_words_in_a_row() -> None:
+    text = "Please describe: a small dog runs along the wet beach at dawn."
+    index = index_evaluation_set(
+        Text("here", each)
+        for each in (text, "один два три четыре пять", "敏捷的棕色狐狸跳过了河边那只懒惰的狗")
+    )
+    assert index.holds_text("A small dog runs along the wet beach!")
+    assert not index.holds_text("a small dog runs along the dry beach at dawn")
+    assert index.holds_text("Один, два, три, четыре, пять")
+    assert index.holds_text("看，敏捷的棕色狐狸跳过了河边那只懒惰的狗")
+    assert not index.holds_text("small dog")
+    assert not list(ngrams("a few words", 8))
+
+
+def test_a_release_is_reported_and_left_as_it_is(
+    workspace: Workspace, benchmark: Path, tmp_path: Path
+) -> None:
+    built = api.release("0.1.0", workspace.root)
+    index = index_evaluation_set(read_evaluation_set(benchmark))
+    found = find_in_release(open_version(str(built.directory)), index, 40)
+    rows = {match.sample_id for match in find_in_workspace(workspace, index, 40).samples}
+    assert rows >= {match.sample_id for match in found.samples} != set()
+    app = typer.Typer()
+    command.register(app)
+    out = tmp_path / "found.jsonl"
+    result = CliRunner().invoke(
+        app, [str(built.directory), "--against", str(benchmark), "-o", str(out)]
+    )
+    assert result.exit_code == command.FOUND_CODE and "none dropped" in result.stdout
+    assert {orjson.loads(line)["sample_id"] for line in out.read_bytes().splitlines()} == {
+        match.sample_id for match in found.samples
+    }
+
+
+def test_the_command_drops_from_a_workspace_unless_told_to_look_only(
+    workspace: Workspace, benchmark: Path
+) -> None:
+    app = typer.Typer()
+    command.register(app)
+    asked = [str(workspace.root), "--against", str(benchmark)]
+    before = len(kept_samples(workspace))
+    looked = CliRunner().invoke(app, [*asked, "--dry-run"])
+    assert looked.exit_code == 0 and len(kept_samples(workspace)) == before
+    CliRunner().invoke(app, asked)
+    assert len(kept_samples(workspace)) < before
+
+
+def test_an_empty_or_missing_set_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("nothing")
+    with pytest.raises(EvaluationSetError, match="holds no picture and no text"):
+        index_evaluation_set(read_evaluation_set(tmp_path))
+    with pytest.raises(EvaluationSetError, match="no such directory"):
+        open_evaluation_set(str(tmp_path / "missing"))
