@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.machine import describe_machine, peak_memory_mib
 from builder.balance import balance_of, print_balance, surplus_jobs
-from builder.config import BuildConfig
+from builder.config import BuildConfig, ImagesConfig
 from builder.images.adding import add_images
 from builder.images.embedders import load_embedder
 from builder.images.index import index_images
@@ -71,7 +71,12 @@ def main() -> None:
     parser.add_argument("--row-bytes", type=int, default=3_000)
     arguments = parser.parse_args()
     console = Console()
-    config = BuildConfig(name="benchmark", num_samples=arguments.num_samples, languages="mme5")
+    config = BuildConfig(
+        name="benchmark",
+        num_samples=arguments.num_samples,
+        languages="mme5",
+        images=ImagesConfig(embedder="descriptor"),
+    )
     watch = Stopwatch(f"Planning and closing {arguments.num_samples:,} samples in 93 languages")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "ledger.sqlite"

@@ -20,7 +20,7 @@ def config_for(num_samples: int, in_flight: int) -> BuildConfig:
         {
             "num_samples": num_samples,
             "languages": dict.fromkeys(LANGUAGES, 1),
-            "images": {"window": (-1, 1)},
+            "images": {"embedder": "descriptor", "window": (-1, 1)},
             "teacher": {
                 "model": "scripted",
                 "prices": {"input_usd_per_mtok": 0.3, "output_usd_per_mtok": 1.2},

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from builder.card_config import CardConfig
+from builder.gates_config import GatesConfig
 from command_line.config_file import (
     ConfigFile,
     ConfigFileProblem,
@@ -35,7 +36,7 @@ _TARGET_FIELDS = {"num_samples", "languages", "task_shares", "modality_shares"}
 #: The same jobs are planned whatever these say.
 _UNDECIDING_FIELDS = {
     *("pace", "batch", "release", "card", "max_rounds", "max_slot_failures", "tolerance", "checks"),
-    "judge",
+    *("judge", "gates"),
 }
 #: Settings that only say how the endpoint is asked, by section. The workspace's hash holds these
 #: values for them, whatever they are, so that it stays when they change.
@@ -43,6 +44,9 @@ DEFAULT_ENDPOINT_SETTINGS: dict[str, dict[str, Any]] = {
     "teacher": {"structured_output": "auto", "max_completion_tokens": 2_500},
     "images": {"max_side_px": 1_024},
 }
+
+
+_LATER_CHECKS = {"contradictions", "near_duplicate_similarity", "personal_data", "unsafe_words"}
 
 
 class ConfigError(PolysceneError):
@@ -65,7 +69,9 @@ class TeacherConfig(_Section):
 
     `base_url` falls back to `OPENAI_BASE_URL`. The key comes from the
     environment variable that `api_key_env` names, and is never part of a
-    configuration; where the variable is not set, none is sent.
+    configuration; where the variable is not set, none is sent. `use_captions`
+    shows it what a source says about an image (caption, alternative text), as
+    data that it need not believe. A judge is shown images and the sample alone.
     """
 
     model: str = "gpt-4o-2024-08-06"
@@ -83,12 +89,13 @@ class TeacherConfig(_Section):
     structured_output: Literal["auto", "json_schema", "json_object", "text"] = "auto"
     prices: Prices | None = None
     extra_body: dict[str, object] = {}
+    use_captions: bool = False
 
 
 class PaceConfig(_Section):
     """How hard to push the endpoint; `max_in_flight` bounds the adaptive concurrency.
 
-    After `silence_s` without a word about any call under way, an endpoint is
+    After `no_response_timeout_s` without a word about any call under way, an endpoint is
     asked for its models; one that does not list them has hung and is given up.
     """
 
@@ -97,7 +104,10 @@ class PaceConfig(_Section):
     max_attempts: Annotated[int, Field(gt=0)] = 6
     breaker_window_s: Annotated[float, Field(gt=0)] = 20.0
     max_retry_after_s: Annotated[float, Field(gt=0)] = 300.0
-    silence_s: Annotated[float, Field(gt=0)] = 40.0
+    no_response_timeout_s: Annotated[
+        float,
+        Field(gt=0, validation_alias=AliasChoices("no_response_timeout_s", "silence_s")),
+    ] = 40.0
 
 
 class BatchConfig(_Section):
@@ -118,14 +128,15 @@ class ImagesConfig(_Section):
 
     `embedder` is "auto", "efficientnet-lite0" (packaged, extra `embed`), "descriptor"
     (colours and edges, no weights: for pictograms and tests), or the name or
-    directory of a Hugging Face vision model. Auto is EfficientNet where it is
-    installed, and the descriptor for a corpus of nothing but the bundled
-    pictograms. `window` bounds the cosine similarity of a positive or hard
-    negative to its query image: near enough to be related, not a copy. Null
-    calibrates it on the corpus; the descriptor has one of its own.
+    directory of a Hugging Face vision model. Auto is the descriptor for a corpus of
+    nothing but the bundled pictograms, else EfficientNet where it is installed;
+    a corpus keeps what it was first planned with. `window` bounds the cosine
+    similarity of a positive or hard negative to its query image: near enough to
+    be related, not a copy. Null calibrates it on the corpus; the descriptor has
+    one of its own.
     """
 
-    embedder: str = "descriptor"
+    embedder: str = "auto"
     window: tuple[float, float] | None = None
     num_neighbours: Annotated[int, Field(gt=1)] = 24
     max_side_px: Annotated[int, Field(ge=32)] = 1_024
@@ -136,9 +147,32 @@ class ImagesConfig(_Section):
 
 
 class ChecksConfig(TextRulesConfig):
-    """Bounds of the row checks, and of what may repeat across rows."""
+    """Bounds of the row checks, and of what may repeat across rows.
+
+    Args:
+        max_instruction_repeats: How many samples may share an instruction.
+        contradictions: Drop a sample whose positive is another's hard negative for the same
+            query, or the reverse.
+        near_duplicate_similarity: Drop a sample whose texts are nearly those of an earlier one, in
+            any language: so many of their character 5-grams are shared; 0.85 is usual.
+        personal_data: Drop samples with an e-mail address, a phone number, or the number of a
+            payment card (its check digit is right) in a text.
+        unsafe_words: Drop samples with one of these words or phrases in a text.
+    """
 
     max_instruction_repeats: Annotated[int, Field(ge=1)] | None = None
+    contradictions: bool = True
+    near_duplicate_similarity: Annotated[float, Field(ge=0.5, le=1)] | None = None
+    personal_data: tuple[Literal["email", "phone", "card"], ...] = ()
+    unsafe_words: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
+
+    def as_published(self) -> dict[str, Any]:
+        """As releases write it: rules of later versions of this program only where they are set.
+
+        So releases made before there were any keep their bytes.
+        """
+        later = self.model_dump(mode="json", include=_LATER_CHECKS, exclude_defaults=True)
+        return self.model_dump(mode="json", exclude=_LATER_CHECKS) | later
 
 
 class ReleaseConfig(_Section):
@@ -187,11 +221,13 @@ class BuildConfig(_Section):
             type; uniform where not given.
         tolerance: Largest gap between wanted and accepted share at the end.
         max_rounds: Cap on rounds of planning what is still missing; one that an outage left
-            without replies does not count when the build is run again.
+            without replies does not count when the build is run again, nor does one that asks for
+            no more than one in a hundred of the samples wanted.
         max_slot_failures: A language in a cell (task type and modality combination) is given up
             after so many replies dropped in a row, and so is a language or a cell that brought
             nothing else; null never gives one up. Where one reply in two is fit, chance alone does
-            that to one slot in 4,096.
+            that to one slot in 4,096. One that was never good is asked up to four times as often
+            while all such slots cost less than a twentieth of the build.
     """
 
     name: Annotated[
@@ -215,6 +251,7 @@ class BuildConfig(_Section):
     batch: BatchConfig = BatchConfig()
     images: ImagesConfig = ImagesConfig()
     checks: ChecksConfig = ChecksConfig()
+    gates: GatesConfig = GatesConfig()
     release: ReleaseConfig = ReleaseConfig()
     card: CardConfig = CardConfig()
 
@@ -225,6 +262,15 @@ class BuildConfig(_Section):
         if not isinstance(value, dict):
             return value
         return {"no" if code is False else code: share for code, share in value.items()}
+
+    @field_validator("judge")
+    @classmethod
+    def _judge_sees_no_captions(cls, judge: TeacherConfig | None) -> TeacherConfig | None:
+        if judge is not None and judge.use_captions:
+            raise ValueError(
+                "judge.use_captions: a judge is shown no captions; only teacher has it"
+            )
+        return judge
 
     @model_validator(mode="after")
     def _shares_are_possible(self) -> Self:
@@ -305,6 +351,8 @@ class BuildConfig(_Section):
         decided: dict[str, Any] = self.model_dump(mode="json", exclude=_UNDECIDING_FIELDS)
         for field in ("base_url", "api_key_env", "timeout_s", "prices"):
             decided["teacher"].pop(field)
+        if not decided["teacher"]["use_captions"]:  # workspaces begun before there was the choice
+            del decided["teacher"]["use_captions"]
         # What "auto" stands for is kept with the images. Workspaces begun before there was the
         # word had the descriptor, and keep it.
         if decided["images"]["embedder"] == "auto":

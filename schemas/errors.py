@@ -10,6 +10,7 @@ PolysceneError
     ReviewConflictError       two sources of reviews hold different events under one id
     ReviewSourceError         reviews cannot be read: missing, or neither store nor export
     RowError                  a row breaks the contract
+    SqlError                  a query cannot be run, failed, or took too much
     VersionError              a version cannot be opened: misnamed, missing, incomplete or another
   command_line
     MissingExtraError         a package that comes with an extra cannot be imported
@@ -23,11 +24,14 @@ PolysceneError
     EndpointError             no request can succeed: wrong key, unknown model, no credit
       DeadEndpoint            nothing but failures, or no response
       UnusableReplies         the endpoint answers, but none of its replies can be kept
+    EngineError               workers cannot be reached, cannot see the files, or keep dying
+    EvaluationSetError        an evaluation set cannot be read, or holds nothing to compare with
     ExportError               an export cannot be written
     HubStartError             the local Hub cannot start as asked
     ImageRefusedError         an image is not fit for the corpus
     ImageStoreError           the store lacks an image or its files are damaged
     LedgerError               the ledger is missing, damaged or of another version
+    PilotError                a pilot cannot be made: a build was begun here already
     PlanError                 the images do not allow the plan
     PublishError              a version could not be published or read
       AccessError             the Hub refuses the token, or hides the repository from it
@@ -36,7 +40,10 @@ PolysceneError
       StaleError              the release does not continue the version that is published
       TagTakenError           the version exists with other content
       UnreachableError        the Hub did not answer, or asked to come back later
+    QuestionsError            a workspace cannot be read for questions in SQL
     ReleaseError              a release cannot be made; no version was made
+    SamplesError              a sample or a filter's value does not exist
+    ScorerError               a scoring model cannot be loaded, or gives no numbers
     ServiceError              an embedded server did not start or ended early
     SourceError               an image source does not exist or holds no images
     TableError                a table is unreadable or has no image column
@@ -71,7 +78,6 @@ PolysceneError
     SeedError                 planted defects cannot be made from these rows
     ServerError               the server cannot listen where it is told to
     SimilarityError           an image cannot be compared with the others
-    SqlError                  a query cannot be run, failed, or took too much
     StoreError                the review store is missing, unreadable, full, or of another version
     TemplateError             Gradio's page template has scripts that cannot be told from others
   trainer

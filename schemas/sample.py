@@ -215,6 +215,7 @@ class ImageSource(_Record):
     `licence` is in the source's own words, `licence_id` the same as SPDX writes
     it, where that could be told. `original_*` describe the file the image was
     made from, where that had metadata, lay on its side, or needed converting.
+    `shown_text` is what the teacher was shown of the text that came with it.
     """
 
     role: ImageRole
@@ -228,6 +229,7 @@ class ImageSource(_Record):
     original_width: Annotated[int, Stored("int32")] | None = None
     original_height: Annotated[int, Stored("int32")] | None = None
     original_bytes: int | None = None
+    shown_text: str | None = None
 
 
 class Provenance(_Record):

@@ -23,13 +23,13 @@ ALLOWED = {
 ROOMS = {
     package: rooms.split()
     for package, rooms in {
-        "builder": "disk progress card_config config job workspace images prompts checks plan "
-        "ledger endpoint cost balance generate release publish local_hub lexicon_teacher demo api "
-        "commands cli __main__",
+        "builder": "disk progress engines card_config gates_config config job workspace images "
+        "prompts checks plan ledger endpoint cost balance scoring generate samples release "
+        "questions decontaminate publish local_hub lexicon_teacher demo api commands cli __main__",
         "curation_app": "store statistics data work pages web commands cli __main__",
         "trainer": "errors config progress distributed loss logs portable data checkpoint encoders "
-        "optimizer grad_cache memory resolve options embed train evaluate weak_spots export "
-        "compare commands measuring cli __main__",
+        "optimizer grad_cache memory resolve batch_loss options embed train evaluate "
+        "weak_spots export compare commands measuring cli __main__",
     }.items()
 }
 #: Of all code that is not tests, in any one room.

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from builder.api.settings import Settings, read_settings
-from builder.api.showing import console
+from builder.api.showing import console, say
 from builder.config import BuildConfig, ConfigError
 from builder.generate.progress import Summary
 from builder.generate.session import BuildOptions, run_build
+from builder.samples.pilot import PILOT_NAME, write_pilot_page
 from builder.workspace import Workspace, open_workspace
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ def build(
     max_usd: float | None = None,
     max_requests: int | None = None,
     rounds: int | None = None,
+    pilot: int | None = None,
     show: bool = False,
 ) -> Summary:
     """Asks a multimodal LLM for samples until the wanted shares are met; resumes where it stopped.
@@ -46,6 +48,8 @@ def build(
         max_usd: Stop before the workspace spends more than this.
         max_requests: Stop when the workspace has sent this many requests.
         rounds: Cap on rounds, instead of the configuration's.
+        pilot: Only so many samples, spread over cells and languages, and a page to look at them:
+            `pilot.html` in the workspace. What it keeps counts towards the build.
         show: Show progress and summary on stderr.
 
     Raises:
@@ -61,8 +65,17 @@ def build(
         max_requests=max_requests,
         batch=batch,
         interrupted=interrupted,
+        pilot=pilot,
     )
-    return _outside_of_loops(lambda: run_build(opened, wanted, options, console(show)), interrupted)
+    if pilot is not None and shard is not None:
+        raise ConfigError("--pilot with --shard: a pilot is made on one machine. Give one of them.")
+    summary = _outside_of_loops(
+        lambda: run_build(opened, wanted, options, console(show)), interrupted
+    )
+    if pilot is not None:
+        page = opened.root / PILOT_NAME
+        say(show, f"pilot: {write_pilot_page(opened, wanted, page)} Look at {page}")
+    return summary
 
 
 def wanted_config(

@@ -135,6 +135,7 @@ class _Standing:
         image_size: Mean width and height in pixels; zeros without images.
         num_images: Images in the store.
         is_blind: Whether neighbours would be picked by colours and edges.
+        shown_chars: Mean length of an image's caption and alternative text.
     """
 
     targets: Targets
@@ -144,6 +145,7 @@ class _Standing:
     image_size: tuple[float, float] = (0.0, 0.0)
     num_images: int = 0
     is_blind: bool = False
+    shown_chars: float = 0.0
 
 
 def _warnings(targets: Targets, standing: _Standing) -> Iterator[str]:
@@ -167,11 +169,12 @@ def _standing(workspace: Path, settings: BuildConfig) -> _Standing:
     if not (workspace / "workspace.json").exists():
         return _Standing(targets, targets.wanted_CL, targets.wanted_CL)
     opened = open_workspace(workspace)
-    size, num_images, blind = (0.0, 0.0), 0, False
+    size, num_images, blind, shown_chars = (0.0, 0.0), 0, False, 0.0
     if opened.images_dir.exists():
         with ImageStore(opened.images_dir) as store:
             index = index_images(store, settings.images.validation_share)
             size, num_images = (index.mean_width, index.mean_height), len(index)
+            shown_chars = index.mean_shown_chars
             blind = num_images > 0 and is_blind(settings.images.embedder, store)
     nothing = np.zeros_like(targets.wanted_CL)
     accepted_CL = replied_CL = tried_CL = unjudged_CL = nothing
@@ -188,7 +191,9 @@ def _standing(workspace: Path, settings: BuildConfig) -> _Standing:
     planned_CL = jobs_to_plan(targets, accepted_CL, replied_CL, settings.tolerance)
     to_judge_CL = planned_CL + unjudged_CL
     num_tried = int(tried_CL.sum())
-    return _Standing(targets, planned_CL, to_judge_CL, num_tried, size, num_images, blind)
+    return _Standing(
+        targets, planned_CL, to_judge_CL, num_tried, size, num_images, blind, shown_chars
+    )
 
 
 def _by_slot(targets: Targets, planned_CL: NDArray[np.int64]) -> dict[Slot, int]:
@@ -210,7 +215,13 @@ def _prices(
 
     def of(teacher: TeacherConfig) -> Estimate:
         return estimate(
-            teacher, settings, targets, standing.planned_CL, image_size=size, drop_share=drop_share
+            teacher,
+            settings,
+            targets,
+            standing.planned_CL,
+            image_size=size,
+            drop_share=drop_share,
+            shown_chars=standing.shown_chars,
         )
 
     own = of(settings.teacher)

@@ -36,6 +36,15 @@ def build(
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Cap on rounds, instead of the config's max_rounds.")
     ] = None,
+    pilot: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Ask for only this many samples, spread over cells and languages, and write "
+            "pilot.html: pictures, prompts, replies, price per kept sample. They count towards "
+            "the build.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be requested; send nothing.")
     ] = False,
@@ -56,11 +65,14 @@ def build(
         from rich.console import Console
 
         from builder.api.build import parse_shard, wanted_config
+        from builder.balance.pilot import pilot_config
         from builder.generate.session import BuildOptions, describe_next
         from builder.workspace import open_workspace
 
         opened = open_workspace(workspace, create=True)
         wanted = wanted_config(config, opened, model=model, rounds=rounds)
+        if pilot is not None:
+            wanted = pilot_config(wanted, pilot)
         options = BuildOptions(
             shard=parse_shard(shard), max_usd=max_usd, max_requests=max_requests, batch=batch
         )
@@ -75,6 +87,7 @@ def build(
         max_usd=max_usd,
         max_requests=max_requests,
         rounds=rounds,
+        pilot=pilot,
         show=True,
     )
     if summary.shortfall is not None:

@@ -22,7 +22,7 @@ from builder.cost.tokens import (
     sent_size,
 )
 from builder.plan.shares import Targets
-from builder.prompts import Prompt, render_judge
+from builder.prompts import ImageText, Prompt, render_judge, render_prompt
 from builder.prompts.specimen import specimen, specimen_job
 from schemas.reply import judge_schema, reply_schema
 from schemas.sample import Draft
@@ -72,6 +72,7 @@ def estimate(
     image_size: tuple[float, float] = (0, 0),
     drop_share: float = 0.05,
     prompt_chars: Callable[[Cell], int] | None = None,
+    shown_chars: float = 0.0,
 ) -> Estimate:
     """Tokens and price of a table of jobs.
 
@@ -83,6 +84,8 @@ def estimate(
         image_size: Mean width and height in the store; (0, 0) where unknown.
         drop_share: Share of replies expected to be dropped and asked for again.
         prompt_chars: Length of a cell's prompt; measured on a rendered one by default.
+        shown_chars: Mean length of an image's caption and alternative text; they go out where the
+            configuration says so.
     """
     texts = prompt_chars or _prompt_chars
     text_C = [
@@ -90,6 +93,9 @@ def estimate(
         for cell in targets.cells
     ]
     input_C = np.array(text_C) + _image_tokens(teacher, config, targets, image_size)
+    if config.teacher.use_captions and shown_chars:
+        chars_C = [_image_texts_chars(cell, shown_chars) for cell in targets.cells]
+        input_C = input_C + np.array(chars_C) / PROMPT_CHARS_PER_TOKEN
     calls_CL = planned_CL / (1 - drop_share)
     output_CL = reply_tokens(targets.cells, targets.languages)
     return _priced(teacher, calls_CL, np.broadcast_to(input_C[:, None], calls_CL.shape), output_CL)
@@ -156,6 +162,14 @@ def _schema_tokens(model: TeacherConfig, schema: dict[str, Any]) -> float:
 
 def _prompt_chars(cell: Cell) -> int:
     return _chars(specimen(cell, "en"))
+
+
+def _image_texts_chars(cell: Cell, shown_chars: float) -> float:
+    """Length of what is added to a prompt where every image has a caption of average length."""
+    job = specimen_job(cell, "en")
+    empty = dict.fromkeys(cell.image_roles, ImageText("-", ""))
+    fence = len(render_prompt(job, empty).user) - len(render_prompt(job).user)
+    return fence + shown_chars * len(cell.image_roles)
 
 
 def _judge_prompt_chars(cell: Cell) -> int:

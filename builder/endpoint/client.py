@@ -4,10 +4,12 @@ import asyncio
 import email.utils
 import os
 import re
+import ssl
 import time
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -37,6 +39,12 @@ class Answer:
     """An HTTP answer of status 200, as it came."""
 
     body: bytes
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """The certificates that are trusted, read once: it takes longer than a short build's plan."""
+    return httpx2.create_ssl_context()
 
 
 class Endpoint:
@@ -73,7 +81,7 @@ class Endpoint:
             max_connections=0, max_keepalive_connections=None, keepalive_expiry=_KEEPALIVE_S
         )
         timeout = httpx2.Timeout(teacher.timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
-        self._http = AioHttpClient(limits=limits, timeout=timeout)
+        self._http = AioHttpClient(limits=limits, timeout=timeout, verify=_ssl_context())
         try:
             self.openai = AsyncOpenAI(
                 api_key=self._key or "none",

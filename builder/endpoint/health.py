@@ -25,7 +25,8 @@ its shape was answered               probes find           nothing and it is    
 401, 402, 404, 429 for    –          –                     –                     at once
 lack of credit (fatal)
 no word about any call    no         –                     –                     it does not list
-for `silence_s`                                                                  its models either
+for `pace.no_response_-                                                          its models either
+timeout_s`
 200, but nothing that     no         once, naming what is  a second unreadable   200 jobs dropped in
 can be kept                          wrong, if it can be   reply                 a row, or 20 before
                                      said                                        any was kept
@@ -40,8 +41,9 @@ A shape is a kind of request, its cell and the formats of its images. Probes
 schema, a field, the size, the images, their number or format, or all.
 
 "Nothing but failures" counts from the first failure after the last answer; a
-refusal is no failure of the endpoint. An endpoint that never answered is given
-up after 45 s of them. Where one is given up, calls in flight get 5 s more; for
+refusal is no failure of the endpoint. An endpoint that never answered gets one
+call at a time from its first failure on, after waits that double, and is given
+up after 45 s of them at the latest. Where one is given up, calls in flight get 5 s more; for
 any other stop they are waited for. Decided in `Pace` (slow down, endpoint),
 `LiveAsker` (request), `Refusals` (refused), `NoResponseWatch` and, for replies
 that are dropped, `UnusableWatch`.
@@ -65,6 +67,9 @@ DECREASE = 0.7
 #: all at once; the longest is one breaker window by default, so that a recovery is soon noticed.
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 20.0
+#: An endpoint that fails and never answered is tried at least this often in a breaker window, one
+#: call at a time: it is given up after a dozen calls or so, not after hundreds.
+TRIES_PER_WINDOW = 4
 
 # --- give up the request ---
 
@@ -89,8 +94,8 @@ MIN_FAILURES = 4
 NEVER_ANSWERED_S = 45.0
 #: 403 may be about one picture, for moderation comes first; about this many it is about the key.
 MAX_FORBIDDEN_REQUESTS = 3
-#: How long the list of models may take. With `silence_s` before it and the grace after it, an
-#: endpoint that hangs is given up within a minute.
+#: How long the list of models may take. With `no_response_timeout_s` before it and the grace after
+#: it, an endpoint that hangs is given up within a minute.
 LIST_TIMEOUT_S = 8.0
 #: How long calls in flight are waited for once the endpoint is given up: it may hold them until
 #: their timeout.

@@ -20,7 +20,7 @@ class NoResponseWatch:
 
     Args:
         endpoint: Whom to ask.
-        pace: Knows how long there was no response; `silence_s` of its
+        pace: Knows how long there was no response; `no_response_timeout_s` of its
             configuration is how long that is put up with.
         stop: Set when the endpoint is given up.
         say: Tells people that a slow model is waited for.
@@ -40,7 +40,7 @@ class NoResponseWatch:
         self._stop = stop
         self._say = say
         self._list_timeout_s = list_timeout_s
-        self._patience_s = pace.config.silence_s
+        self._patience_s = pace.config.no_response_timeout_s
         self._has_said = False
 
     async def run(self) -> None:
@@ -81,7 +81,7 @@ class NoResponseWatch:
             f"gave up: {self._endpoint.address} has not responded to any call under way for "
             f"{self._pace.no_response_s():.0f} s, and {trouble}. Is it still loading its model? "
             "Run the same command again when it answers; a server that is only slow needs a "
-            "higher `pace.silence_s`. Nothing paid for is lost."
+            "higher `pace.no_response_timeout_s`. Nothing paid for is lost."
         )
 
 

@@ -13,6 +13,7 @@ from builder.endpoint.health import (
     MAX_BACKOFF_S,
     MIN_FAILURES,
     NEVER_ANSWERED_S,
+    TRIES_PER_WINDOW,
     DeadEndpoint,
     SendError,
 )
@@ -24,10 +25,11 @@ class Pace:
 
     The limit doubles per round trip until the first pushback, then grows by
     one per round trip (additive increase, multiplicative decrease); a
-    pushback or timeout cuts it, at most once per round trip. The breaker
-    opens when nothing but failures came for `breaker_window_s`, the endpoint
-    having been asked again after any wait it asked for. `health` has the
-    numbers.
+    pushback or timeout cuts it, at most once per round trip. An endpoint that
+    fails before it ever answered gets one call at a time, after waits that
+    double, until it does. The breaker opens when nothing but failures came for
+    `breaker_window_s`, the endpoint having been asked again after any wait it
+    asked for. `health` has the numbers.
 
     Example:
         sent_at = await pace.enter()
@@ -63,6 +65,9 @@ class Pace:
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._is_starting = True
         self._paused_until = 0.0
+        self._trial_at = 0.0
+        self._trial_set_at = float("-inf")
+        self._num_trials = 0
         self._resume: asyncio.TimerHandle | None = None
         self._cut_at = -1.0
         self._failing_since: float | None = None
@@ -80,7 +85,7 @@ class Pace:
             Stopped: The run is stopping.
         """
         self._stop.check()
-        if self.in_flight >= int(self.limit) or self._paused() or self._urgent or self._waiting:
+        if self._is_full() or self._paused() or self._urgent or self._waiting:
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             (self._urgent if urgent else self._waiting).append(place)
             self._admit()
@@ -98,6 +103,11 @@ class Pace:
     def now(self) -> float:
         """Seconds of its clock, as `enter` returns them."""
         return self._clock()
+
+    @property
+    def resumes_at(self) -> float:
+        """When the next call may be sent; in the past where one may be sent now."""
+        return max(self._paused_until, self._trial_at if self._is_on_trial() else 0.0)
 
     def leave(self) -> None:
         """Gives the place back."""
@@ -150,6 +160,8 @@ class Pace:
             self.limit = max(1.0, self.limit * DECREASE)
         if may_break:
             self._check_breaker(error, sent_at, now)
+        if error.kind in {"pushback", "trouble"}:
+            self._delay_trial(sent_at, now)
         if error.kind == "pushback" and error.retry_after_s:
             wait_s = min(error.retry_after_s, self.config.max_retry_after_s)
             # Else an endpoint that never works would be waited for as long as it likes.
@@ -187,27 +199,48 @@ class Pace:
             "for is lost."
         )
 
+    def _is_on_trial(self) -> bool:
+        """Whether the endpoint has failed and never answered."""
+        return self.num_answers == 0 and self._num_trials > 0
+
+    def _delay_trial(self, sent_at: float, now: float) -> None:
+        """Puts the next call to an endpoint that never answered off, twice as long each time."""
+        # Calls sent before the last failure was met are part of it.
+        if self.num_answers > 0 or sent_at < self._trial_set_at:
+            return
+        longest = self.config.breaker_window_s / TRIES_PER_WINDOW
+        wait_s = min(FIRST_BACKOFF_S * 2**self._num_trials, longest)
+        self._num_trials += 1
+        self._trial_set_at, self._trial_at = now, now + wait_s
+        self._admit_at(self.resumes_at)
+
+    def _is_full(self) -> bool:
+        return self.in_flight >= (1 if self._is_on_trial() else int(self.limit))
+
     def _let_in(self) -> None:
         if self.in_flight == 0:
             self._busy_since = self._clock()
         self.in_flight += 1
 
     def _paused(self) -> bool:
-        return self._clock() < self._paused_until
+        return self._clock() < self.resumes_at
 
     def _pause(self, wait_s: float) -> None:
         until = self._clock() + wait_s
-        if until <= self._paused_until:
-            return
-        self._paused_until = until
+        if until > self._paused_until:
+            self._paused_until = until
+            self._admit_at(self.resumes_at)
+
+    def _admit_at(self, when: float) -> None:
         if self._resume is not None:
             self._resume.cancel()
+        wait_s = max(0.0, when - self._clock())
         self._resume = asyncio.get_running_loop().call_later(wait_s + 0.001, self._admit)
 
     def _admit(self) -> None:
         if self._paused():
             return
-        while self.in_flight < int(self.limit) and (self._urgent or self._waiting):
+        while not self._is_full() and (self._urgent or self._waiting):
             place = (self._urgent or self._waiting).popleft()
             if not place.done():
                 self._let_in()

@@ -22,7 +22,7 @@ from builder.endpoint.capabilities import (
 )
 from builder.endpoint.completion import read_completion
 from builder.endpoint.health import EndpointError
-from builder.generate.batch_lines import BatchLine, BatchTally, read_line
+from builder.generate.batch_lines import BatchCounts, BatchLine, read_line
 from builder.generate.run_context import RunContext
 from builder.ledger.tables import BatchRecord
 
@@ -247,19 +247,21 @@ class BatchCourier:
                 f"batch {state.id} failed as a whole: {what}. Fix that and run the same command "
                 "again; its requests are asked for anew."
             )
-        tally = BatchTally()
+        line_counts = BatchCounts()
         for name, file_id in files:
             if file_id is not None:
                 path = self._directory / f"{record.key}.{name}.jsonl"
                 await self._api.download(file_id, path)
-                await self._store_results(path, record, tally)
+                await self._store_results(path, record, line_counts)
                 path.unlink()
-        await self._check_tally(record, state, tally)
+        await self._check_line_counts(record, state, line_counts)
         await self._end(record, state.status)
         self._wait_until = 0.0
         self._num_turned_away = 0
 
-    async def _check_tally(self, record: BatchRecord, state: BatchState, tally: BatchTally) -> None:
+    async def _check_line_counts(
+        self, record: BatchRecord, state: BatchState, line_counts: BatchCounts
+    ) -> None:
         """Stops where no line of a batch was answered, and asking again is no use for now.
 
         Its jobs stay open, and no attempt of its requests counts.
@@ -267,17 +269,22 @@ class BatchCourier:
         Raises:
             EndpointError: Names what the provider says.
         """
-        if tally.errors:
-            kinds = ", ".join(f"{tally.last[kind].what} {n}" for kind, n in tally.errors.items())
-            self._run.say(f"batch {state.id}: {tally.num_answered} answered, errors: {kinds}")
-        error = tally.account_trouble()
-        is_all_trouble = not (tally.num_answered or tally.num_lowered) and tally.errors["trouble"]
+        if line_counts.errors:
+            kinds = ", ".join(
+                f"{line_counts.last[kind].what} {n}" for kind, n in line_counts.errors.items()
+            )
+            self._run.say(f"batch {state.id}: {line_counts.num_answered} answered, errors: {kinds}")
+        error = line_counts.account_trouble()
+        is_all_trouble = (
+            not (line_counts.num_answered or line_counts.num_lowered)
+            and line_counts.errors["trouble"]
+        )
         self._num_failed = self._num_failed + 1 if is_all_trouble else 0
         if error is None and is_all_trouble:
             wait_s = _POLLS_TO_WAIT * self.config.poll_s
             self._wait_until = asyncio.get_running_loop().time() + wait_s
             if self._num_failed >= _MAX_FAILED_BATCHES:
-                error = tally.last["trouble"]
+                error = line_counts.last["trouble"]
         if error is not None:
             await self._give_up(record)
             raise EndpointError(
@@ -290,21 +297,23 @@ class BatchCourier:
         self._writer.batch_ended(record.key, state)
         await self._writer.flush()
 
-    async def _store_results(self, path: Path, record: BatchRecord, tally: BatchTally) -> None:
+    async def _store_results(
+        self, path: Path, record: BatchRecord, line_counts: BatchCounts
+    ) -> None:
         """Writes results into the ledger; doing so twice with the same file changes nothing."""
         asked_with = read_capabilities(record.capabilities)
         num_lines = 0
         with path.open("rb") as file:
             for line in file:
                 if line.strip():
-                    self._store_line(line, asked_with, record, tally)
+                    self._store_line(line, asked_with, record, line_counts)
                     num_lines += 1
                 if num_lines % _RESULTS_PER_COMMIT == 0:
                     await self._writer.flush()
         await self._writer.flush()
 
     def _store_line(
-        self, line: bytes, asked_with: Capabilities, record: BatchRecord, tally: BatchTally
+        self, line: bytes, asked_with: Capabilities, record: BatchRecord, line_counts: BatchCounts
     ) -> None:
         """Stores a result as it came; a request without one goes into the next batch."""
         line = self._api.endpoint.hide_key(line)
@@ -313,24 +322,24 @@ class BatchCourier:
         if result is None or request_id is None:
             return
         if result.status == 200:
-            tally.num_answered += 1
+            line_counts.num_answered += 1
             self._answered.add(asked_with)
             self._writer.reply(request_id, 200, line)
             self._count_cost(result.key, request_id, line)
             return
         error = result.error(self._api.endpoint)
         if error.kind == "refused" and self._is_lowered(result, asked_with, record.key, line):
-            tally.num_lowered += 1
+            line_counts.num_lowered += 1
             return
         self._run.budget.release(result.key)
         # One sent before was refused where others were answered, for a batch without any answer
         # counts as not sent. The draw may be at fault, so once more may do.
         num_sent = self._ledger.num_sent(result.key)
         is_own = error.kind in {"refused", "forbidden"} and (
-            num_sent > 1 or tally.num_answered > 0 or record.num_requests == 1
+            num_sent > 1 or line_counts.num_answered > 0 or record.num_requests == 1
         )
         if not is_own:
-            tally.add(error)
+            line_counts.add(error)
         if is_own and num_sent >= _MAX_REFUSALS:
             self._writer.reply(request_id, error.status, line)
         else:

@@ -62,7 +62,7 @@ def read_line(line: bytes) -> BatchLine | None:
 
 
 @dataclass(slots=True)
-class BatchTally:
+class BatchCounts:
     """What the lines of one batch brought.
 
     Args:

@@ -175,7 +175,7 @@ class Engine:
 
     async def _outcome(self, job: Job) -> Outcome:
         """A job from its request to its outcome: ask, correct once, check, judge."""
-        prompt = render_prompt(job)
+        prompt = render_prompt(job, self._outcomes.image_texts(job))
         request = self._teacher.factory.sample(job, prompt)
         bought = await self._buy(self._teacher, request, urgent=False)
         if isinstance(bought.read, Unreadable) and bought.read.error is not None:

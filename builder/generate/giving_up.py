@@ -13,6 +13,12 @@ from builder.ledger.ledger import Ledger
 from builder.plan.shares import Slot
 
 _SLOTS_NAMED = 6
+#: Slots without a good sample are asked on beyond `max_slot_failures` while all of them together
+#: have cost fewer replies than this share of the samples wanted: a slot in which one reply in
+#: twenty is fit is filled at that price, and a build that nears its end is not left short for it.
+_CHEAP_SHARE = 0.05
+#: But none for more than so many times `max_slot_failures`.
+_MOST_EXTRA = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,9 @@ def failing_slots(config: BuildConfig, ledger: Ledger, missing: Mapping[Slot, in
 
     One without a good sample gets no more jobs than it takes to give it up,
     so that it costs `max_slot_failures` requests or its share once, whichever
-    is more. So does a language or a cell without one in any of its slots.
+    is more; or up to four times as many where the failing slots together cost
+    under a twentieth of the build. A language or a cell without a good sample
+    in any of its slots costs `max_slot_failures` in all.
 
     Args:
         config: The build.
@@ -45,13 +53,17 @@ def failing_slots(config: BuildConfig, ledger: Ledger, missing: Mapping[Slot, in
     if most is None:
         return found
     failures = ledger.streaks()
-    for slot in missing.keys() & failures.keys():
+    failing = missing.keys() & failures.keys()
+    never_good = [slot for slot in failing if not failures[slot].num_good]
+    first_patience = _first_patience(most, len(never_good), config.num_samples)
+    for slot in failing:
         streak = failures[slot]
-        if streak.num >= _patience(streak, most):
+        patience = _patience(streak, most) if streak.num_good else first_patience
+        if streak.num >= patience:
             found.hopeless[slot] = streak.reasons
             found.limits[slot] = 0
         elif not streak.num_good:
-            found.limits[slot] = most - streak.num
+            found.limits[slot] = patience - streak.num
     accepted = ledger.accepted_counts().keys()
     # A sample without a text says nothing about its language.
     with_text = [slot for slot in accepted if _has_text(slot)]
@@ -134,8 +146,14 @@ def _total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(total.most_common())
 
 
+def _first_patience(most: int, num_failing: int, num_samples: int) -> int:
+    """Failures after which a slot that was never good is given up; more where that is cheap."""
+    if num_failing == 0:
+        return most
+    cheap = int(_CHEAP_SHARE * num_samples) // num_failing
+    return max(most, min(cheap, _MOST_EXTRA * most))
+
+
 def _patience(streak: Streak, most: int) -> int:
     """Failures in a row after which a slot is given up; more where few were good before."""
-    if not streak.num_good:
-        return most
     return max(most, ceil(most * streak.num_before / (2 * streak.num_good)))

@@ -10,6 +10,7 @@ from builder.generate.reply import Read
 from builder.images.store import ImageRecord
 from builder.job import Job
 from builder.ledger.tables import Outcome
+from builder.prompts import ImageText
 from schemas.reply import Reply, to_draft
 from schemas.sample import (
     CheckResult,
@@ -22,6 +23,7 @@ from schemas.sample import (
     sample_id,
 )
 from schemas.text_rules import CheckReport, check_revision
+from schemas.vocabulary import ImageRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,16 @@ class OutcomeMaker:
     def __init__(self, config: BuildConfig, image_record: Callable[[str], ImageRecord]) -> None:
         self._config = config
         self._image_record = lru_cache(4096)(image_record)
+
+    def image_texts(self, job: Job) -> dict[ImageRole, ImageText]:
+        """What the teacher is shown of the texts that came with a job's images, by role."""
+        if not self._config.teacher.use_captions:
+            return {}
+        texts: dict[ImageRole, ImageText] = {}
+        for role, sha256 in zip(job.cell.image_roles, job.images, strict=True):
+            record = self._image_record(sha256)
+            texts[role] = ImageText.of(record.caption, record.alt_text)
+        return texts
 
     def check(self, job: Job, read: Read) -> Checked:
         """Runs the row checks over a reply's revision."""
@@ -169,6 +181,7 @@ class OutcomeMaker:
 
     def _images(self, job: Job) -> list[ImageSource]:
         sources = []
+        shown = self.image_texts(job)
         for role, sha256 in zip(job.cell.image_roles, job.images, strict=True):
             record = self._image_record(sha256)
             sources.append(
@@ -180,6 +193,7 @@ class OutcomeMaker:
                     licence=record.licence,
                     licence_id=record.licence_id,
                     **(record.original.as_published() if record.original else {}),
+                    shown_text=shown[role].as_published if role in shown else None,
                 )
             )
         return sources

@@ -83,6 +83,20 @@ class RunCounts:
         self.num_done_in_round += 1
         self.dropped_by_language[language] += 1
 
+    def as_json(self, seconds: float) -> dict[str, float]:
+        """What this run did in so many seconds, and its pace."""
+        return {
+            "seconds": round(seconds, 3),
+            "kept": self.num_kept,
+            "dropped": self.dropped.total(),
+            "replies": self.num_replies,
+            "corrections": self.num_corrections,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cost_usd": round(self.cost_usd, 6),
+            "jobs_per_s": round(self.num_done / seconds, 3) if seconds > 0 else 0.0,
+        }
+
     def worst_languages(self, num: int = 5) -> list[tuple[str, float]]:
         """Languages with the largest share of dropped jobs, the worst first."""
         shares = [

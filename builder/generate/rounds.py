@@ -1,19 +1,21 @@
 """The closed loop: plan what is missing, run it, drop repeats, until the shares are met."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import orjson
 
 from builder.balance import balance_of, base_of, surplus_jobs
-from builder.checks.across import find_repeats
+from builder.checks.whole_set import find_drops
 from builder.config import BuildConfig
 from builder.generate.engine import Engine
 from builder.generate.giving_up import failing_slots
 from builder.generate.run_context import RunContext
 from builder.images.store import ImageStore
 from builder.job import Job
+from builder.ledger.evaluation_sets import drop_matches
+from builder.ledger.gates import apply_gates
 from builder.ledger.ledger import Ledger, LedgerError
 from builder.ledger.tables import RoundRecord
 from builder.plan import Plan, plan_round, targets_of
@@ -24,6 +26,12 @@ _NUM_EXACT_ROUNDS = 3
 _SAID_EVERY = 1_000
 #: A round with a smaller share of replies was used up by an outage.
 _MIN_REPLY_SHARE = 0.5
+#: Rounds of no more jobs than this share of the samples wanted cost next to nothing, nor do those
+#: of as many as one missing sample gets, unless that is a good part of a tiny build. What ends
+#: them is that slots which only fail are given up.
+_SMALL_ROUND_SHARE = 0.01
+_SMALL_ROUND_JOBS = 4
+_TINY_BUILD_SHARE = 0.1
 #: Part `index` of `num` of a round's jobs: (index, num).
 Shard = tuple[int, int]
 
@@ -85,7 +93,9 @@ class Rounds:
                 return self._opened(record.round, self.replan(record))
         targets, number = self._config.targets, len(known)
         same = list(takewhile(lambda r: r.targets == targets, reversed(known)))
-        num_rounds = self._num_used(same)
+        shares = self._ledger.reply_shares()
+        tries = [record for record in same if self._was_tried(record, shares)]
+        num_rounds = sum(not self._is_small(record) for record in tries)
         if num_rounds >= self._config.max_rounds or (self._shard and number):
             return None
         accepted = self._ledger.accepted_counts()
@@ -94,7 +104,7 @@ class Rounds:
             self._ledger.set_base(targets, base)
         if same and balance_of(self._config, self._ledger).is_met:
             return None
-        tried = self._ledger.replied_counts() if num_rounds >= _NUM_EXACT_ROUNDS else {}
+        tried = self._ledger.replied_counts() if len(tries) >= _NUM_EXACT_ROUNDS else {}
         wanted = targets_of(self._config, base).by_slot
         missing = {slot: num - accepted.get(slot, 0) for slot, num in wanted.items()}
         missing = {slot: num for slot, num in missing.items() if num > 0}
@@ -109,17 +119,18 @@ class Rounds:
             self._ledger.add_round(replace(record, plan_hash=plan.hash, num_jobs=len(plan)))
         return self._opened(number, plan)
 
-    def _num_used(self, rounds: list[RoundRecord]) -> int:
-        """How many of these rounds count towards the cap.
+    def _was_tried(self, record: RoundRecord, reply_shares: Mapping[int, float]) -> bool:
+        """Whether a round brought replies; one of an earlier run that an outage used up did not."""
+        is_own = record.round >= self._first_round
+        return is_own or reply_shares.get(record.round, 0.0) >= _MIN_REPLY_SHARE
 
-        An earlier run's round that brought hardly a reply does not: an outage
-        has used it up.
-        """
-        shares = self._ledger.reply_shares()
-        return sum(
-            record.round >= self._first_round or shares.get(record.round, 0.0) >= _MIN_REPLY_SHARE
-            for record in rounds
-        )
+    def _is_small(self, record: RoundRecord) -> bool:
+        """Whether a round asked for so little that it does not count towards the cap."""
+        if self._config.max_slot_failures is None:
+            return False
+        num_samples = self._config.num_samples
+        few = min(_SMALL_ROUND_JOBS, _TINY_BUILD_SHARE * num_samples)
+        return record.num_jobs <= max(few, _SMALL_ROUND_SHARE * num_samples)
 
     def replan(self, record: RoundRecord) -> Plan:
         """The plan of a round once more.
@@ -161,7 +172,9 @@ class Rounds:
     def close(self, round_: int) -> None:
         """Applies the rules over the whole set, in job order, and notes the round as done."""
         rows = ((job_id, orjson.loads(row)) for job_id, row in self._ledger.kept_in_job_order())
-        self._ledger.drop(find_repeats(rows, self._config.checks.max_instruction_repeats))
+        self._ledger.drop(find_drops(rows, self._config.checks))
+        drop_matches(self._ledger)
+        apply_gates(self._ledger, self._config.gates)
         self._ledger.close_round(round_)
 
     def finish(self) -> None:

@@ -5,6 +5,7 @@ import gc
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
+from builder.balance.pilot import pilot_config, require_pilot_fits
+from builder.balance.run_report import RUN_NAME, make_run_report, write_run_report
 from builder.config import BuildConfig
 from builder.cost.budget import Budget
 from builder.cost.price import price_of
@@ -53,6 +56,7 @@ class BuildOptions:
         max_requests: Stop when the workspace has sent this many.
         batch: Use the Batch API.
         interrupted: Set from another thread, it stops the run as a signal does.
+        pilot: Only so many samples, spread over cells and languages.
     """
 
     shard: Shard | None = None
@@ -60,6 +64,7 @@ class BuildOptions:
     max_requests: int | None = None
     batch: bool = False
     interrupted: threading.Event | None = None
+    pilot: int | None = None
     free_bytes: Callable[[Path], int] = free_bytes
 
 
@@ -79,21 +84,34 @@ def run_build(
         KeyboardInterrupt: SIGINT or SIGTERM; likewise.
     """
     _allow_connections(config.pace.max_in_flight)
-    stop = Stop()
+    stop, counts, begun = Stop(), RunCounts(), time.monotonic()
+    planned = config if options.pilot is None else pilot_config(config, options.pilot)
     with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
+        if options.pilot is not None:
+            require_pilot_fits(ledger, planned)
         adopt_config(ledger, config, workspace)
         num_replies_before = ledger.spent().num_replies
         if options.max_usd is not None:
             require_prices(config)
         with ImageStore(workspace.images_dir, config.images) as store:
-            _run_loop(_build(config, options, ledger, store, console, stop))
-        is_over = not stop.is_set and options.shard is None
-        summary = summarise(config, ledger, has_price=has_prices(config), is_over=is_over)
+            _run_loop(_build(planned, options, ledger, store, console, stop, counts))
+        is_over = not stop.is_set and options.shard is None and options.pilot is None
+        summary = summarise(planned, ledger, has_price=has_prices(config), is_over=is_over)
+        run: dict[str, Any] = {
+            **counts.as_json(time.monotonic() - begun),
+            "wanted": summary.balance.num_wanted,
+            "is_met": summary.balance.is_met,
+            "was_stopped": stop.is_set,
+        }
+        report = make_run_report(ledger, run)
+        write_run_report(report, workspace.root / RUN_NAME)
         # Where nothing came in, only the error is shown: tables would push it out of sight.
         if stop.error is None or summary.spent.num_replies > num_replies_before:
             print_summary(summary, console)
             if config.judge is not None:
                 print_agreement(ledger, console)
+            for sign in report.signs:
+                console.print(f"look at: {sign}", highlight=False, markup=False, soft_wrap=True)
     if stop.is_interrupted:
         raise KeyboardInterrupt
     if stop.error is not None:
@@ -110,6 +128,7 @@ async def _build(
     store: ImageStore,
     console: Console,
     stop: Stop,
+    counts: RunCounts,
 ) -> None:
     """Opens the models, lets the judge catch up, runs the rounds, closes everything.
 
@@ -122,7 +141,7 @@ async def _build(
     async with AsyncExitStack() as stack:
         writer = LedgerWriter(ledger, stop.set, options.free_bytes)
         stack.push_async_callback(writer.close)  # last, with all that the others wrote
-        run = RunContext(ledger, writer, _budget(config, ledger, options), RunCounts(), stop, say)
+        run = RunContext(ledger, writer, _budget(config, ledger, options), counts, stop, say)
         models: dict[str, OpenModel] = {}
         for role in models_of(config):
             models[role] = open_model(run, role, config, store, batch=options.batch)
@@ -252,7 +271,6 @@ def _allow_connections(num: int) -> None:
 def _run_loop(main: Coroutine[Any, Any, None]) -> None:
     # The loop makes much garbage without cycles: collecting rarely saves a tenth of the time.
     thresholds = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:

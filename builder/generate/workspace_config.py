@@ -9,6 +9,7 @@ import orjson
 from builder.config import (
     DEFAULT_ENDPOINT_SETTINGS,
     BuildConfig,
+    ChecksConfig,
     ConfigError,
     load_config,
     save_config,
@@ -42,8 +43,8 @@ def adopt_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> N
             f"{workspace.root}: `reparse` was stopped before its end, so its samples passed "
             "different checks. Run it again first; it costs nothing."
         )
-    checks = config.checks.model_dump_json()
-    if ledger.meta("checks") not in (None, checks):
+    passed = ledger.meta("checks")
+    if passed is not None and ChecksConfig.model_validate_json(passed) != config.checks:
         raise LedgerError(
             f"{workspace.root}: its samples passed other checks than this configuration's. Run "
             "`python -m builder reparse --config FILE` first, so that all pass the same."

@@ -112,6 +112,10 @@ class Ledger:
             "SELECT job_id, sample FROM outcome WHERE reason IS NULL ORDER BY round, idx"
         )
 
+    def kept_provenance(self) -> Iterator[tuple[str, bytes]]:
+        """(job id, provenance JSON) of every kept sample, in no particular order."""
+        yield from self.db.execute("SELECT job_id, provenance FROM outcome WHERE reason IS NULL")
+
     def kept_after(self, place: tuple[int, int], num: int) -> list[KeptRow]:
         """The next kept samples in job order, after a (round, index)."""
         rows = self.db.execute(

@@ -10,6 +10,8 @@ from builder.images.pictograms import Pictogram, Words, load_pictograms
 #: A keyword shared by this many concepts of a subcategory names a class ("fruit").
 _MIN_CLASS_SIZE = 3
 _MAX_CANDIDATES = 12
+#: Of a language with fewer concepts that have keywords, texts beyond names cannot be asked.
+_MIN_KEYWORD_SHARE = 0.1
 
 
 class Lexicon:
@@ -34,6 +36,27 @@ class Lexicon:
                 counter = sizes.setdefault((language, pictogram.subcategory), Counter())
                 counter.update(words.keywords)
         return sizes
+
+    @cached_property
+    def _with_few_keywords(self) -> frozenset[str]:
+        known: Counter[str] = Counter()
+        with_keywords: Counter[str] = Counter()
+        for pictogram in self._pictograms:
+            known.update(pictogram.texts.keys())
+            with_keywords.update(
+                language
+                for language, words in pictogram.texts.items()
+                if any(not overlaps(keyword, words.name) for keyword in words.keywords)
+            )
+        return frozenset(
+            language
+            for language, num in known.items()
+            if with_keywords[language] < _MIN_KEYWORD_SHARE * num
+        )
+
+    def has_few_keywords(self, language: str) -> bool:
+        """Whether hardly a concept has a keyword in the language besides its name."""
+        return language in self._with_few_keywords
 
     def relative(self, concept: Pictogram, language: str, rng: Random) -> Pictogram | None:
         """Picks a related concept that is clearly another one and has words in the language.

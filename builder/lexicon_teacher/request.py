@@ -8,6 +8,8 @@ from typing import Any
 
 from schemas.vocabulary import CELLS, LANGUAGES, Cell, ImageRole
 
+#: The line that a parameters block begins with.
+_TASK_TYPE = "Task type:"
 _LINE = re.compile(r"^[ \t>*-]*([A-Z][A-Za-z ]{2,30}):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _ROLES: dict[str, ImageRole] = {
     "query": "query",
@@ -79,7 +81,6 @@ def parse_request(body: Any) -> TeacherRequest:
         raise RequestError(
             f"`Images:` names {len(roles)} roles but {len(contents)} images are attached"
         )
-    max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
     known = {"task type", "modality combination", "language", "seed", "images"}
     return TeacherRequest(
         cell=cell,
@@ -88,11 +89,27 @@ def parse_request(body: Any) -> TeacherRequest:
         parameters={name: value for name, value in parameters.items() if name not in known},
         images=tuple(zip(roles, contents, strict=True)),
         num_prompt_chars=len(text),
-        max_tokens=max_tokens if isinstance(max_tokens, int) else None,
+        max_tokens=read_max_tokens(body),
         is_correction=any(
             isinstance(m, dict) and m.get("role") == "assistant" for m in body["messages"]
         ),
     )
+
+
+def read_small_talk(body: Any) -> str | None:
+    """The text of a conversation that asks for no sample and shows nothing; None for any other."""
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        return None
+    texts, contents = _read_parts(body["messages"])
+    text = "\n".join(texts)
+    is_small_talk = text.strip() and not contents and _TASK_TYPE not in text
+    return text if is_small_talk and not body.get("stream") else None
+
+
+def read_max_tokens(body: dict[str, Any]) -> int | None:
+    """The completion limit that the client set, if any."""
+    max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
+    return max_tokens if isinstance(max_tokens, int) else None
 
 
 def _read_parts(messages: list[Any]) -> tuple[list[str], list[bytes]]:
@@ -129,7 +146,7 @@ def _read_data_url(part: dict[str, Any]) -> bytes:
 
 def _read_parameters(text: str) -> dict[str, str]:
     """Reads the last block of `Name: value` lines that starts with `Task type:`."""
-    start = max(text.rfind("Task type:"), 0)
+    start = max(text.rfind(_TASK_TYPE), 0)
     parameters: dict[str, str] = {}
     for name, value in _LINE.findall(text[start:]):
         parameters.setdefault(name.strip().lower(), value)

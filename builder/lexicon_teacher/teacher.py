@@ -7,12 +7,18 @@ from builder.lexicon_teacher.compose import compose_reply
 from builder.lexicon_teacher.lexicon import Lexicon, bundled_lexicon
 from builder.lexicon_teacher.mistakes import Answer, MistakeRates, PlantedLog, plant
 from builder.lexicon_teacher.recognise import Recogniser
-from builder.lexicon_teacher.request import TeacherRequest, parse_request
+from builder.lexicon_teacher.request import (
+    TeacherRequest,
+    parse_request,
+    read_max_tokens,
+    read_small_talk,
+)
 from builder.lexicon_teacher.scene import CannotAnswerError, set_scene
 
 MODEL = "lexicon-teacher"
 _CHARS_PER_TOKEN = 4
 _TOKENS_PER_IMAGE = 85
+_GREETING = "Hello. I write samples from a lexicon."
 
 
 class LexiconTeacher:
@@ -45,12 +51,17 @@ class LexiconTeacher:
         Raises:
             RequestError: If the request cannot be read.
         """
+        small_talk = read_small_talk(body)
+        if small_talk is not None:
+            num_prompt_tokens = len(small_talk) // _CHARS_PER_TOKEN + 1
+            limit = read_max_tokens(body)
+            return _completion(small_talk, _GREETING, False, limit, num_prompt_tokens)
         request = parse_request(body)
         try:
             answer = self._answer(request)
         except CannotAnswerError as exc:
-            return _completion(request, f"I'm sorry, but I can't help with this: {exc}.", False)
-        return _completion(request, answer.text, answer.is_cut)
+            return _reply_to(request, f"I'm sorry, but I can't help with this: {exc}.", False)
+        return _reply_to(request, answer.text, answer.is_cut)
 
     def _answer(self, request: TeacherRequest) -> Answer:
         scene = set_scene(request, self._recogniser, self._lexicon)
@@ -63,15 +74,21 @@ class LexiconTeacher:
         return answer
 
 
-def _completion(request: TeacherRequest, content: str, is_cut: bool) -> dict[str, Any]:
-    num_tokens = len(content) // _CHARS_PER_TOKEN + 1
-    if request.max_tokens is not None and num_tokens > request.max_tokens:
-        content, is_cut = content[: request.max_tokens * _CHARS_PER_TOKEN], True
-        num_tokens = request.max_tokens
+def _reply_to(request: TeacherRequest, content: str, is_cut: bool) -> dict[str, Any]:
     num_prompt_tokens = request.num_prompt_chars // _CHARS_PER_TOKEN + 1
     num_prompt_tokens += _TOKENS_PER_IMAGE * len(request.images)
+    return _completion(request.key, content, is_cut, request.max_tokens, num_prompt_tokens)
+
+
+def _completion(
+    key: str, content: str, is_cut: bool, max_tokens: int | None, num_prompt_tokens: int
+) -> dict[str, Any]:
+    num_tokens = len(content) // _CHARS_PER_TOKEN + 1
+    if max_tokens is not None and num_tokens > max_tokens:
+        content, is_cut = content[: max_tokens * _CHARS_PER_TOKEN], True
+        num_tokens = max_tokens
     return {
-        "id": f"chatcmpl-{sha256(request.key.encode()).hexdigest()[:24]}",
+        "id": f"chatcmpl-{sha256(key.encode()).hexdigest()[:24]}",
         "object": "chat.completion",
         "created": 0,  # The same request gets the same bytes, so no clock.
         "model": MODEL,

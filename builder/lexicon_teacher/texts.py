@@ -116,7 +116,7 @@ class Writer:
         if cell.query_has_text:
             hint = self._hint(own, max(self._number(), 1), hidden=(own.name, other.name))
             if not hint and not cell.query_has_image:
-                return None
+                return self._flashcard(own)
         shape, number = self._rng.choice(_SHAPES), self._number()
         used = tuple(hint.split(self._comma))
         positive = self._describe(own, number, shape, used)
@@ -127,6 +127,18 @@ class Writer:
         if cell.query_has_image and hint and self._rng.random() < 0.5:
             query_text = f"{load_questions()[self._language]['shows']} ({hint})"
         return Texts(query_text, positive, negative)
+
+    def _flashcard(self, own: Words) -> Texts | None:
+        """A name, to be matched to the picture that a question is asked about.
+
+        Only in languages with hardly a keyword: a caption would repeat the
+        name that is asked for, and no other would ever be written.
+        """
+        if not self._lexicon.has_few_keywords(self._language):
+            return None
+        questions = load_questions()[self._language]
+        positive, negative = self._rng.sample((questions["what"], questions["shows"]), 2)
+        return Texts(own.name, positive, negative)
 
     def _words_if_any(self, concept: Pictogram) -> Words | None:
         return concept.texts.get(self._language)

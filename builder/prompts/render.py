@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,14 +11,16 @@ import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from builder.job import Job
+from builder.prompts.image_texts import FENCE, ImageText, fenced_lines
 from builder.prompts.skeleton import judge_skeleton, reply_skeleton
 from schemas.sample import Draft
-from schemas.vocabulary import LANGUAGES, Cell
+from schemas.vocabulary import LANGUAGES, Cell, ImageRole
 
 TEMPLATES_DIR = Path(__file__).parent / "templates"
 #: A correction names one error; a model's own long output must not come back to it as one.
 MAX_ERROR_CHARS = 500
 _LABEL = "image_label.j2"
+_IMAGE_TEXTS = "image_texts.j2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Prompt:
             endpoints can cache the prefix.
         user: The job's parameters, one a line.
         hash: sha256 (hex) of the prompt without the job's values: changes
-            whenever a template, a shared part or the reply schema does.
+            whenever a template, a shared part or the reply schema does, and is another
+            where texts of the images are shown.
         image_labels: One a image, in the order attached: positive and hard
             negative are easily taken for one another.
     """
@@ -40,8 +44,13 @@ class Prompt:
     image_labels: tuple[str, ...]
 
 
-def render_prompt(job: Job) -> Prompt:
-    """The prompt of a job; values of the job are text, never template."""
+def render_prompt(job: Job, image_texts: Mapping[ImageRole, ImageText] | None = None) -> Prompt:
+    """The prompt of a job; values of the job are text, never template.
+
+    Args:
+        job: The job.
+        image_texts: What came with its images, by role; shown as untrusted data.
+    """
     cell = job.cell
     system, prompt_hash = _system(cell)
     language = LANGUAGES[job.language]
@@ -59,6 +68,10 @@ def render_prompt(job: Job) -> Prompt:
         has_query_text=cell.query_has_text,
         has_text=cell.query_has_text or cell.document_has_text,
     )
+    lines = fenced_lines(image_texts or {})
+    if lines:
+        fenced = _template(_IMAGE_TEXTS).render(begin=FENCE[0], lines=lines, end=FENCE[1])
+        user, prompt_hash = f"{user}\n{fenced}", _hash_with_texts(prompt_hash)
     return Prompt(system, user, prompt_hash, _image_labels(cell))
 
 
@@ -128,6 +141,12 @@ def _hash(system: str, user_template: str) -> str:
         (TEMPLATES_DIR / name).read_text(encoding="utf-8") for name in (user_template, _LABEL)
     ]
     return hashlib.sha256("\0".join([system, *sources]).encode()).hexdigest()
+
+
+@cache
+def _hash_with_texts(prompt_hash: str) -> str:
+    source = (TEMPLATES_DIR / _IMAGE_TEXTS).read_text(encoding="utf-8")
+    return hashlib.sha256(f"{prompt_hash}\0{source}".encode()).hexdigest()
 
 
 @cache

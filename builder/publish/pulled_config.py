@@ -18,6 +18,7 @@ _TRUSTED_ENDPOINT_FIELDS = {
     "max_completion_tokens",
     "timeout_s",
     "structured_output",
+    "use_captions",
 }
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 

@@ -120,10 +120,12 @@ def _baseline(
 
 def published_config(config: BuildConfig) -> dict[str, Any]:
     """The configuration without addresses and prices of endpoints, as releases write it."""
-    shown = config.model_dump(mode="json", exclude={"pace", "card"}, by_alias=True)
-    answers = config.card.model_dump(mode="json", exclude_none=True)
-    if answers:
-        shown["card"] = answers
+    shown = config.model_dump(mode="json", exclude={"pace", "card", "gates"}, by_alias=True)
+    shown["checks"] = config.checks.as_published()
+    for section in ("card", "gates"):
+        answers = getattr(config, section).model_dump(mode="json", exclude_defaults=True)
+        if answers:
+            shown[section] = answers
     for role in ("teacher", "judge"):
         for name in ("base_url", "api_key_env", "prices", "extra_body"):
             (shown[role] or {}).pop(name, None)

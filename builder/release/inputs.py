@@ -89,6 +89,7 @@ def open_inputs(
     from builder.images.embedders import embedder_name
     from builder.images.store import ImageStore
     from builder.ledger.ledger import Ledger
+    from builder.ledger.scores import read_scores, with_alignment
 
     if not workspace.config_path.exists():
         raise ReleaseError(
@@ -105,9 +106,10 @@ def open_inputs(
             )
         config = load_config(workspace.config_path)
         _warn_of_metadata(workspace, store.num_not_normal())
+        scores = read_scores(ledger)
         yield ReleaseInputs(
             config=config,
-            kept=lambda: published_rows(ledger.kept(), store),
+            kept=lambda: published_rows(with_alignment(ledger.kept(), scores), store),
             counts=counts,
             wanted=wanted_targets(config, ledger).by_slot,
             drops=ledger.drop_counts(),

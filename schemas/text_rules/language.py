@@ -109,15 +109,20 @@ def judge(
         return "abstained", []
     opinions: list[Opinion] = []
     named: list[tuple[Identifier, str | None]] = []
+    group = group_of(declared)
     for identifier in identifiers:
         opinion = identify(identifier, text)
-        named.append((identifier, opinion.top if opinion else None))
-        if opinion is None or (opinion.is_weak and opinion.top in group_of(declared)):
+        if opinion is None:
+            named.append((identifier, None))
             continue
-        opinions.append(opinion)
-        if opinion.top in group_of(declared):
+        top = opinion.top
+        named.append((identifier, top))
+        if top not in group:
+            opinions.append(opinion)
+        elif not opinion.is_weak:
+            opinions.append(opinion)
             break
-    if len(opinions) == 1 and opinions[0].top in group_of(declared):
+    if len(opinions) == 1 and opinions[0].top in group:
         return "confirmed", named
     is_short = count_different_words(text) < MIN_WORDS
     if not is_short and names_close_language(opinions, declared):
@@ -126,7 +131,7 @@ def judge(
             named.append((choice.identifier, choice.top))
         if is_declared is not None:
             return ("confirmed" if is_declared else "contradicted"), named
-    accepted = alike(declared) if is_short else group_of(declared)
+    accepted = alike(declared) if is_short else group
     if any(opinion.top in accepted for opinion in opinions):
         return "confirmed", named
     return _weigh(opinions, declared, num_words), named

@@ -26,7 +26,12 @@ from schemas.errors import PolysceneError
 from tests.hub_server import client_environment, running_hub
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"num_samples": 12, "languages": {"en": 1, "de": 1}, "tolerance": 0.2}
+SETTINGS = {
+    "num_samples": 12,
+    "languages": {"en": 1, "de": 1},
+    "tolerance": 0.2,
+    "images": {"embedder": "descriptor"},
+}
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ def workspace(tmp_path: Path) -> Path:
         {
             "num_samples": 20,
             "languages": {"en": 1},
+            "images": {"embedder": "descriptor"},
             "pace": {"max_attempts": 2, "breaker_window_s": 1},
         }
     )

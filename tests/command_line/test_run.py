@@ -216,7 +216,9 @@ def test_files_and_words_in_any_script_are_read_and_written_in_any_locale(tmp_pa
     folder.mkdir()
     Image.effect_noise((64, 64), 90).save(folder / "猫.png")
     config = tmp_path / "конфиг.yaml"
-    config.write_text("name: x\nrelease: {title: Кошки}\n", encoding="utf-8")
+    config.write_text(
+        "name: x\nrelease: {title: Кошки}\nimages: {embedder: descriptor}\n", encoding="utf-8"
+    )
     words = (folder, "--license", "CC0-1.0", "--source", "фотки", "-w", tmp_path / "место")
     done = command("builder", "images", "add", *words, "-c", config, **_ASCII)
     assert done.returncode == 0, done.stderr

@@ -83,7 +83,7 @@ def make_config(num_samples: int = 60, **fields: object) -> BuildConfig:
     content: dict[str, object] = {
         "num_samples": num_samples,
         "languages": dict.fromkeys(LANGUAGES, 1),
-        "images": {"window": (-1, 1)},
+        "images": {"embedder": "descriptor", "window": (-1, 1)},
         "teacher": {
             "model": "scripted",
             "timeout_s": 5,

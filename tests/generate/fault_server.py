@@ -35,7 +35,7 @@ _CONTENT_FAULTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "duplicate_key": lambda text: completion(text[:-1] + ',"revision":{"instruction":"twice"}}'),
     "ascii": lambda text: completion(_ascii(text)),
     "lone_surrogate": lambda text: completion(text.replace("case", "\\ud83d case")),
-    "whitespace": lambda text: completion("{" + "\n" * 1_000_000, finish_reason="length"),
+    "whitespace": lambda text: completion("{" + "\n" * 50_000, finish_reason="length"),
     "not_json": lambda text: completion("There is nothing to say about this picture."),
     "wrong_fields": lambda text: completion('{"answer": 42}'),
     "wrong_roles": lambda text: completion(text.replace('"image":"', '"image":"no ')),

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -291,3 +292,46 @@ def test_a_workspace_with_batches_under_way_is_not_merged(
         build(workspace, make_config(20, batch=BATCH), batch=True, shard=(0, 1))
     with pytest.raises(LedgerError, match=r"batches under way.*builder build"):
         run_merge([workspace.root], tmp_path / "joined")
+
+
+#: What every line of a batch says, and what is to be heard of it.
+ACCOUNT_TROUBLE = {
+    "all_429": (429, "Rate limit reached for the day"),
+    "credit": (400, "Your credit balance is too low to access the API."),
+    "key": (401, "Incorrect API key provided"),
+}
+
+
+@pytest.mark.parametrize("trouble", ACCOUNT_TROUBLE)
+def test_account_trouble_in_every_line_stops_the_run_and_leaves_its_jobs_open(
+    serve: Serve, new_workspace: NewWorkspace, trouble: str
+) -> None:
+    status, words = ACCOUNT_TROUBLE[trouble]
+
+    class Troubled(BatchServer):
+        """Completes batches without an output file."""
+
+        is_settled = False
+
+        def _result(self, request: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
+            if self.is_settled:
+                return super()._result(request)
+            return status, {"error": {"message": words, "type": "invalid_request_error"}}
+
+        def _complete_batch(self, batch: dict[str, Any]) -> None:
+            super()._complete_batch(batch)
+            if not self.is_settled:
+                batch["output_file_id"] = None
+
+    server = serve(make=Troubled)
+    assert isinstance(server, Troubled)
+    workspace, config = new_workspace(), make_config(20, batch=BATCH)
+    with pytest.raises(EndpointError, match=f"{words}.*Nothing was lost and its jobs stay open"):
+        build(workspace, config, batch=True)
+    assert len(server.batches) == 1
+    with Ledger(workspace.ledger_path) as ledger:
+        assert ledger.drop_counts() == {}
+    server.is_settled = True
+    summary = build(workspace, config, batch=True)
+    assert (summary.num_kept, summary.dropped) == (20, {})
+    assert len(server.batches) == 2

@@ -216,11 +216,12 @@ def test_a_key_that_loses_its_rights_on_the_way_is_no_reason_to_drop_the_rest(
 def test_an_endpoint_that_only_fails_is_given_up_with_nothing_dropped(
     serve: Serve, new_workspace: NewWorkspace, fault: str
 ) -> None:
-    serve(Faults(always=fault))
+    server = serve(Faults(always=fault))
     workspace = new_workspace()
     given_up = r"(nothing but failures|refuses every request).* run the same command again"
     with pytest.raises(EndpointError, match=f"(?i){given_up}"):
         build(workspace, make_config(60))
+    assert server.num_requests <= 30
     with Ledger(workspace.ledger_path) as ledger:
         assert ledger.drop_counts() == {}
 
@@ -256,7 +257,7 @@ def test_an_endpoint_that_is_down_is_given_up(
         build(new_workspace(), make_config(60))
 
 
-def test_slow_drips_and_silence_end_in_a_timeout_and_another_try(
+def test_slow_drips_and_no_response_end_in_a_timeout_and_another_try(
     serve: Serve, new_workspace: NewWorkspace
 ) -> None:
     serve(Faults(rates={"slow": 0.1, "timeout": 0.1}))

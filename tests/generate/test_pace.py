@@ -134,7 +134,8 @@ def test_nothing_but_failures_opens_the_breaker_with_what_failed_and_what_to_do(
                     pace.failed(trouble(), sent_at)
                 finally:
                     pace.leave()
-        assert clock.now - 100 <= 22
+                clock.now = max(clock.now, pace.resumes_at)
+        assert clock.now - 100 <= 27
         assert "nothing" in str(e.value)
 
     asyncio.run(scenario())
@@ -171,8 +172,65 @@ def test_an_endpoint_that_only_asks_to_wait_is_given_up_within_a_minute() -> Non
                 finally:
                     pace.leave()
                 # the pause in force, on the clock of the test
-                clock.now = max(clock.now, pace._paused_until)
+                clock.now = max(clock.now, pace.resumes_at)
         assert clock.now - 100 <= 60
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("error", [pushback(), trouble(), pushback(1)])
+def test_an_endpoint_that_never_answered_gets_few_calls(error: SendError) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        pace = Pace(PaceConfig(), Stop(), clock)
+        sent = await fill(pace)
+        num_sent = len(sent)
+        with pytest.raises(DeadEndpoint):
+            while True:
+                clock.now += 0.1
+                for sent_at in sent:
+                    pace.leave()
+                    pace.failed(error, sent_at)
+                clock.now = max(clock.now, pace.resumes_at)
+                sent = [await pace.enter()]
+                num_sent += 1
+                assert not [task for task in await waiting(pace, 3) if task.done()]
+        assert num_sent <= 16
+        assert clock.now - 100 <= 26
+
+    asyncio.run(scenario())
+
+
+async def waiting(pace: Pace, number: int) -> list[asyncio.Task[float]]:
+    """So many more that want to enter."""
+    tasks = [asyncio.create_task(pace.enter()) for _ in range(number)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return [task for task in tasks if not task.cancelled()]
+
+
+def test_the_first_answer_lets_all_in_that_the_limit_allows() -> None:
+    async def scenario() -> None:
+        pace = Pace(PaceConfig(initial_in_flight=8), Stop())
+        first, second, *_ = await fill(pace)
+        pace.failed(pushback(), first)
+        pace.leave()
+        pace.failed(pushback(), second)
+        pace.leave()
+        tasks = [asyncio.create_task(pace.enter()) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert pace.in_flight == 6
+        pace.answered()
+        pace.leave()
+        await asyncio.sleep(0)
+        assert pace.in_flight == int(pace.limit) == 5
+        for _ in range(5):
+            pace.answered()
+            pace.leave()
+        await asyncio.wait_for(asyncio.gather(*tasks), 1)  # without the wait of half a second
 
     asyncio.run(scenario())
 

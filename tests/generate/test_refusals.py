@@ -222,7 +222,9 @@ def test_requests_that_are_too_large_name_the_side_of_images(serve: Serve, tmp_p
         build(workspace, config())
     assert server.num_requests <= MAX_EXTRA_REQUESTS
     fields = {"model": "scripted", "prices": FREE}
-    small = make_config(NUM, teacher=fields, images={"window": (-1, 1), "max_side_px": 64})
+    small = make_config(
+        NUM, teacher=fields, images={"embedder": "descriptor", "window": (-1, 1), "max_side_px": 64}
+    )
     assert build(workspace, small).num_kept == NUM
 
 

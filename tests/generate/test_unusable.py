@@ -50,7 +50,7 @@ def test_a_large_build_is_stopped_in_its_first_round(
     with pytest.raises(
         UnusableReplies, match=rf"the last {MAX_DROPPED_IN_A_ROW} jobs were dropped"
     ):
-        build(workspace, make_config(2_000))
+        build(workspace, make_config(300))
     assert MAX_DROPPED_IN_A_ROW <= server.num_requests <= MAX_DROPPED_IN_A_ROW + 32
     with Ledger(workspace.ledger_path) as ledger:
         # replies in flight at the stop are waited for: they are paid
@@ -64,10 +64,10 @@ def test_an_endpoint_whose_replies_turn_unusable_is_stopped_and_what_it_gave_bef
     build(workspace, make_config(60))
     server.faults.always = "refusal"
     with pytest.raises(UnusableReplies, match=rf"the last {MAX_DROPPED_IN_A_ROW} jobs"):
-        build(workspace, make_config(2_000))
+        build(workspace, make_config(300))
     assert len(kept_rows(workspace)) == 60
     server.faults.always = None
-    assert build(workspace, make_config(400)).num_kept >= 400
+    assert build(workspace, make_config(100)).num_kept >= 100
 
 
 def test_few_drops_and_many_with_a_sample_in_between_stop_nothing() -> None:

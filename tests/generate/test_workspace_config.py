@@ -118,7 +118,12 @@ def test_what_may_not_change_is_named(serve: Serve, new_workspace: NewWorkspace)
     serve()
     workspace = new_workspace()
     build(workspace, make_config(12))
-    other = make_config(12, seed=5, images={"window": (-0.5, 1)}, teacher={"model": "other"})
+    other = make_config(
+        12,
+        seed=5,
+        images={"embedder": "descriptor", "window": (-0.5, 1)},
+        teacher={"model": "other"},
+    )
     with pytest.raises(
         LedgerError, match=r"another configuration \(images.window, seed, teacher.model\)"
     ):
@@ -138,7 +143,7 @@ def teacher(**fields: object) -> dict[str, object]:
         {"teacher": teacher(structured_output="json_object")},
         {"teacher": teacher(max_completion_tokens=900)},
         {"teacher": teacher(timeout_s=7, prices=None, api_key_env="OPENAI_API_KEY")},
-        {"images": {"window": (-1, 1), "max_side_px": 64}},
+        {"images": {"embedder": "descriptor", "window": (-1, 1), "max_side_px": 64}},
         {"pace": {"max_in_flight": 3}},
     ],
 )

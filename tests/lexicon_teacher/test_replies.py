@@ -53,6 +53,21 @@ def test_every_cell_gets_a_reply_of_its_own_keys(
         assert draft.positive_text is None or draft.positive_text != draft.negative_text
 
 
+@pytest.mark.parametrize("language", ["eo", "fy", "ku", "mg", "yi"])
+def test_no_cell_is_hopeless_in_a_language_without_keywords(
+    teacher: LexiconTeacher, make_request: MakeRequest, language: str
+) -> None:
+    cell = Cell("retrieval", "T->IT")
+    known = [pictogram for pictogram in load_pictograms() if language in pictogram.texts][:18]
+    for seed, (positive, negative) in enumerate(zip(known[:9], known[9:], strict=True)):
+        images = [positive.images[0].content, negative.images[0].content]
+        reply = reply_to(teacher, cell, make_request(cell, language, seed, images=images))
+        draft = to_draft(cell, reply.revision)
+        assert draft.query_text and draft.positive_text
+        assert draft.positive_text != draft.negative_text
+        assert draft.positive_text not in draft.query_text
+
+
 def test_text_query_names_the_positive_in_the_language(
     teacher: LexiconTeacher,
     make_request: MakeRequest,
@@ -74,6 +89,15 @@ def test_clean_replies_do_not_leak_the_answer(
                 draft = to_draft(cell, reply_model(cell).model_validate_json(content).revision)
                 assert draft.query_text and draft.positive_text
                 assert draft.positive_text.casefold() not in draft.query_text.casefold()
+
+
+def test_small_talk_is_answered_as_a_chat_server_would(teacher: LexiconTeacher) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Say hello."}]}
+    completion = teacher.complete({**body, "max_completion_tokens": 16})
+    assert content_of(completion).startswith("Hello")
+    assert completion["choices"][0]["finish_reason"] == "stop"
+    assert completion["usage"]["completion_tokens"] <= 16
+    assert completion["usage"]["prompt_tokens"] > 0
 
 
 def test_same_request_same_bytes_in_a_new_teacher(make_request: MakeRequest) -> None:

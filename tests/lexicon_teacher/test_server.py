@@ -44,9 +44,9 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
 
 
 def test_a_request_without_parameters_is_a_400_that_says_so(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match=r"no `Task type:` line"):
+    with pytest.raises(openai.BadRequestError, match=r"no `Modality combination:` line"):
         client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": "Hello there"}]
+            model=MODEL, messages=[{"role": "user", "content": "Task type: retrieval"}]
         )
 
 

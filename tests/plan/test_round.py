@@ -18,7 +18,7 @@ from tests.plan.conftest import fill
 CONFIG = BuildConfig(
     num_samples=2_000,
     languages="mme5",
-    images={"validation_share": 0.3, "num_neighbours": 12},  # type: ignore[arg-type]
+    images={"embedder": "descriptor", "validation_share": 0.3, "num_neighbours": 12},  # type: ignore[arg-type]
 )
 
 

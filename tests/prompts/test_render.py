@@ -85,7 +85,8 @@ def test_static_text_names_every_field_of_the_reply() -> None:
 
 
 def test_templates_are_one_a_cell_and_every_part_is_used() -> None:
-    others = {"user.j2", "correction.j2", "image_label.j2", "judge.j2", "judge_user.j2"}
+    others = {"user.j2", "correction.j2", "image_label.j2", "image_texts.j2"}
+    others |= {"judge.j2", "judge_user.j2"}
     names = {path.name for path in TEMPLATES_DIR.glob("*.j2")}
     assert names == {f"{cell.name}.j2" for cell in CELLS} | others
     sources = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES_DIR.rglob("*.j2"))

@@ -95,7 +95,7 @@ def test_an_embedder_that_is_a_path_is_set_back(
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"images": {"embedder": embedder}}))
     config, reset = pulled_config(tmp_path / "config.yaml")
-    assert config.images.embedder == (embedder if kept else "descriptor")
+    assert config.images.embedder == (embedder if kept else "auto")
     assert reset == ([] if kept else ["images.embedder"])
 
 

@@ -27,6 +27,7 @@ def small_workspace(
     """A workspace with `num_rows` kept samples over every cell, and a few dropped ones."""
     workspace = open_workspace(root, create=True)
     config = BuildConfig(name="small", num_samples=num_rows)
+    config.images.embedder = "descriptor"
     config.images.validation_share = 0.25
     for name, value in release.items():
         setattr(config.release, name, value)
