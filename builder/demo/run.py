@@ -94,5 +94,6 @@ def _train(demo: Demo) -> None:
         demo.show("trainer", "compare", first, second, "--output", demo.versions, *fewer)
         heads = ("--tune", "heads", "--output", demo.heads)
         demo.show("trainer", "train", "--dataset", second, *heads, *steps)
-        lora = ("--model", demo.heads, "--tune", "lora", *LORA_SETTINGS, "--output", demo.model)
+        settings = (*LORA_SETTINGS, *demo.steps)  # of two --steps the last one counts
+        lora = ("--model", demo.heads, "--tune", "lora", *settings, "--output", demo.model)
         demo.show("trainer", "train", "--dataset", second, *lora)

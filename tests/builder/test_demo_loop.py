@@ -18,7 +18,7 @@ from tests.builder.test_demo_environment import LEADS_AWAY
 pytestmark = pytest.mark.demo
 
 Summary = dict[str, Any]
-SIZE = ("--num-samples", "400", "--steps", "5")
+SIZE = ("--num-samples", "400", "--steps", "3")
 STAGES = ("images", "build", "publish", "review", "rollback", "train")
 
 

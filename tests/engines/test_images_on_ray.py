@@ -19,7 +19,6 @@ from builder.images.vectors import embed_images, vectors_directory
 from builder.images.worker_vectors import hash_looks_with
 from command_line.extras import MissingExtraError
 
-pytestmark = pytest.mark.xdist_group("ray")
 CONFIG = ImagesConfig(embedder="descriptor", num_neighbours=3)
 
 

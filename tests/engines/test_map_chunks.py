@@ -11,7 +11,6 @@ from builder.engines import ChunkPlan, EngineError, LocalEngine, WorkerRates
 from schemas.errors import PolysceneError
 
 #: One process runs all that use the one Ray.
-pytestmark = pytest.mark.xdist_group("ray")
 
 
 class Halving(ChunkPlan[tuple[int, ...], list[int]]):

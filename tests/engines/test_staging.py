@@ -20,7 +20,6 @@ from builder.images.staging import ReadOptions, StagedSource, add_staged, listin
 from builder.images.staging.look import look
 from builder.images.store import ImageStore
 
-pytestmark = pytest.mark.xdist_group("ray")
 LIMITS = ImagesConfig()
 OPTIONS = ReadOptions(LIMITS)
 

@@ -10,7 +10,11 @@ from builder.config import BuildConfig
 from builder.plan import Plan, plan_round, targets_of
 from builder.plan.order import num_stripes, sending_order, stripe_of
 
-CONFIG = BuildConfig(num_samples=2_000, languages="mme5")
+CONFIG = BuildConfig(
+    num_samples=2_000,
+    languages="mme5",
+    images={"embedder": "descriptor"},  # type: ignore[arg-type]
+)
 
 
 @pytest.fixture(scope="module")

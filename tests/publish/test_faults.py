@@ -44,7 +44,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, faulty: FaultyHub) -> Iterator[None]:
     """Short waits inside the official client, plain uploads, and no fault left over."""
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    limit_waiting(2.0)
+    limit_waiting(1.0)
     yield
     faulty.fault = None
 

@@ -60,6 +60,7 @@ def record(dataset: VersionDataset, row: int) -> dict[str, Any]:
                 "original_width": 4_000,
                 "original_height": 3_000,
                 "original_bytes": 3_500_000,
+                "shown_text": None,
             }
             for sha256 in sample.images[:1]
         ],
