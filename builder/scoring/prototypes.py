@@ -6,7 +6,7 @@ greatest to any other group's. Leaving the text out takes the place of cross-fit
 may have been trained on the same rows.
 
 In a trial on the demo's 15,000 rows 84 to 87 % of the wrong concepts scored below all but 5 % of
-the sound rows, where it was 40 % by the plain cosine; `python -m benchmarks.scoring` measures it. It needs
+the sound rows, where it was 40 % by the plain cosine (`python -m benchmarks.scoring`). It needs
 several texts a group. The thought is confident learning's (Northcutt et al. 2021,
 arXiv:1911.00068): what the rest of the data says of a thing finds the labels that are wrong.
 """
