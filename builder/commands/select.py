@@ -44,8 +44,10 @@ def select(
         python -m builder select --apply
     """
     import sys
+    from contextlib import nullcontext
 
     from builder.api.settings import read_settings
+    from builder.balance import wanted_targets
     from builder.balance.choose import apply_choice, choose, figures_of, read_candidates
     from builder.ledger.ledger import Ledger
     from builder.plan.shares import targets_of
@@ -61,9 +63,11 @@ def select(
     wanted = read_settings(config, opened)
     if num is not None:
         wanted = wanted.model_copy(update={"num_samples": num})
-    with Ledger(opened.ledger_path) as ledger:
+    # What is set aside is decided on what no build changes meanwhile.
+    with opened.locked() if apply else nullcontext(), Ledger(opened.ledger_path) as ledger:
+        targets = wanted_targets(wanted, ledger) if num is None else targets_of(wanted)
         candidates = read_candidates(ledger)
-        choice = choose(candidates.samples, targets_of(wanted).by_slot, seed, repeat_cost)
+        choice = choose(candidates.samples, targets.by_slot, seed, repeat_cost)
         for name, mask in (("all", None), ("chosen", choice.is_chosen)):
             figures = figures_of(candidates.samples, mask)
             print(
@@ -85,8 +89,7 @@ def select(
             with naming(output):
                 output.write_text("".join(f"{each}\n" for each in ids), encoding="utf-8")
         if apply:
-            with opened.locked():
-                aside, back = apply_choice(ledger, candidates, choice)
+            aside, back = apply_choice(ledger, candidates, choice)
             print(f"select: {aside:,} set aside as surplus, {back:,} kept again", file=sys.stderr)
 
 

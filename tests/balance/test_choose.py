@@ -8,6 +8,7 @@ import pyarrow as pa
 import typer
 from typer.testing import CliRunner
 
+from builder.balance import wanted_targets
 from builder.balance.choose import (
     CANDIDATE_SCHEMA,
     Candidates,
@@ -19,6 +20,7 @@ from builder.balance.choose import (
 from builder.commands import select as command
 from builder.config import load_config, save_config
 from builder.ledger.ledger import Ledger
+from builder.plan.shares import targets_of
 from tests.release.small_workspace import small_workspace
 
 SLOT = ("retrieval", "T->I", "ar")
@@ -128,3 +130,22 @@ def test_the_command_reports_writes_and_applies(tmp_path: Path) -> None:
             )
         ]
     assert CliRunner().invoke(app, ["-w", root, "--apply", "--num", "5"]).exit_code == 2
+
+
+def test_a_workspace_that_grew_keeps_what_its_build_counts_as_wanted(tmp_path: Path) -> None:
+    """After a pilot, slots are wanted as they grew, not as planned from nothing."""
+    workspace = small_workspace(tmp_path / "w", num_rows=80)
+    config = load_config(workspace.config_path)
+    with Ledger(workspace.ledger_path) as ledger:
+        ledger.set_base(config.targets | {"num_samples": 80}, ledger.accepted_counts())
+        config = config.model_copy(update={"num_samples": 80})
+        save_config(config, workspace.config_path)
+        wanted = wanted_targets(config, ledger).by_slot
+        assert sum(wanted.values()) >= 80 and targets_of(config).by_slot != wanted
+        counts = ledger.accepted_counts()
+        fits = sum(min(num, wanted.get(slot, 0)) for slot, num in counts.items())
+    app = typer.Typer()
+    command.register(app)
+    out = tmp_path / "ids.txt"
+    assert CliRunner().invoke(app, ["-w", str(workspace.root), "-o", str(out)]).exit_code == 0
+    assert len(out.read_text().split()) == fits
