@@ -1,10 +1,15 @@
 """`builder decontaminate`: keeps an evaluation set's images and texts out of the training data."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from builder.decontaminate.evaluation_set import EvaluationSetError, Unreadable
+
+_NUM_NAMED = 5
 #: Exit code where a release holds rows of the evaluation set.
 FOUND_CODE = 3
 
@@ -39,7 +44,8 @@ def decontaminate(
     Images are compared by perceptual hash, mirrored as well; texts by words in a row. In a
     workspace the samples are dropped with their reason, so that the next release leaves them out
     and the next build replaces them; they stay on disk, and what is made later is held to the same.
-    A release never changes: its rows are reported, and the exit code is 3 if there are any.
+    A release never changes: its rows are reported, and the exit code is 3 if there are any. Where
+    part of the evaluation set cannot be read, the rest is compared, and the exit code is 1.
 
         python -m builder decontaminate WORKSPACE --against ./MMEB-eval --dry-run
     """
@@ -67,8 +73,7 @@ def decontaminate(
     with progress_bar("evaluation set", None) as advance:
         index = index_evaluation_set(content, words, advance)
     print(
-        f"evaluation set: {len(index.look_EB):,} different pictures, {index.num_texts:,} texts"
-        + (f", {index.num_unreadable:,} pictures unreadable" if index.num_unreadable else ""),
+        f"evaluation set: {len(index.look_EB):,} different pictures, {index.num_texts:,} texts",
         file=sys.stderr,
     )
     with progress_bar("compared", None) as advance:
@@ -93,8 +98,21 @@ def decontaminate(
         f"set ({num_by_image:,} by image, {len(found.samples) - num_by_image:,} by text), {done}; "
         f"{len(found.images):,} images are in it"
     )
+    if index.unreadable:
+        raise _partly_compared(against, index.unreadable)
     if found.samples and workspace is None:
         raise typer.Exit(FOUND_CODE)
+
+
+def _partly_compared(against: str, unreadable: Sequence["Unreadable"]) -> "EvaluationSetError":
+    from builder.decontaminate.evaluation_set import EvaluationSetError
+
+    named = "; ".join(f"{part.where} ({part.why})" for part in unreadable[:_NUM_NAMED])
+    more = f"; {len(unreadable) - _NUM_NAMED:,} more" if len(unreadable) > _NUM_NAMED else ""
+    return EvaluationSetError(
+        f"{against}: {len(unreadable):,} parts could not be read, and samples that are in them "
+        f"were not found: {named}{more}. Repair or remove them, then run the command again."
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -8,8 +8,6 @@ polyscene, and a folder of one's own.
 # pyright: standard, reportMissingTypeStubs=false
 
 import csv
-import logging
-import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,18 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builder.images.sources.tar_stream import open_tar
 from schemas.errors import PolysceneError
-
-_log = logging.getLogger(__name__)
 
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 _TARS = (".tar", ".tar.gz", ".tgz")
 #: Larger files in archives and cells of tables are no pictures of an evaluation set.
 _MAX_PICTURE_BYTES = 50_000_000
 _MAX_LINE_CHARS = 1_000_000
+_MAX_LINE_BYTES = 50_000_000
 _ROWS_AT_ONCE = 256
 #: Parts of the names of columns that hold no text of a question or answer.
 _NO_TEXT = ("img", "image", "path", "file", "url", "id", "inst", "lang", "split", "licen", "hash")
@@ -52,6 +49,17 @@ class Text:
 
     where: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A part of the evaluation set that nothing can be compared with, and why."""
+
+    where: str
+    why: str
+
+
+Part = Picture | Text | Unreadable
 
 
 def open_evaluation_set(name: str) -> Path:
@@ -82,24 +90,25 @@ def open_evaluation_set(name: str) -> Path:
     return Path(found)
 
 
-def read_evaluation_set(root: Path) -> Iterator[Picture | Text]:
-    """Its pictures and texts, file by file; what cannot be read is reported and skipped."""
+def read_evaluation_set(root: Path) -> Iterator[Part]:
+    """Its pictures and texts, file by file, and what could not be read.
+
+    What comes before the damage in a file is read, and so are the other files.
+    """
     files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
     for path in files:
         where = path.name if path == root else str(path.relative_to(root))
         try:
             yield from _read(path, where)
-        except (
-            OSError,
-            ValueError,
-            pa.ArrowException,
-            zipfile.BadZipFile,
-            tarfile.TarError,
-        ) as exc:
-            _log.warning("%s: cannot be read (%s); skipped.", path, exc)
+        except Exception as exc:  # readers of tables and archives have errors of many kinds
+            yield _unreadable(where, exc)
 
 
-def _read(path: Path, where: str) -> Iterator[Picture | Text]:
+def _unreadable(where: str, exc: Exception) -> Unreadable:
+    return Unreadable(where, " ".join(str(exc).split())[:200] or type(exc).__name__)
+
+
+def _read(path: Path, where: str) -> Iterator[Part]:
     suffix = path.suffix.lower()
     if suffix in _PICTURES:
         if path.stat().st_size <= _MAX_PICTURE_BYTES:
@@ -123,15 +132,22 @@ def _read(path: Path, where: str) -> Iterator[Picture | Text]:
                     yield Text(where, line.strip())
 
 
-def _from_zip(path: Path, where: str) -> Iterator[Picture]:
+def _from_zip(path: Path, where: str) -> Iterator[Part]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if _is_picture(member.filename, member.file_size):
-                yield Picture(f"{where}/{member.filename}", archive.read(member))
+            if not _is_picture(member.filename, member.file_size):
+                continue
+            name = f"{where}/{member.filename}"
+            try:
+                data = archive.read(member)
+            except Exception as exc:  # encrypted, of an unknown compression, damaged
+                yield _unreadable(name, exc)
+            else:
+                yield Picture(name, data)
 
 
 def _from_tar(path: Path, where: str) -> Iterator[Picture]:
-    with tarfile.open(path, "r|*") as archive:
+    with open_tar(path) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() else None
             if file is not None and _is_picture(member.name, member.size):
@@ -142,22 +158,26 @@ def _is_picture(name: str, num_bytes: int) -> bool:
     return Path(name).suffix.lower() in _PICTURES and num_bytes <= _MAX_PICTURE_BYTES
 
 
-def _from_parquet(path: Path, where: str) -> Iterator[Picture | Text]:
+def _from_parquet(path: Path, where: str) -> Iterator[Part]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 yield from _from_record(row, where)
 
 
-def _from_json_lines(path: Path, where: str) -> Iterator[Picture | Text]:
+def _from_json_lines(path: Path, where: str) -> Iterator[Part]:
     with path.open("rb") as file:
-        for line in file:
-            row = orjson.loads(line) if line.strip() else None
+        for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES), b""), start=1):
+            try:
+                row = orjson.loads(line) if line.strip() else None
+            except orjson.JSONDecodeError as exc:
+                yield _unreadable(f"{where}, line {number}", exc)
+                continue
             if isinstance(row, dict):
                 yield from _from_record(row, where)
 
 
-def _from_record(row: dict[str, Any], where: str) -> Iterator[Picture | Text]:
+def _from_record(row: dict[str, Any], where: str) -> Iterator[Part]:
     for name, value in row.items():
         holds_text = not any(part in str(name).lower() for part in _NO_TEXT)
         for each in _values(value):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from builder.decontaminate.evaluation_set import EvaluationSetError, Picture, Text
+from builder.decontaminate.evaluation_set import EvaluationSetError, Part, Text, Unreadable
 from builder.images.fingerprint import LOOK_BYTES, look_hash
 from builder.images.near_duplicates import near_pairs
 from schemas.pictures import PictureError, read_picture
@@ -36,7 +36,7 @@ class EvaluationIndex:
         grams_G: Hashes of its n-grams, sorted.
         num_words: Words of an n-gram.
         num_texts: Its texts.
-        num_unreadable: Pictures that could not be decoded.
+        unreadable: What could not be read, so that nothing was compared with it.
     """
 
     look_EB: NDArray[np.uint8]
@@ -44,7 +44,7 @@ class EvaluationIndex:
     grams_G: NDArray[np.int64]
     num_words: int
     num_texts: int
-    num_unreadable: int
+    unreadable: list[Unreadable]
 
     def holds_text(self, text: str) -> bool:
         """Whether the evaluation set has one of the text's n-grams."""
@@ -67,7 +67,7 @@ class EvaluationIndex:
 
 
 def index_evaluation_set(
-    content: Iterable[Picture | Text],
+    content: Iterable[Part],
     num_words: int = NUM_WORDS,
     advance: Callable[[int], None] = lambda _: None,
 ) -> EvaluationIndex:
@@ -81,9 +81,13 @@ def index_evaluation_set(
     seen: set[bytes] = set()
     parts: list[NDArray[np.int64]] = []
     block: list[int] = []
-    num_texts = num_unreadable = 0
+    unreadable: list[Unreadable] = []
+    num_texts = 0
     for each in content:
         advance(1)
+        if isinstance(each, Unreadable):
+            unreadable.append(each)
+            continue
         if isinstance(each, Text):
             num_texts += 1
             block.extend(ngrams(each.text, num_words))
@@ -93,8 +97,8 @@ def index_evaluation_set(
             continue
         try:
             look = look_hash(read_picture(each.data))
-        except PictureError:
-            num_unreadable += 1
+        except PictureError as exc:
+            unreadable.append(Unreadable(each.where, str(exc)))
             continue
         if look.tobytes() not in seen:
             seen.add(look.tobytes())
@@ -108,7 +112,7 @@ def index_evaluation_set(
         )
     look_EB = np.stack(looks) if looks else np.empty((0, LOOK_BYTES), np.uint8)
     grams_G = np.unique(np.concatenate(parts))
-    return EvaluationIndex(look_EB, where, grams_G, num_words, num_texts, num_unreadable)
+    return EvaluationIndex(look_EB, where, grams_G, num_words, num_texts, unreadable)
 
 
 def ngrams(text: str, num_words: int) -> Iterator[int]:

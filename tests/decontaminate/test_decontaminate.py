@@ -1,7 +1,9 @@
 """Samples whose images or texts are in an evaluation set are found, dropped and stay out."""
 
+import gzip
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +93,16 @@ def benchmark(tmp_path: Path) -> Path:
     return root
 
 
+def _repair(benchmark: Path) -> None:
+    """Takes away what cannot be read."""
+    for name in ("broken.png", "broken.parquet"):
+        (benchmark / name).unlink()
+
+
 def test_copies_are_found_dropped_and_stay_out(workspace: Workspace, benchmark: Path) -> None:
     index = index_evaluation_set(read_evaluation_set(benchmark))
-    assert len(index.look_EB) == 2 and index.num_unreadable == 1 and index.num_texts == 3
+    assert len(index.look_EB) == 2 and index.num_texts == 3
+    assert sorted(part.where for part in index.unreadable) == ["broken.parquet", "broken.png"]
     found = find_in_workspace(workspace, index, 40)
     with ImageStore(workspace.images_dir) as store:
         names = {r.name for r in store.records() if r.sha256 in found.images}
@@ -130,6 +139,7 @@ def test_a_release_is_reported_and_left_as_it_is(
     workspace: Workspace, benchmark: Path, tmp_path: Path
 ) -> None:
     built = api.release("0.1.0", workspace.root)
+    _repair(benchmark)
     index = index_evaluation_set(read_evaluation_set(benchmark))
     found = find_in_release(open_version(str(built.directory)), index, 40)
     rows = {match.sample_id for match in find_in_workspace(workspace, index, 40).samples}
@@ -153,10 +163,52 @@ def test_the_command_drops_from_a_workspace_unless_told_to_look_only(
     command.register(app)
     asked = [str(workspace.root), "--against", str(benchmark)]
     before = len(kept_samples(workspace))
+    partly = CliRunner().invoke(app, [*asked, "--dry-run"])
+    assert partly.exit_code == 1 and "decontaminate: 30 samples" in partly.stdout
+    assert isinstance(partly.exception, EvaluationSetError)
+    assert "2 parts could not be read" in str(partly.exception)
+    assert "broken.parquet (" in str(partly.exception)
+    _repair(benchmark)
     looked = CliRunner().invoke(app, [*asked, "--dry-run"])
     assert looked.exit_code == 0 and len(kept_samples(workspace)) == before
     CliRunner().invoke(app, asked)
     assert len(kept_samples(workspace)) < before
+
+
+def _damaged_sets() -> dict[str, bytes]:
+    """Files of which one picture or text before, or beside, the damage can be read."""
+    photo, text = _bytes(_photo(1)), "a caption of seven words is long enough"
+    zipped, tarred = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("a.png", photo)
+        archive.writestr("b.png", _bytes(_photo(2)))
+    locked = bytearray(zipped.getvalue())
+    place = locked.rindex(b"PK\x01\x02")  # the second entry of the directory
+    locked[place + 8] |= 1  # says that it is encrypted
+    with tarfile.open(fileobj=tarred, mode="w") as archive:
+        for name in ("a.png", "b.png"):
+            info = tarfile.TarInfo(name)
+            info.size = len(photo)
+            archive.addfile(info, io.BytesIO(photo))
+    row = orjson.dumps({"query": text}) + b"\n"
+    return {
+        "locked.zip": bytes(locked),
+        "cut.tar": tarred.getvalue()[: 1_000 + len(photo)],
+        "cut.tar.gz": gzip.compress(tarred.getvalue())[: len(photo) + 300],
+        "line.jsonl": b"{not json\n" + row,
+        "wide.csv": f"query\n{text}\n{'x' * 200_000}\n".encode(),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(_damaged_sets()))
+def test_what_is_damaged_is_named_and_the_rest_is_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(_damaged_sets()[name])
+    (tmp_path / "whole.png").write_bytes(_bytes(_photo(9)))
+    index = index_evaluation_set(read_evaluation_set(tmp_path))
+    assert len(index.look_EB) + index.num_texts == 2
+    assert "whole.png" in index.where_E
+    (unreadable,) = index.unreadable
+    assert unreadable.where.startswith(name) and unreadable.why
 
 
 def test_an_empty_or_missing_set_is_refused(tmp_path: Path) -> None:
