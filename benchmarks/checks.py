@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from builder.job import Job
 from builder.prompts import render_prompt
 from builder.prompts.specimen import specimen_job

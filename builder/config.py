@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from builder.card_config import CardConfig
+from builder.checks_config import ChecksConfig
 from builder.gates_config import GatesConfig
 from command_line.config_file import (
     ConfigFile,
@@ -27,7 +28,6 @@ from command_line.config_file import (
 )
 from schemas.errors import PolysceneError
 from schemas.pictures import MAX_PICTURE_PIXELS
-from schemas.text_rules.settings import TextRulesConfig
 from schemas.vocabulary import LANGUAGES, TASK_TYPES, Modality, TaskType
 
 Share = Annotated[float, Field(ge=0)]
@@ -44,9 +44,6 @@ DEFAULT_ENDPOINT_SETTINGS: dict[str, dict[str, Any]] = {
     "teacher": {"structured_output": "auto", "max_completion_tokens": 2_500},
     "images": {"max_side_px": 1_024},
 }
-
-
-_LATER_CHECKS = {"contradictions", "near_duplicate_similarity", "personal_data", "unsafe_words"}
 
 
 class ConfigError(PolysceneError):
@@ -144,35 +141,6 @@ class ImagesConfig(_Section):
     max_image_pixels: Annotated[int, Field(gt=0, le=MAX_PICTURE_PIXELS)] = MAX_PICTURE_PIXELS
     max_image_bytes: Annotated[int, Field(gt=0)] = 50_000_000
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
-
-
-class ChecksConfig(TextRulesConfig):
-    """Bounds of the row checks, and of what may repeat across rows.
-
-    Args:
-        max_instruction_repeats: How many samples may share an instruction.
-        contradictions: Drop a sample whose positive is another's hard negative for the same
-            query, or the reverse.
-        near_duplicate_similarity: Drop a sample whose texts are nearly those of an earlier one, in
-            any language: so many of their character 5-grams are shared; 0.85 is usual.
-        personal_data: Drop samples with an e-mail address, a phone number, or the number of a
-            payment card (its check digit is right) in a text.
-        unsafe_words: Drop samples with one of these words or phrases in a text.
-    """
-
-    max_instruction_repeats: Annotated[int, Field(ge=1)] | None = None
-    contradictions: bool = True
-    near_duplicate_similarity: Annotated[float, Field(ge=0.5, le=1)] | None = None
-    personal_data: tuple[Literal["email", "phone", "card"], ...] = ()
-    unsafe_words: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
-
-    def as_published(self) -> dict[str, Any]:
-        """As releases write it: rules of later versions of this program only where they are set.
-
-        So releases made before there were any keep their bytes.
-        """
-        later = self.model_dump(mode="json", include=_LATER_CHECKS, exclude_defaults=True)
-        return self.model_dump(mode="json", exclude=_LATER_CHECKS) | later
 
 
 class ReleaseConfig(_Section):

@@ -7,7 +7,7 @@ from builder.checks.across import without_repeats
 from builder.checks.contradictions import without_contradictions
 from builder.checks.near_duplicates import find_near_duplicates
 from builder.checks.unwanted_text import WordList, personal_data_in, texts_of
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 
 #: Job id and the sample's fields.
 Row = tuple[str, Mapping[str, Any]]

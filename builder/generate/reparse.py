@@ -7,7 +7,8 @@ from dataclasses import replace
 from rich.console import Console
 from rich.progress import track
 
-from builder.config import BuildConfig, ChecksConfig, TeacherConfig
+from builder.checks_config import ChecksConfig
+from builder.config import BuildConfig, TeacherConfig
 from builder.cost.budget import Budget
 from builder.cost.price import price_of
 from builder.endpoint.requests import Request, RequestFactory

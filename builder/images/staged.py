@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from builder.images.record import Original
 from builder.images.vetting import Vetted
 
 
@@ -25,3 +26,10 @@ class StagedFile:
     def is_unchanged(self) -> bool:
         """Whether the file was in the normal form already."""
         return self.came_as == self.sha256
+
+    @property
+    def original(self) -> Original:
+        """The file as it came."""
+        vetted = self.vetted
+        size = vetted.original_width, vetted.original_height
+        return Original(self.came_as, vetted.original_format, *size, self.num_came_bytes)

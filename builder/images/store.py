@@ -17,7 +17,7 @@ from builder.images.file_notes import FileNotes
 from builder.images.licences import spdx_id
 from builder.images.names import MAX_MARKS, ImageNames
 from builder.images.normal import normal_of, normal_or_same
-from builder.images.record import COLUMNS, ImageRecord, Original, printable
+from builder.images.record import COLUMNS, ImageRecord, printable
 from builder.images.staged import StagedFile
 from builder.images.vetting import Vetted, measured, vet
 from schemas.pictures import PictureError
@@ -129,7 +129,7 @@ class ImageStore(FileNotes, ImageNames):
             licence_id=spdx_id(licence),
             caption=None if caption is None else printable(caption),
             alt_text=None if alt_text is None else printable(alt_text),
-            original=_original(staged) if sha256 != came_as else None,
+            original=staged.original if sha256 != came_as else None,
         )
         self._insert(record, vetted.data)
         self._remember(came_as, record)
@@ -399,9 +399,3 @@ class ImageStore(FileNotes, ImageNames):
             f"{self._blobs.path(record.file_name)}: the image's file is missing. Add the images "
             "again: `python -m builder images add`."
         )
-
-
-def _original(staged: StagedFile) -> Original:
-    vetted = staged.vetted
-    size = vetted.original_width, vetted.original_height
-    return Original(staged.came_as, vetted.original_format, *size, staged.num_came_bytes)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from builder.images.renaming import FormerNames, contents_of, none_renamed
 from schemas.manifest import ReviewInputs
 from schemas.review import ReviewEvent, ReviewState, fold_events, in_order

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.checks.across import find_repeats
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from schemas.sample import Draft
 from schemas.text_rules import check_revision
 from schemas.text_rules.normal_form import contains, count_words, normalise

@@ -9,7 +9,7 @@ import pytest
 from builder.checks.near_duplicates import MIN_CHARS, find_near_duplicates, jaccard
 from builder.checks.unwanted_text import PersonalData, WordList, is_luhn, personal_data_in
 from builder.checks.whole_set import find_drops
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 
 ALL_KINDS: tuple[PersonalData, ...] = ("email", "phone", "card")
 

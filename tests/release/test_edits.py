@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from builder.release import Version, open_inputs, release
 from builder.release.rows import _HASH_SCHEMA, _read_json, _with_rows
 from builder.workspace import Workspace

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from schemas.edits import EditError, apply_edits, text_problem
 from schemas.review import EDITABLE_FIELDS, Edits
 from schemas.sample import Sample

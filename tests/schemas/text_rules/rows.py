@@ -4,7 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from schemas.sample import Criterion, Draft, Evaluation
 from schemas.text_rules.candidate import Candidate
 from schemas.vocabulary import CELL_BY_NAME, LANGUAGES

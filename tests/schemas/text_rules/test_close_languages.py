@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from schemas.text_rules import check_edit, check_revision
 from schemas.text_rules.close_languages import INTERCHANGEABLE, close_to, group_of
 from schemas.text_rules.identify import compare, identify

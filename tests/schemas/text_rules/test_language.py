@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from schemas.text_rules.candidate import Candidate
 from schemas.text_rules.close_languages import group_of
 from schemas.text_rules.identify import identify, languages_of

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from schemas.sample import Draft
 from schemas.text_rules import check_revision
 from schemas.text_rules.close_languages import group_of

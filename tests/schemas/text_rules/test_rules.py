@@ -2,7 +2,7 @@
 
 import pytest
 
-from builder.config import ChecksConfig
+from builder.checks_config import ChecksConfig
 from schemas.text_rules import RULES, check_revision
 from schemas.text_rules.artefacts import (
     escaped_text,
