@@ -22,7 +22,7 @@ from builder.images.store import ImageStore
 from builder.ledger.ledger import Ledger
 from builder.progress import stage_bars
 from builder.scoring.models import load_scorer
-from builder.scoring.score import Scored, score_kept
+from builder.scoring.score import Scored, score_samples
 from builder.workspace import open_workspace
 
 _VERSION = "0.1.0"
@@ -44,7 +44,7 @@ def main() -> None:
         ImageStore(workspace.images_dir) as store,
         stage_bars("embedded") as progress,
     ):
-        scored = score_kept(ledger, store, model, progress)
+        scored = score_samples(ledger, store, model, progress)
     truth = standing_mistakes(workspace.releases_dir / _VERSION, options.demo / "planted.jsonl")
     console.print(table(scored, dict(truth)))
     console.print(describe_machine())

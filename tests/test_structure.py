@@ -24,8 +24,9 @@ ROOMS = {
     package: rooms.split()
     for package, rooms in {
         "builder": "disk progress engines card_config checks_config gates_config config job "
-        "workspace images prompts checks plan ledger endpoint cost balance scoring generate samples "
-        "release questions decontaminate publish local_hub lexicon_teacher demo api commands cli __main__",
+        "workspace images prompts checks plan ledger endpoint cost balance scoring generate "
+        "samples release questions decontaminate publish local_hub lexicon_teacher demo api "
+        "commands cli __main__",
         "curation_app": "store statistics data work pages web commands cli __main__",
         "trainer": "errors config progress distributed loss logs portable data checkpoint encoders "
         "optimizer grad_cache memory resolve batch_loss options embed train evaluate "

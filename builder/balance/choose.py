@@ -12,8 +12,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pa_json
 
+from builder.ledger.json_rows import read_json_rows
 from builder.ledger.ledger import Ledger
 from builder.plan.shares import Slot
 
@@ -91,7 +91,8 @@ def read_candidates(ledger: Ledger) -> Candidates:
         job_ids, is_kept, samples = zip(*part, strict=True)
         jobs.append(pa.array(job_ids, _TEXT))
         kept.extend(is_kept)
-        tables.append(_read(samples))
+        table = read_json_rows(samples, CANDIDATE_SCHEMA, ignores_others=True)
+        tables.append(table.select(CANDIDATE_SCHEMA.names))
     job_ids = pa.chunked_array(jobs, _TEXT)
     table = pa.concat_tables(tables) if tables else CANDIDATE_SCHEMA.empty_table()
     return Candidates(job_ids, np.array(kept, np.bool_), table)
@@ -177,16 +178,6 @@ def apply_choice(ledger: Ledger, candidates: Candidates, choice: Choice) -> tupl
 
 
 _SCORES = ("relevance", "plausibility", "clarity", "diversity")
-
-
-def _read(samples: tuple[bytes, ...]) -> pa.Table:
-    return pa_json.read_json(
-        pa.BufferReader(b"\n".join(samples)),
-        read_options=pa_json.ReadOptions(block_size=max(1 << 22, 2 * max(map(len, samples)))),
-        parse_options=pa_json.ParseOptions(
-            explicit_schema=CANDIDATE_SCHEMA, unexpected_field_behavior="ignore"
-        ),
-    ).select(CANDIDATE_SCHEMA.names)
 
 
 @cache

@@ -53,7 +53,7 @@ def score(
     from builder.ledger.ledger import Ledger
     from builder.progress import stage_bars
     from builder.scoring.models import load_scorer
-    from builder.scoring.score import score_kept
+    from builder.scoring.score import score_samples
     from builder.workspace import open_workspace
 
     console = Console(stderr=True)
@@ -66,7 +66,7 @@ def score(
         ImageStore(opened.images_dir) as store,
     ):
         with stage_bars("embedded", console=console) as progress:
-            scored = score_kept(ledger, store, model, progress)
+            scored = score_samples(ledger, store, model, progress)
         dropped = apply_gates(ledger, config.gates)
     _print_summary(scored, console, suspects)
     for reason, num in dropped.items():
@@ -79,7 +79,7 @@ def _print_summary(scored: "Scored", console: "Console", num_suspects: int) -> N
     if num_suspects:
         console.print(_suspects(scored, num_suspects))
     typer.echo(
-        f"{len(scored.claims):,} of {scored.num_rows:,} kept samples scored with {scored.scorer} "
+        f"{len(scored.pairs):,} of {scored.num_rows:,} samples scored with {scored.scorer} "
         f"by the {scored.rule}: {scored.num_groups:,} groups of pictures, "
         f"{scored.texts_per_group:.1f} texts each."
     )
@@ -127,10 +127,10 @@ def _suspects(scored: "Scored", num: int) -> "Table":
     table = Table(title="Lowest scores", title_justify="left")
     for name in ("score", "language", "sample", "text"):
         table.add_column(name, justify="right" if name == "score" else "left")
-    pairs = zip(scored.scores, scored.claims, strict=True)
-    for entry, claim in sorted(pairs, key=lambda pair: pair[0].score)[:num]:
-        text = Text(claim.text[:80], overflow="ellipsis", no_wrap=True)
-        table.add_row(f"{entry.score:.3f}", entry.language, claim.sample_id, text)
+    pairs = zip(scored.scores, scored.pairs, strict=True)
+    for entry, pair in sorted(pairs, key=lambda pair: pair[0].score)[:num]:
+        text = Text(pair.text[:80], overflow="ellipsis", no_wrap=True)
+        table.add_row(f"{entry.score:.3f}", entry.language, pair.sample_id, text)
     return table
 
 

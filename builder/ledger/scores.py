@@ -1,7 +1,7 @@
 """Scores that a model gave kept samples, in a table of the ledger."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -40,6 +40,18 @@ class Score:
     score: float
     cosine: float
     margin: float | None
+
+
+def rows_to_score(ledger: Ledger) -> Iterator[tuple[bytes, bytes]]:
+    """(sample, provenance) as JSON: of kept samples, and of those that a low score dropped.
+
+    So scoring again finds the same, and a better model may let a sample back in.
+    """
+    yield from ledger.db.execute(
+        "SELECT sample, provenance FROM outcome WHERE sample IS NOT NULL "
+        "AND (reason IS NULL OR reason = ?) ORDER BY sample_id, job_id",
+        (LOW_ALIGNMENT,),
+    )
 
 
 def write_scores(ledger: Ledger, scores: Iterable[Score], scored_by: str) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.json as pa_json
 
 from builder.images.store import ImageStore
 from builder.ledger.arrow import OUTCOME_SCHEMA, read_outcomes
+from builder.ledger.json_rows import read_json_rows
 from builder.ledger.ledger import Ledger
 from builder.progress import Progress, no_progress
 from builder.release.review_sources import read_sources, review_sources
@@ -126,31 +126,13 @@ def _json_batches(
     )
     done = 0
     while part := rows.fetchmany(_ROWS_AT_ONCE):
-        table = _read_json([raw for _, raw in part], pa.schema(list(schema)[1:]), column)
+        table = read_json_rows(
+            [raw for _, raw in part], pa.schema(list(schema)[1:]), ignores_others=True
+        )
         jobs = pa.array([job for job, _ in part], pa.string())
         yield from table.add_column(0, _JOB, jobs).combine_chunks().to_batches()
         done += len(part)
         progress(f"{column} rows", done, num_rows)
-
-
-def _read_json(rows: list[bytes], schema: pa.Schema, what: str) -> pa.Table:
-    try:
-        table = pa_json.read_json(
-            pa.BufferReader(b"\n".join(rows)),
-            read_options=pa_json.ReadOptions(block_size=max(1 << 22, 2 * max(map(len, rows)))),
-            parse_options=pa_json.ParseOptions(
-                explicit_schema=schema, unexpected_field_behavior="ignore"
-            ),
-        )
-    except pa.ArrowInvalid as exc:
-        raise QuestionsError(
-            f"ledger: a {what} does not fit the schema ({exc}). Run `python -m builder reparse`."
-        ) from exc
-    if table.num_rows != len(rows):
-        raise QuestionsError(
-            f"ledger: a {what} is not a single JSON object. Run `python -m builder reparse`."
-        )
-    return table
 
 
 def _batches(rows: "Iterator[dict[str, Any]]", schema: pa.Schema) -> Iterator[pa.RecordBatch]:

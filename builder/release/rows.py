@@ -11,9 +11,9 @@ from itertools import compress, islice, pairwise
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pa_json
 
 from builder.images.split import split_of
+from builder.ledger.json_rows import read_json_rows
 from builder.plan.shares import Slot
 from builder.release.judging import Reviews
 from builder.release.layout import position_of
@@ -219,12 +219,13 @@ def _read_batch(rows: list[KeptRow]) -> _Batch:
     """Parses kept rows.
 
     Raises:
-        ReleaseError: A row does not fit the schema, or is not that of its provenance.
+        LedgerError: A row does not fit the schema.
+        ReleaseError: A sample and its provenance do not belong together.
     """
     raw_samples = [sample for sample, _ in rows]
     raw_provenance = [provenance for _, provenance in rows]
-    samples = _read_json(raw_samples, _HASH_SCHEMA)
-    provenance = _read_json(raw_provenance, PROVENANCE_SCHEMA)
+    samples = read_json_rows(raw_samples, _HASH_SCHEMA)
+    provenance = read_json_rows(raw_provenance, PROVENANCE_SCHEMA)
     ids = samples["id"].to_pylist()
     if provenance["id"].to_pylist() != ids:
         raise ReleaseError(
@@ -250,36 +251,10 @@ def _with_rows(
         rows: All rows as JSON.
         schema: The table's.
     """
-    changed = _read_json([rows[index] for index in indices], schema)
+    changed = read_json_rows([rows[index] for index in indices], schema)
     parts: list[pa.Table] = []
     start = 0
     for number, index in enumerate(indices):
         parts += [table.slice(start, index - start), changed.slice(number, 1)]
         start = index + 1
     return pa.concat_tables([*parts, table.slice(start)]).combine_chunks()
-
-
-def _read_json(rows: list[bytes], schema: pa.Schema) -> pa.Table:
-    """Parses JSON objects into a table, in order.
-
-    Raises:
-        ReleaseError: A row does not fit the schema.
-    """
-    data = b"\n".join(rows)
-    try:
-        table = pa_json.read_json(
-            pa.BufferReader(data),
-            read_options=pa_json.ReadOptions(block_size=max(1 << 20, 2 * max(map(len, rows)))),
-            parse_options=pa_json.ParseOptions(
-                explicit_schema=schema, unexpected_field_behavior="error"
-            ),
-        )
-    except pa.ArrowInvalid as exc:
-        raise ReleaseError(
-            f"ledger: a kept row does not fit the schema ({exc}). Run `python -m builder reparse`."
-        ) from exc
-    if table.num_rows != len(rows):
-        raise ReleaseError(
-            "ledger: a kept row is not a single JSON object. Run `python -m builder reparse`."
-        )
-    return table.combine_chunks()

@@ -1,4 +1,4 @@
-"""One HTML file that stands alone: samples with their pictures, prompts and replies beside them."""
+"""One HTML file that needs no other: samples with pictures, prompts and replies beside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Scores what a workspace keeps: reads the claims, embeds them once, writes the scores."""
+"""Scores what a workspace keeps: reads the pairs, embeds them once, writes the scores."""
 
 # T texts, I images, D embedding
 
@@ -11,9 +11,10 @@ from PIL import Image
 
 from builder.images.store import ImageStore
 from builder.ledger.ledger import Ledger
-from builder.ledger.scores import Score, write_scores
-from builder.scoring.claims import Claim, read_claims
+from builder.ledger.scores import Score, rows_to_score, write_scores
+from builder.progress import Progress
 from builder.scoring.models import Scorer, ScorerError
+from builder.scoring.pairs import Pair, read_pairs
 from builder.scoring.prototypes import MIN_TEXTS_PER_GROUP, joint_margins
 from schemas.pictures import read_picture
 
@@ -22,8 +23,6 @@ _ITEMS_AT_ONCE = 512
 _SIDE_PX = 512
 
 Floats = NDArray[np.float32]
-#: Called with what is embedded, how many are done and how many there are.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +30,15 @@ class Scored:
     """What was scored, and how.
 
     Args:
-        claims: Of all rows with a text and a picture.
+        pairs: Of all rows with a text and a picture.
         scores: In the same order.
-        num_rows: Kept rows, with those that make no claim.
+        num_rows: Of kept rows and those that a low score dropped, with those that make no pair.
         num_groups: Groups of pictures.
         is_joint: Whether the joint prototype margin was used, or the plain cosine.
         scorer: Name of the model.
     """
 
-    claims: Sequence[Claim]
+    pairs: Sequence[Pair]
     scores: Sequence[Score]
     num_rows: int
     num_groups: int
@@ -52,11 +51,13 @@ class Scored:
 
     @property
     def texts_per_group(self) -> float:
-        return len(self.claims) / max(1, self.num_groups)
+        return len(self.pairs) / max(1, self.num_groups)
 
 
-def score_kept(ledger: Ledger, store: ImageStore, scorer: Scorer, progress: Progress) -> Scored:
-    """Scores every kept sample with a text and a picture, and writes the scores down.
+def score_samples(ledger: Ledger, store: ImageStore, scorer: Scorer, progress: Progress) -> Scored:
+    """Scores every sample with a text and a picture, and writes the scores down.
+
+    They are the kept ones, and those that a low score dropped before.
 
     Each text and picture is embedded once. Where groups of pictures have several texts,
     the score is the joint prototype margin, else the cosine.
@@ -66,28 +67,28 @@ def score_kept(ledger: Ledger, store: ImageStore, scorer: Scorer, progress: Prog
         LedgerError: The ledger is damaged.
     """
     group_of = _Groups(store)
-    num_rows = sum(ledger.accepted_counts().values())
-    claims = list(read_claims(ledger.kept(), group_of))
-    if not claims:
+    rows = list(rows_to_score(ledger))
+    pairs = list(read_pairs(rows, group_of))
+    if not pairs:
         raise ScorerError(
             f"{ledger.path}: no kept sample has a text and a picture, so there is nothing to score."
         )
-    text_TD, text_T = _texts(claims, scorer, progress)
-    image_ID, image_T = _images(claims, store, scorer, progress)
-    groups = {group: number for number, group in enumerate(dict.fromkeys(map(_group, claims)))}
-    group_T = np.array([groups[claim.group] for claim in claims])
+    text_TD, text_T = _texts(pairs, scorer, progress)
+    image_ID, image_T = _images(pairs, store, scorer, progress)
+    groups = {group: number for number, group in enumerate(dict.fromkeys(map(_group, pairs)))}
+    group_T = np.array([groups[pair.group] for pair in pairs])
     image_group_I = np.empty(len(image_ID), np.int64)
     image_group_I[image_T] = group_T
-    claimed_TD = text_TD[text_T[0]]
-    cosine_T = np.einsum("td,td->t", claimed_TD, image_ID[image_T])
+    paired_TD = text_TD[text_T[0]]
+    cosine_T = np.einsum("td,td->t", paired_TD, image_ID[image_T])
     margin_T = _margins(cosine_T, text_TD, text_T[1], image_ID[image_T])
-    is_joint = len(claims) >= MIN_TEXTS_PER_GROUP * len(groups) and len(groups) > 1
-    score_T = joint_margins(claimed_TD, group_T, image_ID, image_group_I) if is_joint else cosine_T
+    is_joint = len(pairs) >= MIN_TEXTS_PER_GROUP * len(groups) and len(groups) > 1
+    score_T = joint_margins(paired_TD, group_T, image_ID, image_group_I) if is_joint else cosine_T
     scores = [
-        Score(claim.sample_id, claim.language, float(score), float(cosine), margin)
-        for claim, score, cosine, margin in zip(claims, score_T, cosine_T, margin_T, strict=True)
+        Score(pair.sample_id, pair.language, float(score), float(cosine), margin)
+        for pair, score, cosine, margin in zip(pairs, score_T, cosine_T, margin_T, strict=True)
     ]
-    scored = Scored(claims, scores, num_rows, len(groups), is_joint, scorer.name)
+    scored = Scored(pairs, scores, len(rows), len(groups), is_joint, scorer.name)
     write_scores(ledger, scores, f"{scorer.name}, {scored.rule}")
     return scored
 
@@ -105,41 +106,41 @@ class _Groups:
         return self._known[sha256]
 
 
-def _group(claim: Claim) -> str:
-    return claim.group
+def _group(pair: Pair) -> str:
+    return pair.group
 
 
 def _texts(
-    claims: Sequence[Claim], scorer: Scorer, progress: Progress
+    pairs: Sequence[Pair], scorer: Scorer, progress: Progress
 ) -> tuple[Floats, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Vectors of the different texts, and of each claim its text's and its negative's number.
+    """Vectors of the different texts, and of each pair its text's and its negative's number.
 
-    A claim without a negative has -1.
+    A pair without a negative has -1.
     """
     numbers: dict[str, int] = {}
-    for claim in claims:
-        numbers.setdefault(claim.text, len(numbers))
-        if claim.negative is not None:
-            numbers.setdefault(claim.negative, len(numbers))
+    for pair in pairs:
+        numbers.setdefault(pair.text, len(numbers))
+        if pair.negative is not None:
+            numbers.setdefault(pair.negative, len(numbers))
     vectors = _embed(list(numbers), scorer.embed_texts, "texts", progress)
-    text_T = np.array([numbers[claim.text] for claim in claims])
-    negative_T = np.array([-1 if c.negative is None else numbers[c.negative] for c in claims])
+    text_T = np.array([numbers[pair.text] for pair in pairs])
+    negative_T = np.array([-1 if c.negative is None else numbers[c.negative] for c in pairs])
     return vectors, (text_T, negative_T)
 
 
 def _images(
-    claims: Sequence[Claim], store: ImageStore, scorer: Scorer, progress: Progress
+    pairs: Sequence[Pair], store: ImageStore, scorer: Scorer, progress: Progress
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Vectors of the different pictures, and the number of each claim's."""
+    """Vectors of the different pictures, and the number of each pair's."""
     numbers: dict[str, int] = {}
-    for claim in claims:
-        numbers.setdefault(claim.image, len(numbers))
+    for pair in pairs:
+        numbers.setdefault(pair.image, len(numbers))
 
     def embed(names: Sequence[str]) -> Floats:
         return scorer.embed_images([_picture(store, name) for name in names])
 
     vectors = _embed(list(numbers), embed, "pictures", progress)
-    return vectors, np.array([numbers[claim.image] for claim in claims])
+    return vectors, np.array([numbers[pair.image] for pair in pairs])
 
 
 def _picture(store: ImageStore, sha256: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a workspace holds can be listed, shown and looked at in a page that stands alone."""
+"""What a workspace holds can be listed, shown and looked at in a page that needs no other file."""
 
 import re
 from pathlib import Path
@@ -76,7 +76,9 @@ def test_what_does_not_exist_is_refused_with_the_choices(workspace: Workspace) -
             get_sample(ledger, "%' OR 1=1")
 
 
-def test_a_page_stands_alone_and_escapes_what_the_workspace_says(workspace: Workspace) -> None:
+def test_a_page_needs_no_other_file_and_escapes_what_the_workspace_says(
+    workspace: Workspace,
+) -> None:
     with Ledger(workspace.ledger_path) as ledger, ImageStore(workspace.images_dir) as store:
         whole = [get_sample(ledger, "dropped-0-0")]
         whole += find_samples(ledger, SampleFilter(languages=("ar",)))

@@ -14,7 +14,7 @@ from builder.ledger.ledger import Ledger
 from builder.ledger.scores import LOW_ALIGNMENT, drop_lowest, read_scores
 from builder.release import Version, open_inputs, release
 from builder.scoring.models import ScorerError, load_scorer
-from builder.scoring.score import score_kept
+from builder.scoring.score import score_samples
 from builder.workspace import Workspace
 from tests.release.small_workspace import kept_samples, small_workspace
 from tests.trainer.tiny_duals import save_tiny_model
@@ -42,7 +42,7 @@ def test_scores_become_the_alignment_of_the_next_release(workspace: Workspace, m
     rows = kept_samples(workspace)
     claimed = {row.id for row in rows if row.positive_text or row.query_text}
     assert claimed and len(claimed) < len(rows)  # I->I has no text
-    assert f"{len(claimed)} of {len(rows)} kept samples scored" in shown
+    assert f"{len(claimed)} of {len(rows)} samples scored" in shown
     with Ledger(workspace.ledger_path) as ledger:
         scores = read_scores(ledger)
     assert set(scores) == claimed and len(set(scores.values())) > 1
@@ -76,6 +76,19 @@ def test_the_gate_drops_the_lowest_and_lets_them_back_in(workspace: Workspace, m
     assert {row.id for row in kept_samples(workspace)} >= set(scores)
 
 
+def test_scoring_again_drops_the_same_and_lets_nothing_back_in(
+    workspace: Workspace, model: Path
+) -> None:
+    config = load_config(workspace.config_path)
+    config.gates.alignment_share = 0.2
+    save_config(config, workspace.config_path)
+    kept: list[set[str]] = []
+    for _ in range(3):
+        score(workspace, "--scorer", str(model))
+        kept.append({row.id for row in kept_samples(workspace)})
+    assert kept[0] == kept[1] == kept[2] and len(kept[0]) < 60
+
+
 def test_a_model_that_gives_no_numbers_changes_nothing(
     workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -85,7 +98,7 @@ def test_a_model_that_gives_no_numbers_changes_nothing(
         next(scorer._model.text_projection.parameters()).fill_(torch.nan)
     with Ledger(workspace.ledger_path) as ledger, ImageStore(workspace.images_dir) as store:
         with pytest.raises(ScorerError, match="not numbers"):
-            score_kept(ledger, store, scorer, lambda *_: None)
+            score_samples(ledger, store, scorer, lambda *_: None)
         assert read_scores(ledger) == {}
 
 

@@ -1,4 +1,4 @@
-"""What a sample claims: that a text fits a picture."""
+"""What a sample pairs: that a text fits a picture."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import orjson
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Pair:
     """A text and the picture it is about.
 
     Args:
@@ -27,10 +27,10 @@ class Claim:
     negative: str | None = None
 
 
-def read_claims(
+def read_pairs(
     rows: Iterable[tuple[bytes, bytes]], group_of: Callable[[str], str]
-) -> Iterator[Claim]:
-    """Claims of kept rows (sample, provenance); rows without a text or picture make none."""
+) -> Iterator[Pair]:
+    """Pairs of kept rows (sample, provenance); rows without a text or picture make none."""
     for sample, _ in rows:
         row = orjson.loads(sample)
         text = row["positive_text"] or row["query_text"]
@@ -39,4 +39,4 @@ def read_claims(
             continue
         negatives = row["negative_texts"] if row["positive_text"] else ()
         negative = next((text for text in negatives if text), None)
-        yield Claim(row["id"], row["language"], text, image, group_of(image), negative)
+        yield Pair(row["id"], row["language"], text, image, group_of(image), negative)
