@@ -40,7 +40,6 @@ PolysceneError
       StaleError              the release does not continue the version that is published
       TagTakenError           the version exists with other content
       UnreachableError        the Hub did not answer, or asked to come back later
-    QuestionsError            a workspace cannot be read for questions in SQL
     ReleaseError              a release cannot be made; no version was made
     SamplesError              a sample or a filter's value does not exist
     ScorerError               a scoring model cannot be loaded, or gives no numbers

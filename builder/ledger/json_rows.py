@@ -13,13 +13,14 @@ _BLOCK_BYTES = 1 << 20
 
 
 def read_json_rows(
-    rows: Sequence[bytes], schema: pa.Schema, *, ignores_others: bool = False
+    rows: Sequence[bytes], schema: pa.Schema, *, what: str = "row", ignores_others: bool = False
 ) -> pa.Table:
     """Parses JSON objects into a table, in order.
 
     Args:
         rows: At least one object.
         schema: Of the table.
+        what: Word for one of them.
         ignores_others: Whether objects may have fields that the schema lacks.
 
     Raises:
@@ -37,10 +38,10 @@ def read_json_rows(
         )
     except pa.ArrowInvalid as exc:
         raise LedgerError(
-            f"ledger: a row does not fit the schema ({exc}). Run `python -m builder reparse`."
+            f"ledger: a {what} does not fit the schema ({exc}). Run `python -m builder reparse`."
         ) from exc
     if table.num_rows != len(rows):
         raise LedgerError(
-            "ledger: a row is not a single JSON object. Run `python -m builder reparse`."
+            f"ledger: a {what} is not a single JSON object. Run `python -m builder reparse`."
         )
     return table.combine_chunks()

@@ -19,7 +19,6 @@ from builder.ledger.ledger import Ledger
 from builder.progress import Progress, no_progress
 from builder.release.review_sources import read_sources, review_sources
 from builder.workspace import Workspace
-from schemas.errors import PolysceneError
 from schemas.features import PROVENANCE_SCHEMA, REVIEW_SCHEMA, SAMPLE_SCHEMA, with_image_names
 from schemas.review_rows import review_record
 
@@ -49,18 +48,13 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-class QuestionsError(PolysceneError):
-    """A workspace cannot be read for questions."""
-
-
 def open_database(workspace: Workspace, progress: Progress = no_progress) -> Path:
     """The workspace's database file, made again if ledger, images or reviews changed since.
 
     May be called while a build goes on: it reads what is written by then.
 
     Raises:
-        LedgerError: There is no ledger, or it is damaged.
-        QuestionsError: A row of the ledger is of another schema.
+        LedgerError: There is no ledger, it is damaged, or a row is of another schema.
     """
     path = workspace.root / DATABASE_NAME
     stamp = _stamp(workspace)
@@ -127,7 +121,10 @@ def _json_batches(
     done = 0
     while part := rows.fetchmany(_ROWS_AT_ONCE):
         table = read_json_rows(
-            [raw for _, raw in part], pa.schema(list(schema)[1:]), ignores_others=True
+            [raw for _, raw in part],
+            pa.schema(list(schema)[1:]),
+            what=column,
+            ignores_others=True,
         )
         jobs = pa.array([job for job, _ in part], pa.string())
         yield from table.add_column(0, _JOB, jobs).combine_chunks().to_batches()

@@ -12,9 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from builder.commands import sql as command
-from builder.ledger.ledger import Ledger
+from builder.ledger.ledger import Ledger, LedgerError
 from builder.questions.ask import ask, first_rows, question_limits, write_answer
-from builder.questions.database import QuestionsError, open_database
+from builder.questions.database import open_database
 from builder.workspace import Workspace
 from schemas.sandbox import SqlError
 from tests.release.small_workspace import kept_samples, review, save_reviews, small_workspace
@@ -118,7 +118,7 @@ def test_the_database_follows_the_ledger(tmp_path: Path) -> None:
     assert _rows(open_database(workspace), "SELECT count(*) FROM samples") == [["7"]]
     with Ledger(workspace.ledger_path) as ledger:
         ledger.db.execute("UPDATE outcome SET sample = ? WHERE job_id = 'job-0-1'", (b'{"id": 3',))
-    with pytest.raises(QuestionsError, match=r"a sample .* Run `python -m builder reparse`"):
+    with pytest.raises(LedgerError, match=r"a sample .* Run `python -m builder reparse`"):
         open_database(workspace)
     assert not list(tmp_path.glob("w/*.part*"))
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from builder.config import ReleaseConfig
 from builder.images.record import ImageRecord
+from builder.ledger.json_rows import read_json_rows
 from builder.release.image_columns import ImageGroups
 from builder.release.layout import plan_layout, position_of
 from builder.release.prefetch import prefetch
-from builder.release.rows import _HASH_SCHEMA, _read_json
+from builder.release.rows import _HASH_SCHEMA
 from schemas.features import SAMPLE_SCHEMA
 from schemas.sample import Sample
 from schemas.shards import ImageFile, sample_record
@@ -70,7 +71,7 @@ def one_row(query_image: str) -> Sample:
 @given(rows=st.lists(samples(), min_size=1, max_size=40))
 def test_json_to_arrow_equals_the_plain_records(rows: list[Sample]) -> None:
     raw = [orjson.dumps(row.model_dump(mode="json")) for row in rows]
-    table = _read_json(raw, _HASH_SCHEMA)
+    table = read_json_rows(raw, _HASH_SCHEMA)
     images = ImageGroups(MadeImages())
     # A group is good until the next but one is asked for, so each is copied at once.
     found = [row for group in images.groups(table, SAMPLE_SCHEMA) for row in group.to_pylist()]
@@ -86,7 +87,7 @@ def test_groups_are_bounded_in_bytes(monkeypatch) -> None:
     hashes = [f"{number:064x}" for number in range(100)]
     raw = [orjson.dumps(one_row(sha).model_dump(mode="json")) for sha in hashes]
     images = ImageGroups(MadeImages(300))
-    sizes = [g.num_rows for g in images.groups(_read_json(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)]
+    sizes = [g.num_rows for g in images.groups(read_json_rows(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)]
     images.close()
     assert sum(sizes) == 100 and set(sizes) == {3, 1}
 
@@ -99,12 +100,12 @@ def test_an_image_that_stays_is_read_once_and_one_too_large_for_a_group_stands_a
     raw = [orjson.dumps(one_row(sha).model_dump(mode="json")) for sha in [often] * 8 + [once]]
     made = MadeImages(400)
     images = ImageGroups(made)
-    groups = images.groups(_read_json(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)
+    groups = images.groups(read_json_rows(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)
     found = [[row["query_image"]["path"][:64] for row in g.to_pylist()] for g in groups]
     assert found == [[often] * 2] * 4 + [[once]]
     assert made.num_reads == {often: 1, once: 1}
     made.num_bytes = 5_000
-    groups = images.groups(_read_json(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)
+    groups = images.groups(read_json_rows(raw, _HASH_SCHEMA), SAMPLE_SCHEMA)
     rows = [row["query_image"] for g in groups for row in g.to_pylist()]
     images.close()
     assert [len(image["bytes"]) for image in rows] == [5_000] * 9

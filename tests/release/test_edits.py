@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.checks_config import ChecksConfig
+from builder.ledger.json_rows import read_json_rows
 from builder.release import Version, open_inputs, release
-from builder.release.rows import _HASH_SCHEMA, _read_json, _with_rows
+from builder.release.rows import _HASH_SCHEMA, _with_rows
 from builder.workspace import Workspace
 from schemas.manifest import read_manifest
 from schemas.sample import Draft, Sample
@@ -155,8 +156,8 @@ def test_rows_read_anew_stand_where_they_stood(data: st.DataObject) -> None:
         for number in range(data.draw(st.integers(1, 9)))
     ]
     raw = [row.model_dump_json().encode() for row in rows]
-    table = _read_json(raw, _HASH_SCHEMA)
+    table = read_json_rows(raw, _HASH_SCHEMA)
     chosen = sorted(data.draw(st.sets(st.integers(0, len(rows) - 1), min_size=1)))
     for index in chosen:
         raw[index] = raw[index].replace("· query".encode(), "· corrected".encode())
-    assert _with_rows(table, chosen, raw, _HASH_SCHEMA).equals(_read_json(raw, _HASH_SCHEMA))
+    assert _with_rows(table, chosen, raw, _HASH_SCHEMA).equals(read_json_rows(raw, _HASH_SCHEMA))
