@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from builder.ledger.evaluation_sets import drop_matches
 from builder.ledger.json_rows import read_json_rows
 from builder.ledger.ledger import Ledger
 from builder.plan.shares import Slot
@@ -164,7 +165,8 @@ def figures_of(samples: pa.Table, mask: np.ndarray | None = None) -> ChoiceFigur
 def apply_choice(ledger: Ledger, candidates: Candidates, choice: Choice) -> tuple[int, int]:
     """Sets aside what was not chosen as surplus, and keeps what was; returns how many of each.
 
-    Nothing is lost: the samples stay in the ledger, and can be chosen again.
+    Nothing is lost: the samples stay in the ledger, and can be chosen again. What an evaluation set
+    holds stays out.
     """
     aside = candidates.is_kept & ~choice.is_chosen
     back = ~candidates.is_kept & choice.is_chosen
@@ -174,6 +176,7 @@ def apply_choice(ledger: Ledger, candidates: Candidates, choice: Choice) -> tupl
             ledger.db.executemany(
                 "UPDATE outcome SET reason = ? WHERE job_id = ?", [(reason, job) for job in jobs]
             )
+    drop_matches(ledger)
     return int(aside.sum()), int(back.sum())
 
 

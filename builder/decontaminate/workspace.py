@@ -14,7 +14,12 @@ from builder.decontaminate.index import EvaluationIndex
 from builder.images.fingerprint import look_hash
 from builder.images.store import ImageStore
 from builder.images.vectors import decode
-from builder.ledger.evaluation_sets import drop_matches, images_of, remember_matches
+from builder.ledger.evaluation_sets import (
+    drop_matches,
+    images_of,
+    remember_matches,
+    samples_to_compare,
+)
 from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace
 from schemas.pictures import PictureError, read_picture
@@ -43,12 +48,14 @@ class Matches:
     Args:
         num_samples: Samples that were compared.
         samples: Those found in the evaluation set.
+        text_ids: Ids of all samples with such a text; in a workspace, also of dropped ones.
         images: Images found there, with where and at which distance.
         dropped: Samples dropped for it, by reason; a release's are only reported.
     """
 
     num_samples: int = 0
     samples: list[Match] = field(default_factory=list)
+    text_ids: set[str] = field(default_factory=set)
     images: dict[str, tuple[str, int]] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
 
@@ -61,13 +68,17 @@ def find_in_workspace(
 ) -> Matches:
     """Kept samples of a workspace that are in the evaluation set.
 
-    All images of the workspace are compared, since later samples may use those that none uses yet.
+    All images of the workspace are compared, since later samples may use those that none uses yet,
+    and the texts of dropped samples, since some may be kept again.
     """
     with Ledger(workspace.ledger_path) as ledger, ImageStore(workspace.images_dir) as store:
         found = Matches(images=_images_in(store, index, max_distance, advance))
-        for _, raw in ledger.kept_in_job_order():
+        for is_kept, raw in samples_to_compare(ledger):
             row = orjson.loads(raw)
-            _compare(row, images_of(row), index, found)
+            if is_kept:
+                _compare(row, images_of(row), index, found)
+            elif _holds_text(row, index):
+                found.text_ids.add(row["id"])
     return found
 
 
@@ -77,9 +88,8 @@ def drop_from_workspace(workspace: Workspace, found: Matches) -> None:
     Raises:
         WorkspaceError: A build is running.
     """
-    texts = {match.sample_id for match in found.samples if match.what == "text"}
     with workspace.locked(), Ledger(workspace.ledger_path) as ledger:
-        remember_matches(ledger, set(found.images), texts)
+        remember_matches(ledger, set(found.images), found.text_ids)
         found.dropped = drop_matches(ledger)
 
 
@@ -117,9 +127,14 @@ def _compare(
     if image is not None:
         found.samples.append(Match(row["id"], "image", *found.images[image]))
         return
-    texts = [row[name] for name in _TEXT_FIELDS] + list(row["negative_texts"])
-    if any(text and index.holds_text(text) for text in texts):
+    if _holds_text(row, index):
         found.samples.append(Match(row["id"], "text"))
+        found.text_ids.add(row["id"])
+
+
+def _holds_text(row: dict[str, Any], index: EvaluationIndex) -> bool:
+    texts = [row[name] for name in _TEXT_FIELDS] + list(row["negative_texts"])
+    return any(text and index.holds_text(text) for text in texts)
 
 
 def _images_in(

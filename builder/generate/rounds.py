@@ -14,7 +14,6 @@ from builder.generate.giving_up import failing_slots
 from builder.generate.run_context import RunContext
 from builder.images.store import ImageStore
 from builder.job import Job
-from builder.ledger.evaluation_sets import drop_matches
 from builder.ledger.gates import apply_gates
 from builder.ledger.ledger import Ledger, LedgerError
 from builder.ledger.tables import RoundRecord
@@ -171,10 +170,10 @@ class Rounds:
 
     def close(self, round_: int) -> None:
         """Applies the rules over the whole set, in job order, and notes the round as done."""
+        # First, as they may let samples back in that repeat others.
+        apply_gates(self._ledger, self._config.gates)
         rows = ((job_id, orjson.loads(row)) for job_id, row in self._ledger.kept_in_job_order())
         self._ledger.drop(find_drops(rows, self._config.checks))
-        drop_matches(self._ledger)
-        apply_gates(self._ledger, self._config.gates)
         self._ledger.close_round(round_)
 
     def finish(self) -> None:

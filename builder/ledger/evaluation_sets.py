@@ -1,5 +1,7 @@
 """What was found of evaluation sets in a workspace, so that it stays out whatever is made again."""
 
+from collections.abc import Iterator
+
 import orjson
 
 from builder.ledger.ledger import Ledger
@@ -15,6 +17,16 @@ def remember_matches(ledger: Ledger, images: set[str], sample_ids: set[str]) -> 
     """Adds images, and ids of samples whose texts were found, to those known."""
     for name, found in ((_IMAGES, images), (_SAMPLES, sample_ids)):
         ledger.set_meta(name, orjson.dumps(sorted(found | _known(ledger, name))).decode())
+
+
+def samples_to_compare(ledger: Ledger) -> Iterator[tuple[bool, bytes]]:
+    """Whether it is kept, and the sample as JSON, in job order.
+
+    Those that were dropped are among them: a gate, a choice or `reparse` may keep them again.
+    """
+    yield from ledger.db.execute(
+        "SELECT reason IS NULL, sample FROM outcome WHERE sample IS NOT NULL ORDER BY round, idx"
+    )
 
 
 def drop_matches(ledger: Ledger) -> dict[str, int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import orjson
 
 from builder.gates_config import GatesConfig
+from builder.ledger.evaluation_sets import drop_matches
 from builder.ledger.ledger import Ledger
 from builder.ledger.scores import drop_lowest
 
@@ -17,8 +18,13 @@ LOW_JUDGEMENT = "low_judgement"
 
 
 def apply_gates(ledger: Ledger, gates: GatesConfig) -> dict[str, int]:
-    """Number of samples that each gate drops, by reason."""
-    return drop_lowest(ledger, gates.alignment_share) | _drop_low_judgements(ledger, gates)
+    """Number of samples that each gate drops, by reason.
+
+    What a gate lets back in and an evaluation set holds stays out.
+    """
+    dropped = drop_lowest(ledger, gates.alignment_share) | _drop_low_judgements(ledger, gates)
+    drop_matches(ledger)
+    return dropped
 
 
 def _drop_low_judgements(ledger: Ledger, gates: GatesConfig) -> dict[str, int]:

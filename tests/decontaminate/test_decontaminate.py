@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 from builder import api
+from builder.balance.choose import Choice, apply_choice, read_candidates
 from builder.commands import decontaminate as command
 from builder.config import BuildConfig, save_config
 from builder.decontaminate.evaluation_set import (
@@ -30,8 +31,10 @@ from builder.decontaminate.workspace import (
     find_in_release,
     find_in_workspace,
 )
+from builder.gates_config import GatesConfig
 from builder.images.store import ImageStore
-from builder.ledger.evaluation_sets import drop_matches
+from builder.ledger.evaluation_sets import TEXT_REASON, drop_matches
+from builder.ledger.gates import LOW_JUDGEMENT, apply_gates
 from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace, open_workspace
 from schemas.versions import open_version
@@ -173,6 +176,34 @@ def test_the_command_drops_from_a_workspace_unless_told_to_look_only(
     assert looked.exit_code == 0 and len(kept_samples(workspace)) == before
     CliRunner().invoke(app, asked)
     assert len(kept_samples(workspace)) < before
+
+
+def test_what_was_set_aside_stays_out_when_it_is_kept_again(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """By a gate that is opened and by a choice: texts of dropped samples are compared as well."""
+    rows = [row for row in kept_samples(workspace) if row.positive_text]
+    text = "the very words of an evaluation set stand in this sample"
+    with Ledger(workspace.ledger_path) as ledger:
+        for row, reason in zip(rows, (LOW_JUDGEMENT, "surplus"), strict=False):
+            changed = orjson.dumps(row.model_dump(mode="json") | {"positive_text": text})
+            ledger.db.execute(
+                "UPDATE outcome SET sample = ?, reason = ? WHERE sample_id = ?",
+                (changed, reason, row.id),
+            )
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "captions.txt").write_text(f"{text}\n")
+    index = index_evaluation_set(read_evaluation_set(tmp_path / "set"))
+    found = find_in_workspace(workspace, index, 40)
+    assert found.samples == [] and found.text_ids == {rows[0].id, rows[1].id}
+    drop_from_workspace(workspace, found)
+    with Ledger(workspace.ledger_path) as ledger:
+        apply_gates(ledger, GatesConfig())
+        candidates = read_candidates(ledger)
+        everything = Choice(np.ones(len(candidates), np.bool_), {})
+        apply_choice(ledger, candidates, everything)
+        assert ledger.drop_counts()[TEXT_REASON] == 2
+    assert {rows[0].id, rows[1].id}.isdisjoint(row.id for row in kept_samples(workspace))
 
 
 def _damaged_sets() -> dict[str, bytes]:
