@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 TaskType = Literal["classification", "vqa", "retrieval"]
 Modality = Literal["I->T", "IT->T", "T->IT", "T->I", "I->I", "IT->I", "IT->IT"]
+#: (task type, modality combination, language): one entry of the table of targets and counts.
+Slot = tuple[str, str, str]
 ImageRole = Literal["query", "positive", "negative"]
 Config = Literal["Classification", "VQA", "Retrieval"]
 

@@ -49,7 +49,7 @@ def _flatten(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """Progress of a run, saved beside weights and optimiser.
 
     Args:
@@ -84,7 +84,7 @@ class Checkpoints:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-        progress: Progress,
+        progress: RunProgress,
     ) -> Path:
         """Writes one, whole or not at all, then removes the oldest beyond `keep`."""
         path = self.directory / f"step-{progress.step:08d}.pt"
@@ -131,7 +131,7 @@ class Checkpoints:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-    ) -> Progress | None:
+    ) -> RunProgress | None:
         """Restores the state of the newest checkpoint; None if there is none.
 
         Raises:
@@ -145,7 +145,7 @@ class Checkpoints:
         optimizer.load_state_dict(content["optimizer"])
         schedule.load_state_dict(content["schedule"])
         _restore_random_state(content["random"])
-        return Progress(
+        return RunProgress(
             content["step"], content["sampler"], content["best_metric"], content["best_step"]
         )
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.batch_loss import batch_loss
-from trainer.checkpoint import Checkpoints, Progress, fingerprint
+from trainer.checkpoint import Checkpoints, RunProgress, fingerprint
 from trainer.config import TrainConfig
 from trainer.data.batching import Batch, BatchSampler, make_batch
 from trainer.data.corpus import Corpus
@@ -181,7 +181,7 @@ class _Run:
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_share(step, num_steps, config.warmup_share)
         )
-        progress = Progress()
+        progress = RunProgress()
         checkpoints = self._checkpoints(output)
         with torch.random.fork_rng(devices=_cuda_devices(ranks)):
             torch.manual_seed(config.seed + ranks.rank)  # dropout
@@ -215,7 +215,7 @@ class _Run:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-        progress: Progress,
+        progress: RunProgress,
         result: TrainResult,
         checkpoints: Checkpoints | None,
         measure: Measure | None,
@@ -278,7 +278,7 @@ class _Run:
         self,
         model: nn.Module,
         measure: Measure,
-        progress: Progress,
+        progress: RunProgress,
         checkpoints: Checkpoints | None,
         log: RunLog,
     ) -> None:

@@ -20,9 +20,10 @@ from builder.images.index import index_images
 from builder.images.store import ImageStore
 from builder.ledger.ledger import JUDGED_BY, Ledger
 from builder.plan.round import jobs_to_plan
-from builder.plan.shares import Slot, Targets, targets_of
+from builder.plan.shares import Targets, targets_of
 from builder.workspace import Workspace, open_workspace
 from command_line.extras import install_extra
+from schemas.vocabulary import Slot
 
 Role = Literal["teacher", "judge", "both", "other"]
 DEFAULT_DROP_SHARE = 0.05

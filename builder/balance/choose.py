@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from builder.ledger.evaluation_sets import drop_matches
 from builder.ledger.json_rows import read_json_rows
 from builder.ledger.ledger import Ledger
-from builder.plan.shares import Slot
+from schemas.vocabulary import Slot
 
 #: What the second sample with the same picture or instruction has to be better by, of a quality
 #: between 0 and 1, is this times ln 2: about one point of one of the four scores.

@@ -13,8 +13,8 @@ from rich.table import Table
 from builder.config import BuildConfig
 from builder.ledger.arrow import read_outcomes
 from builder.ledger.ledger import Ledger
-from builder.plan.shares import Slot, Targets, targets_of
-from schemas.vocabulary import LANGUAGES
+from builder.plan.shares import Targets, targets_of
+from schemas.vocabulary import LANGUAGES, Slot
 
 _LANGUAGES_SHOWN = 15
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from builder.ledger.ledger import Ledger
-from builder.plan.shares import Slot
+from schemas.vocabulary import Slot
 
 
 @dataclass(slots=True)

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from builder.balance.variety import Variety, by_language
-from builder.plan.shares import Slot
-from schemas.vocabulary import LANGUAGES
+from schemas.vocabulary import LANGUAGES, Slot
 
 #: Fewer samples say nothing about variety, fewer jobs nothing about what passes.
 MIN_SAMPLES = 20

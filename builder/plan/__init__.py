@@ -4,6 +4,6 @@ from builder.job import Job
 from builder.plan.columns import Plan
 from builder.plan.picking import PlanError
 from builder.plan.round import plan_round
-from builder.plan.shares import Slot, Targets, targets_of
+from builder.plan.shares import Targets, targets_of
 
-__all__ = ["Job", "Plan", "PlanError", "Slot", "Targets", "plan_round", "targets_of"]
+__all__ = ["Job", "Plan", "PlanError", "Targets", "plan_round", "targets_of"]

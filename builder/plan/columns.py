@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from builder.job import Job
 from builder.plan.mixing import below, key_of, mix
-from builder.plan.shares import Slot
 from builder.plan.variations import load_variations
-from schemas.vocabulary import Cell
+from schemas.vocabulary import Cell, Slot
 
 #: This many neighbouring jobs go to the same machine, where their images repeat.
 _SHARD_BLOCK = 64

@@ -16,8 +16,9 @@ from builder.plan.columns import Plan
 from builder.plan.mixing import key_of, unique_seeds
 from builder.plan.order import PLAN_VERSION, sending_order
 from builder.plan.picking import ImagePicker
-from builder.plan.shares import Slot, Targets, targets_of
+from builder.plan.shares import Targets, targets_of
 from builder.plan.variations import load_variations, number_ideas
+from schemas.vocabulary import Slot
 
 #: At most this many jobs are planned per missing sample, however few were accepted so far.
 _MAX_JOBS_PER_SAMPLE = 4.0

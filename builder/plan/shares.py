@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from builder.config import BuildConfig
 from schemas.language_shares import named_shares
-from schemas.vocabulary import CELLS, LANGUAGES, TASK_TYPES, Cell
-
-#: (task type, modality combination, language): one entry of the table of targets.
-Slot = tuple[str, str, str]
+from schemas.vocabulary import CELLS, LANGUAGES, TASK_TYPES, Cell, Slot
 
 
 @dataclass(frozen=True)

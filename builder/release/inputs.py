@@ -10,13 +10,13 @@ import orjson
 
 from builder.config import BuildConfig, load_config
 from builder.images.renaming import FormerNames, none_renamed, published_rows
-from builder.plan.shares import Slot
 from builder.release.image_columns import ImageSource
 from builder.release.review_sources import read_audits, read_sources, review_sources
 from builder.release.rows import KeptRow, ReleaseError
 from builder.workspace import Workspace
 from schemas.audit import AuditReport
 from schemas.review import ReviewEvent
+from schemas.vocabulary import Slot
 
 _log = logging.getLogger(__name__)
 

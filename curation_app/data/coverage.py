@@ -17,14 +17,11 @@ import yaml
 from curation_app.data.query import VersionQuery
 from schemas.language_shares import NAMES, named_shares
 from schemas.sample import SCORES
-from schemas.vocabulary import CELLS, LANGUAGES, TASK_TYPES, Cell
+from schemas.vocabulary import CELLS, LANGUAGES, TASK_TYPES, Cell, Slot
 
 #: A release's own words; anything else in that file is counted under "other".
 _REASON = re.compile(r"[a-z0-9_]{1,60}")
 _MAX_FILE_BYTES = 20 * 2**20
-
-#: (language, task type, modality)
-Slot = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +57,22 @@ class Coverage:
     def cells(self) -> list[Cell]:
         """Cells with rows or a target, in the order of the vocabulary."""
         known = set(self.counts) | {slot for slot, want in (self.targets or {}).items() if want}
-        present = {(task, modality) for _, task, modality in known}
+        present = {(task, modality) for task, modality, _ in known}
         return [cell for cell in CELLS if (cell.task_type, cell.modality) in present]
 
     @property
     def languages(self) -> list[str]:
         """Languages with rows or a target, by name."""
-        known = {slot[0] for slot in self.counts}
-        known |= {slot[0] for slot, wanted in (self.targets or {}).items() if wanted}
+        known = {slot[2] for slot in self.counts}
+        known |= {slot[2] for slot, wanted in (self.targets or {}).items() if wanted}
         return sorted(known, key=lambda code: LANGUAGES[code].name)
 
     def of_language(self, language: str) -> tuple[int, float | None]:
         """Rows and target of a language."""
-        have = sum(count for slot, count in self.counts.items() if slot[0] == language)
+        have = sum(count for slot, count in self.counts.items() if slot[2] == language)
         if self.targets is None:
             return have, None
-        return have, sum(want for slot, want in self.targets.items() if slot[0] == language)
+        return have, sum(want for slot, want in self.targets.items() if slot[2] == language)
 
 
 def read_coverage(query: VersionQuery) -> Coverage:
@@ -86,9 +83,9 @@ def read_coverage(query: VersionQuery) -> Coverage:
     """
     dataset = query.dataset
     counts = {
-        (language, task_type, modality): number
-        for language, task_type, modality, number in query.counts_by(
-            "language", "task_type", "modality"
+        (task_type, modality, language): number
+        for task_type, modality, language, number in query.counts_by(
+            "task_type", "modality", "language"
         )
     }
     scores = {name: dict(query.counts_by(name)) for name in SCORES}
@@ -129,7 +126,7 @@ def read_targets(path: Path) -> dict[Slot, float] | None:
     if not by_language or not by_cell:
         return None
     return {
-        (language, cell.task_type, cell.modality): config["num_samples"] * share * inside
+        (cell.task_type, cell.modality, language): config["num_samples"] * share * inside
         for language, share in by_language.items()
         for cell, inside in by_cell.items()
     }

@@ -20,7 +20,7 @@ from curation_app.work.marks import review_marks
 from curation_app.work.people import Person
 from curation_app.work.workbench import Workbench
 from schemas.errors import PolysceneError
-from schemas.vocabulary import LANGUAGES, Cell
+from schemas.vocabulary import LANGUAGES, Cell, Slot
 
 Who = Callable[[gr.Request], Person | None]
 View = Literal["rows", "percent of target", "missing", "percent reviewed"]
@@ -156,11 +156,11 @@ class _CoveragePage:
             have, want = coverage.of_language(code)
             in_cells = [
                 (
-                    coverage.counts.get((code, cell.task_type, cell.modality), 0),
+                    coverage.counts.get((cell.task_type, cell.modality, code), 0),
                     None
                     if coverage.targets is None
-                    else coverage.targets.get((code, cell.task_type, cell.modality), 0.0),
-                    reviewed.get((code, cell.task_type, cell.modality), 0),
+                    else coverage.targets.get((cell.task_type, cell.modality, code), 0.0),
+                    reviewed.get((cell.task_type, cell.modality, code), 0),
                 )
                 for cell in cells
             ]
@@ -204,16 +204,16 @@ class _CoveragePage:
             self._coverage = read_coverage(self._bench.query)
         return self._coverage
 
-    def _reviewed(self) -> dict[tuple[str, str, str], int]:
+    def _reviewed(self) -> dict[Slot, int]:
         """Rows with a verdict, by slot."""
         dataset = self._bench.dataset
         marks = review_marks(self._bench.desk.progress)
-        found: dict[tuple[str, str, str], int] = {}
+        found: dict[Slot, int] = {}
         for row in np.flatnonzero(~marks["unreviewed"]).tolist():
             slot = (
-                dataset.value("language", row),
                 dataset.value("task_type", row),
                 dataset.value("modality", row),
+                dataset.value("language", row),
             )
             found[slot] = found.get(slot, 0) + 1
         return found
@@ -221,7 +221,7 @@ class _CoveragePage:
     def _summary(self, coverage: Coverage) -> str:
         manifest = self._bench.dataset.manifest
         words = f"{manifest.name} {manifest.version}: {len(self._bench.dataset):,} rows"
-        words += f" in {len({slot[0] for slot in coverage.counts})} languages"
+        words += f" in {len({slot[2] for slot in coverage.counts})} languages"
         if coverage.targets is None:
             return f"{words}. The release does not say what was wanted."
         short = sum(

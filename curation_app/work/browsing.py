@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from curation_app.data.version import VersionDataset
 from curation_app.store.queues import Lease
 from curation_app.work.people import Person
-from curation_app.work.progress import Progress, Status
+from curation_app.work.progress import ReviewProgress, Status
 from curation_app.work.queues import Queues
 
 Step = Literal["here", "next", "previous"]
@@ -34,7 +34,7 @@ class Filters(BaseModel):
 class Browsing:
     """Finds rows of one version by filters, in the languages a person reads."""
 
-    def __init__(self, dataset: VersionDataset, progress: Progress, queues: Queues) -> None:
+    def __init__(self, dataset: VersionDataset, progress: ReviewProgress, queues: Queues) -> None:
         self._dataset = dataset
         self._progress = progress
         self._queues = queues

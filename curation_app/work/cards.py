@@ -10,7 +10,7 @@ from curation_app.store.queues import QueueRow
 from curation_app.work.adjudication import who_said_what
 from curation_app.work.choices import Arrangement, arrange
 from curation_app.work.claims import claims_of
-from curation_app.work.progress import Progress
+from curation_app.work.progress import ReviewProgress
 from curation_app.work.seeds import Seeds
 from schemas.errors import PolysceneError, RowError
 from schemas.review import EDITABLE_FIELDS, ReviewEvent
@@ -47,7 +47,7 @@ class Cards:
         self,
         dataset: VersionDataset,
         store: ReviewStore,
-        progress: Progress,
+        progress: ReviewProgress,
         provenance: Provenance,
         seeds: Seeds,
     ) -> None:

@@ -24,7 +24,7 @@ from curation_app.work.decisions import (
 )
 from curation_app.work.guidelines import Guidelines
 from curation_app.work.people import Person
-from curation_app.work.progress import Counts, Progress
+from curation_app.work.progress import Counts, ReviewProgress
 from curation_app.work.queues import LEASE_S, Queues
 from curation_app.work.seeds import Seeds
 from schemas.edits import EditError
@@ -55,7 +55,7 @@ class ReviewDesk:
     ) -> None:
         self.dataset = dataset
         self.store = store
-        self.progress = Progress(dataset, store)
+        self.progress = ReviewProgress(dataset, store)
         self.queues = queues or Queues(store.database, dataset.version)
         self.guidelines = guidelines or Guidelines(store.database)
         self.browsing = Browsing(dataset, self.progress, self.queues)

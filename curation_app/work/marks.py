@@ -4,13 +4,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from curation_app.work.progress import Progress
+from curation_app.work.progress import ReviewProgress
 
 Mark = Literal["unreviewed", "accepted", "rejected", "edited", "flagged"]
 MARKS: tuple[Mark, ...] = get_args(Mark)
 
 
-def review_marks(progress: Progress) -> dict[str, np.ndarray]:
+def review_marks(progress: ReviewProgress) -> dict[str, np.ndarray]:
     """Mask over the rows by mark, as of now.
 
     A row is unreviewed until it has a verdict, whoever skipped or flagged it;

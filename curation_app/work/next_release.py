@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from curation_app.data.release_policy import ReleasePolicy
 from curation_app.data.version import VersionDataset
-from curation_app.work.progress import Progress
+from curation_app.work.progress import ReviewProgress
 from schemas.review import ReviewState
 from schemas.text_rules.edited import edit_problem
 
@@ -45,7 +45,7 @@ class NextRelease:
 
 
 def preview_next_release(
-    dataset: VersionDataset, progress: Progress, policy: ReleasePolicy
+    dataset: VersionDataset, progress: ReviewProgress, policy: ReleasePolicy
 ) -> NextRelease:
     """Counts rows by what a release from these reviews would do with them.
 

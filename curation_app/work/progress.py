@@ -34,7 +34,7 @@ class Counts:
         return self.accepted + self.rejected
 
 
-class Progress:
+class ReviewProgress:
     """State of every row of a version; `refresh` folds in what the store has since got.
 
     Only events on the row's present content count, from whichever version.

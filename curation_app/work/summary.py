@@ -9,7 +9,7 @@ from rich.text import Text
 
 from curation_app.data.version import open_dataset
 from curation_app.store import ReviewStore
-from curation_app.work.progress import Progress
+from curation_app.work.progress import ReviewProgress
 from schemas.reasons import REASON_BY_CODE
 from schemas.review import ReviewEvent, fold_events, in_order
 
@@ -79,7 +79,7 @@ def _reasons_table(reasons: Counter[str]) -> Table:
 
 def _print_progress(console: Console, dataset: str, store: ReviewStore) -> None:
     version = open_dataset(dataset)
-    progress = Progress(version, store)
+    progress = ReviewProgress(version, store)
     columns = ("samples", "reviewed", "accepted", "rejected", "edited", "flagged")
     table = Table("language", *columns, title=f"{version.manifest.name} {version.version}")
     for language in sorted(version.counts("language")):

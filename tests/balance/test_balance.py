@@ -16,7 +16,8 @@ from builder.balance import (
 from builder.config import BuildConfig
 from builder.ledger.ledger import Ledger, LedgerError
 from builder.plan.round import jobs_to_plan
-from builder.plan.shares import Slot, targets_of
+from builder.plan.shares import targets_of
+from schemas.vocabulary import Slot
 
 CONFIG = BuildConfig(num_samples=400, languages={"en": 2, "fr": 1, "yi": 1})
 SLOTS = {slot: count for slot, count in targets_of(CONFIG).by_slot.items() if count}

@@ -14,7 +14,7 @@ from curation_app.store import AlreadyDecided, ChangedMeanwhile, ReviewStore, Se
 from curation_app.work.decisions import Decision, DecisionError, edits_between
 from curation_app.work.desk import Filters, ReviewDesk
 from curation_app.work.people import Person
-from curation_app.work.progress import Progress
+from curation_app.work.progress import ReviewProgress
 from schemas.edits import EditError
 from schemas.errors import RowError
 from schemas.review import Edits, fold_events
@@ -238,7 +238,7 @@ def test_verdicts_carry_over_to_a_version_whose_row_is_the_same(tmp_path: Path) 
             row = old.row_of(sample.id)
             assert row is not None
             desk.decide("reviewer-1", decision(desk, row))
-        later = Progress(new, store)
+        later = ReviewProgress(new, store)
         assert later.counts().accepted == 1
         row = new.row_of(changed.id)
         assert row is not None and later.state(row) is None
@@ -269,7 +269,7 @@ def test_kept_up_to_date_or_folded_at_once_the_state_is_the_same(
                 desk.decide(reviewer, decision(desk, row, kind="skip"))
             else:
                 desk.decide(reviewer, decision(desk, row, verdict=act))
-        fresh = Progress(dataset, store)
+        fresh = ReviewProgress(dataset, store)
         states = fold_events(store.events())
         for row in range(4):
             expected = states.get((dataset.sample_id(row), dataset.load(row).content_hash))
