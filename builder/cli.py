@@ -7,6 +7,7 @@ from importlib import import_module
 import typer
 
 from command_line.app import new_app, run_app
+from command_line.environment import set_environment_defaults
 from command_line.run import run
 from schemas.errors import PolysceneError
 
@@ -51,8 +52,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Entry point: whatever a user can meet is one line on stderr and an exit code."""
-    for variable in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
-        os.environ.setdefault(variable, "1")
+    set_environment_defaults()
     run(_main, stopped="Stopped. What was done is kept; run the same command again to go on.")
 
 

@@ -8,7 +8,14 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Each worker unpacks the code of exported models in a place of its own."""
+    """Sets what libraries read once: threads, the Hub client's patience, a place for modules.
+
+    Each worker computes on one core, for threads of several processes that wait for one another on
+    two cores spin more than they compute.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch or numpy is imported
+    # The Hub's client reads this once: its own patience, minutes, comes before that of `publish`.
+    os.environ["HF_XET_CLIENT_RETRY_MAX_ATTEMPTS"] = "1"
     place = tempfile.mkdtemp(prefix="polyscene-modules-")
     os.environ["HF_MODULES_CACHE"] = place  # read when transformers is imported
     config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from command_line.app import new_app, run_app
+from command_line.environment import set_environment_defaults
 from command_line.extras import require
 from command_line.run import run
 from schemas.versions import open_version
@@ -247,7 +248,6 @@ def main() -> None:
     """Runs a command; an error a user can meet is one line on stderr and an exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     logging.getLogger("trainer").setLevel(logging.INFO)
-    for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
-        os.environ.setdefault(name, "1")
+    set_environment_defaults()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what it would log, our errors say
     run(lambda: run_app(app, SCRIPT))

@@ -30,6 +30,7 @@ class DescriptorEmbedder:
     name = "descriptor-1"
     default_window = (0.2, 0.985)
     batch_size = 64
+    device = "cpu"
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """L2-normalised descriptors, shape (B, D)."""

@@ -54,8 +54,8 @@ class EfficientNetEmbedder:
         network: Any = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self._torch = torch
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._network = network.eval().to(self._device, memory_format=torch.channels_last)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._network = network.eval().to(self.device, memory_format=torch.channels_last)
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """L2-normalised vectors, shape (B, D)."""
@@ -68,7 +68,7 @@ class EfficientNetEmbedder:
         )
         with self._torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            given = self._torch.from_numpy(pixels_BHWC).to(self._device).permute(0, 3, 1, 2)
+            given = self._torch.from_numpy(pixels_BHWC).to(self.device).permute(0, 3, 1, 2)
             features = self._network.extract_features((given.float() / 255 - _MEAN) / _SCALE)
             vectors_BD = features.mean(dim=(2, 3)).float().cpu().numpy()
         length = np.linalg.norm(vectors_BD, axis=1, keepdims=True)

@@ -33,12 +33,14 @@ class Embedder(Protocol):
     """Turns images into vectors whose cosine is their similarity.
 
     `name` is part of cache file names: two embedders of the same name give equal
-    vectors. `default_window` is the (least, greatest) cosine of a positive or
-    hard negative to its query image; None has it calibrated on the corpus.
+    vectors. `device` is "cpu" or another that torch knows. `default_window` is the
+    (least, greatest) cosine of a positive or hard negative to its query image; None
+    has it calibrated on the corpus.
     """
 
     name: str
     batch_size: int
+    device: str
 
     @property
     def default_window(self) -> tuple[float, float] | None:
@@ -76,7 +78,7 @@ class VisionModelEmbedder:
                 f"{install_extra('embed')}; or use `embedder: descriptor`."
             ) from exc
         self._torch = torch
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._processor: Any = AutoImageProcessor.from_pretrained(name)
             model: Any = AutoModel.from_pretrained(name)
@@ -86,13 +88,13 @@ class VisionModelEmbedder:
                 f"embedder {name!r} cannot be loaded ({type(exc).__name__}: {problem}). Name a "
                 "vision model on the Hub or a directory, or use `embedder: descriptor`."
             ) from exc
-        self._model = model.eval().to(self._device)
+        self._model = model.eval().to(self.device)
         self.name = f"{name}@{_weights_key(name, model)}"
 
     def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """L2-normalised vectors, shape (B, D)."""
         pixels = self._processor(images=[on_white(image) for image in images], return_tensors="pt")
-        pixels = {key: value.to(self._device) for key, value in pixels.items()}
+        pixels = {key: value.to(self.device) for key, value in pixels.items()}
         with self._torch.inference_mode():
             output_BD = self._image_embedding(pixels)
         vectors_BD = output_BD.float().cpu().numpy().reshape(len(images), -1)

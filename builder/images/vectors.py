@@ -5,6 +5,7 @@
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,17 +68,41 @@ def embed_files(
     on_progress: Callable[[int], None] | None = None,
     num_threads: int | None = None,
 ) -> NDArray[np.int16]:
-    """Vectors of files that `read` reads, decoded by threads, shape (N, D), times `QUANTUM`."""
+    """Vectors of files that `read` reads, shape (N, D), times `QUANTUM`.
+
+    On CPUs every thread decodes and embeds batches of its own. A vector then depends on its
+    batch, not on how many cores share the work, which would change the order of its sums. A GPU
+    embeds one batch after another, decoded by the threads.
+    """
+    starts = range(0, len(files), embedder.batch_size)
+    batches = [files[start : start + embedder.batch_size] for start in starts]
     parts: list[NDArray[np.int16]] = []
-    with ThreadPoolExecutor(num_threads) as pool:
-        for start in range(0, len(files), embedder.batch_size):
-            batch = files[start : start + embedder.batch_size]
-            images = list(pool.map(lambda file: decode(read(file)), batch))
-            vectors_BD = embedder.embed(images)
+    on_cpu = embedder.device == "cpu"
+    num_threads = num_threads or (os.cpu_count() if on_cpu else None)
+    with ThreadPoolExecutor(num_threads, initializer=_compute_alone) as pool:
+
+        def picture(file: File) -> Image.Image:
+            return decode(read(file))
+
+        def embed(batch: Sequence[File]) -> NDArray[np.float32]:
+            return embedder.embed([picture(file) for file in batch])
+
+        def embed_on_gpu(batch: Sequence[File]) -> NDArray[np.float32]:
+            return embedder.embed(list(pool.map(picture, batch)))
+
+        vectors = pool.map(embed, batches) if on_cpu else map(embed_on_gpu, batches)
+        for batch, vectors_BD in zip(batches, vectors, strict=True):
             parts.append(np.rint(vectors_BD * QUANTUM).astype(np.int16))
             if on_progress:
                 on_progress(len(batch))
     return np.concatenate(parts)
+
+
+def _compute_alone() -> None:
+    """Keeps torch, where an embedder uses it, to the thread that calls it."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)  # of this thread
 
 
 def vectors_directory(store: ImageStore, embedder: Embedder) -> Path:

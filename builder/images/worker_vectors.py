@@ -83,12 +83,11 @@ def _embed_part(job: _EmbedJob, part: Sequence[StoredFile]) -> None:
             f"a worker loaded {embedder.name} where {job.name} is needed. Install the same version "
             "of the embedder's weights on all machines."
         )
-    uses_gpu = getattr(embedder, "_device", "cpu") != "cpu"
     vectors_ND = embed_files(
         lambda file: read_stored(job.store_directory, file),
         part,
         embedder,
-        num_threads=None if uses_gpu else 1,
+        num_threads=1 if embedder.device == "cpu" else None,
     )
     write_part(Path(job.directory), [file.name for file in part], vectors_ND)
 

@@ -131,7 +131,6 @@ def test_uploads_that_fail_are_tried_as_often_as_asked(
     xet: bool,
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", not xet)
-    monkeypatch.setenv("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")
     repo = repo_named(hub, f"upload-{kind}-{xet}", tmp_path)
     lines: list[str] = []
     faulty.fault = Fault(r"POST /xet/.*/shards" if xet else r"PUT ", kind, times=10_000)

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -90,9 +91,30 @@ class FrozenFeatures:
     ) -> dict[str, NDArray[np.float32]]:
         with ThreadPoolExecutor(_NUM_PREPARING, "prepare") as pool:  # decoding leaves Python's lock
             prepared = list(pool.map(lambda key: self._tower.prepare(read(key)), keys))
-        with torch.no_grad():
-            features_BF = self._tower(prepared).float().cpu().numpy()
-        return dict(zip(keys, features_BF, strict=True))
+        order = sorted(range(len(keys)), key=lambda place: self._tower.num_tokens(prepared[place]))
+        rows = self._forward([prepared[place] for place in order])
+        return {keys[place]: row for place, row in zip(order, rows, strict=True)}
+
+    def _forward(self, prepared: Sequence[Any]) -> NDArray[np.float32]:
+        """Features of a window, shape (B, F).
+
+        On a CPU every core computes batches of its own: cores that share one batch wait for one
+        another at every layer, and spin when others are at work too.
+        """
+
+        def features(batch: Sequence[Any]) -> NDArray[np.float32]:
+            with torch.no_grad():  # it holds for one thread
+                return self._tower(batch).float().cpu().numpy()
+
+        weight = next(self._tower.parameters(), None)
+        if weight is not None and weight.device.type != "cpu":
+            return features(prepared)
+        size = self._tower.batch_size
+        batches = [prepared[start : start + size] for start in range(0, len(prepared), size)]
+        with ThreadPoolExecutor(
+            os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            return np.concatenate(list(pool.map(features, batches)))
 
     def _keep(self, keys: Sequence[str], features: Mapping[str, NDArray[np.float32]]) -> None:
         rows_BF = torch.from_numpy(np.stack([features[key] for key in keys]))
