@@ -56,10 +56,13 @@ def table(scored: Scored, truth: dict[str, str]) -> Table:
     for name in ("mistake", "rows", "score", "AUC", *(f"recall at {s:.0%}" for s in _FALSE_ALARMS)):
         shown.add_column(name, justify="left" if name in ("mistake", "score") else "right")
     margins = [np.nan if score.margin is None else score.margin for score in scored.scores]
+    # High where the negative fits as well, so its sign is turned.
+    matches = [np.nan if s.negative_match is None else -s.negative_match for s in scored.scores]
     rules = {
         scored.rule: np.array([score.score for score in scored.scores]),
         "cosine of text and picture": np.array([score.cosine for score in scored.scores]),
         "cosine less the negative's": np.array(margins),
+        "negative's match to its own group": np.array(matches),
     }
     reasons = np.array([truth.get(score.sample_id, "") for score in scored.scores])
     for reason, name in _NAMES.items():

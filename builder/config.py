@@ -1,7 +1,7 @@
 """The build's configuration: one YAML file, checked whole before the first request."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,9 +10,13 @@ import yaml
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
+    PlainSerializer,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -20,6 +24,11 @@ from pydantic import (
 from builder.card_config import CardConfig
 from builder.checks_config import ChecksConfig
 from builder.gates_config import GatesConfig
+from builder.images_config import ImagesConfig
+from builder.images_config import SafetyConfig as SafetyConfig
+from builder.prompt_files import PromptFiles, read_prompt_files, write_prompt_files
+from builder.teacher_config import NamedTeacher, TeacherConfig, require_teachers_fit
+from builder.teacher_config import Prices as Prices
 from command_line.config_file import (
     ConfigFile,
     ConfigFileProblem,
@@ -27,7 +36,6 @@ from command_line.config_file import (
     read_config_file,
 )
 from schemas.errors import PolysceneError
-from schemas.pictures import MAX_PICTURE_PIXELS
 from schemas.vocabulary import LANGUAGES, TASK_TYPES, Modality, TaskType
 
 Share = Annotated[float, Field(ge=0)]
@@ -45,6 +53,9 @@ DEFAULT_ENDPOINT_SETTINGS: dict[str, dict[str, Any]] = {
     "images": {"max_side_px": 1_024},
 }
 
+#: Where a saved configuration keeps its prompts, beside its file.
+PROMPTS_DIR = "prompts"
+
 
 class ConfigError(PolysceneError):
     """A configuration file is missing, unreadable or names something impossible."""
@@ -52,41 +63,6 @@ class ConfigError(PolysceneError):
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class Prices(_Section):
-    """Price in US dollars a million tokens; given where the price table lacks the model."""
-
-    input_usd_per_mtok: Annotated[float, Field(ge=0)]
-    output_usd_per_mtok: Annotated[float, Field(ge=0)]
-
-
-class TeacherConfig(_Section):
-    """The model that writes, behind an OpenAI-compatible endpoint.
-
-    `base_url` falls back to `OPENAI_BASE_URL`. The key comes from the
-    environment variable that `api_key_env` names, and is never part of a
-    configuration; where the variable is not set, none is sent. `use_captions`
-    shows it what a source says about an image (caption, alternative text), as
-    data that it need not believe. A judge is shown images and the sample alone.
-    """
-
-    model: str = "gpt-4o-2024-08-06"
-    base_url: str | None = None
-    api_key_env: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-            description="the name of the environment variable that holds the key",
-        ),
-    ] = "OPENAI_API_KEY"
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = 1.0
-    max_completion_tokens: Annotated[int, Field(gt=0)] = 2_500
-    timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    structured_output: Literal["auto", "json_schema", "json_object", "text"] = "auto"
-    prices: Prices | None = None
-    extra_body: dict[str, object] = {}
-    use_captions: bool = False
 
 
 class PaceConfig(_Section):
@@ -118,29 +94,6 @@ class BatchConfig(_Section):
     max_open: Annotated[int, Field(gt=0)] | None = 8
     poll_s: Annotated[float, Field(gt=0)] = 30.0
     completion_window: str = "24h"
-
-
-class ImagesConfig(_Section):
-    """Vetting of incoming images and the picking of positives and hard negatives.
-
-    `embedder` is "auto", "efficientnet-lite0" (packaged, extra `embed`), "descriptor"
-    (colours and edges, no weights: for pictograms and tests), or the name or
-    directory of a Hugging Face vision model. Auto is the descriptor for a corpus of
-    nothing but the bundled pictograms, else EfficientNet where it is installed;
-    a corpus keeps what it was first planned with. `window` bounds the cosine
-    similarity of a positive or hard negative to its query image: near enough to
-    be related, not a copy. Null calibrates it on the corpus; the descriptor has
-    one of its own.
-    """
-
-    embedder: str = "auto"
-    window: tuple[float, float] | None = None
-    num_neighbours: Annotated[int, Field(gt=1)] = 24
-    max_side_px: Annotated[int, Field(ge=32)] = 1_024
-    min_side_px: Annotated[int, Field(ge=1)] = 32
-    max_image_pixels: Annotated[int, Field(gt=0, le=MAX_PICTURE_PIXELS)] = MAX_PICTURE_PIXELS
-    max_image_bytes: Annotated[int, Field(gt=0)] = 50_000_000
-    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
 
 class ReleaseConfig(_Section):
@@ -176,6 +129,22 @@ class ReleaseConfig(_Section):
     licence: Annotated[str, Field(validation_alias=AliasChoices("licence", "license"))] = "other"
 
 
+def _read_prompts(value: object, info: ValidationInfo) -> object:
+    """Reads the directory that a setting names, beside the configuration's file."""
+    if not isinstance(value, str | Path):
+        return value
+    base: Path = (info.context or {}).get("directory", Path())
+    return read_prompt_files((base / Path(value).expanduser()).resolve())
+
+
+#: A directory of prompts: read with the configuration, so that one run has one text of each.
+Prompts = Annotated[
+    InstanceOf[PromptFiles],
+    BeforeValidator(_read_prompts),
+    PlainSerializer(lambda files: str(files.directory), return_type=str),
+]
+
+
 class BuildConfig(_Section):
     """A whole build. Same config, images and seed: same plan.
 
@@ -196,6 +165,11 @@ class BuildConfig(_Section):
             nothing else; null never gives one up. Where one reply in two is fit, chance alone does
             that to one slot in 4,096. One that was never good is asked up to four times as often
             while all such slots cost less than a twentieth of the build.
+        prompts: Directory of one's own templates, task ideas and fields of the reply, relative to
+            the configuration's file; `prompts init` makes one. Files it lacks are the built-in
+            ones.
+        teacher: The model that writes.
+        teachers: Several of them in its place, each for some of the jobs.
     """
 
     name: Annotated[
@@ -213,7 +187,9 @@ class BuildConfig(_Section):
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
     max_rounds: Annotated[int, Field(gt=0)] = 6
     max_slot_failures: Annotated[int, Field(gt=0)] | None = 12
+    prompts: Prompts | None = None
     teacher: TeacherConfig = TeacherConfig()
+    teachers: tuple[NamedTeacher, ...] = ()
     judge: TeacherConfig | None = None
     pace: PaceConfig = PaceConfig()
     batch: BatchConfig = BatchConfig()
@@ -241,6 +217,21 @@ class BuildConfig(_Section):
         return judge
 
     @model_validator(mode="after")
+    def _teachers_fit(self) -> Self:
+        if self.teachers:
+            languages = self.languages if isinstance(self.languages, dict) else LANGUAGES
+            require_teachers_fit(self.teachers, self.teacher, languages)
+        return self
+
+    @model_validator(mode="after")
+    def _choices_have_a_judge(self) -> Self:
+        if self.gates.judge_choice and self.judge is None:
+            raise ValueError(
+                "gates: judge_choice needs a judge. Name a model under `judge`, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _shares_are_possible(self) -> Self:
         from schemas.vocabulary import CELLS
 
@@ -260,6 +251,11 @@ class BuildConfig(_Section):
             if sum(shares.values()) <= 0:
                 raise ValueError(f"modality_shares: the shares of {task} sum to 0")
         return self
+
+    @property
+    def writers(self) -> dict[str, TeacherConfig]:
+        """The models that write samples, by role."""
+        return {one.role: one for one in self.teachers} or {"teacher": self.teacher}
 
     @property
     def plan_hash(self) -> str:
@@ -313,14 +309,26 @@ class BuildConfig(_Section):
 
     def with_targets(self, targets: dict[str, object]) -> Self:
         """This configuration with the targets of an earlier day."""
-        return self.model_validate(self.model_dump() | targets)
+        # What was read with the configuration is not read again.
+        return self.model_validate(self.model_dump() | {"prompts": self.prompts} | targets)
 
     def _decided(self) -> dict[str, Any]:
         decided: dict[str, Any] = self.model_dump(mode="json", exclude=_UNDECIDING_FIELDS)
-        for field in ("base_url", "api_key_env", "timeout_s", "prices"):
-            decided["teacher"].pop(field)
+        del decided["prompts"]
+        if self.prompts is not None:
+            decided["prompts"] = self.prompts.defining
+        for section in (decided["teacher"], *decided["teachers"]):
+            for field in ("base_url", "api_key_env", "timeout_s", "prices", "replicas"):
+                section.pop(field)
+        # Workspaces begun before there could be several.
+        teachers = decided.pop("teachers")
+        if teachers:
+            decided["teachers"] = {one.pop("name"): one for one in teachers}
+            for one in decided["teachers"].values():
+                one |= DEFAULT_ENDPOINT_SETTINGS["teacher"]
         if not decided["teacher"]["use_captions"]:  # workspaces begun before there was the choice
             del decided["teacher"]["use_captions"]
+        decided["images"] = self.images.as_published()
         # What "auto" stands for is kept with the images. Workspaces begun before there was the
         # word had the descriptor, and keep it.
         if decided["images"]["embedder"] == "auto":
@@ -332,8 +340,12 @@ def _hash(content: dict[str, object]) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def load_config(path: Path) -> BuildConfig:
+def load_config(path: Path, *, without: Collection[str] = ()) -> BuildConfig:
     """Reads a YAML configuration.
+
+    Args:
+        path: The file.
+        without: Keys of it that are left out.
 
     Raises:
         ConfigError: Missing, not YAML, or a field is wrong; names file, line and field.
@@ -344,7 +356,8 @@ def load_config(path: Path) -> BuildConfig:
         raise ConfigError(f"{path}: {exc.strerror}. Name a YAML configuration file.") from exc
     except ConfigFileProblem as exc:
         raise ConfigError(f"{path}: {exc}. Fix the file; nothing was sent.") from exc
-    return _validated(file, str(path))
+    content = {name: value for name, value in file.content.items() if name not in without}
+    return _validated(ConfigFile(content, file.root), str(path), path.parent)
 
 
 def config_from(settings: Mapping[str, object]) -> BuildConfig:
@@ -353,18 +366,31 @@ def config_from(settings: Mapping[str, object]) -> BuildConfig:
     Raises:
         ConfigError: A setting is wrong; names it.
     """
-    return _validated(ConfigFile(dict(settings)), "configuration")
+    return _validated(ConfigFile(dict(settings)), "configuration", Path())
 
 
-def _validated(file: ConfigFile, where: str) -> BuildConfig:
+def _validated(file: ConfigFile, where: str, directory: Path) -> BuildConfig:
     try:
-        return BuildConfig.model_validate(file.content)
+        return BuildConfig.model_validate(file.content, context={"directory": directory})
     except ValidationError as exc:
         problems = describe_problems(exc, BuildConfig, file)
         raise ConfigError(f"{where}: {problems} Fix the file; nothing was sent.") from exc
 
 
 def save_config(config: BuildConfig, path: Path) -> None:
-    """Writes the resolved configuration, so that a run can be repeated."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Writes the resolved configuration, so that a run can be repeated.
+
+    Prompts of one's own are copied beside it, so that it stands alone.
+    """
+    content = config.model_dump(mode="json")
+    if config.teachers:
+        del content["teacher"]  # they stand in its place
+    else:
+        del content["teachers"]
+    if config.prompts is None:
+        del content["prompts"]
+    else:
+        write_prompt_files(config.prompts, path.parent / PROMPTS_DIR)
+        content["prompts"] = PROMPTS_DIR
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     path.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """The `gates:` block of the configuration: what models' scores drop."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -12,6 +12,17 @@ class GatesConfig(BaseModel):
 
     Args:
         alignment_share: The lowest of all that `python -m builder score` scored; null drops none.
+        alignment_by: Whether that share is of "all" scores together, which finds more of the
+            demo's mistakes, or of each "language" on its own, so that none loses more than others.
+        negative_max_ratio: Samples whose hard negative's cosine to the picture is a greater part
+            of the positive's are dropped; 0.95 is NV-Retriever's rule for negatives that may be
+            right (Moreira et al. 2024, arXiv:2407.15831). Null drops none.
+        negative_max_over_mean: Samples whose hard negative's cosine exceeds the mean of the
+            positives' in their language by more than this are dropped, as Qwen3-VL-Embedding's
+            filter does with its delta (arXiv:2601.04720). Null drops none.
+        judge_choice: Whether the judge is to choose among each sample's positive and hard
+            negatives, in shuffled order; samples whose negative it prefers, or calls right as
+            well, are dropped.
         judge_min_score: Of the judge's four scores (1 to 5), the least that none may be below;
             null drops none.
         judge_min_scores: The same for a language ("sw") or a cell ("retrieval I->I"), in place of
@@ -21,6 +32,10 @@ class GatesConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     alignment_share: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    alignment_by: Literal["all", "language"] = "all"
+    negative_max_ratio: Annotated[float, Field(gt=0, le=1)] | None = None
+    negative_max_over_mean: Annotated[float, Field(ge=-1, le=1)] | None = None
+    judge_choice: bool = False
     judge_min_score: Annotated[int, Field(ge=1, le=5)] | None = None
     judge_min_scores: dict[str, Annotated[int, Field(ge=1, le=5)]] = {}
 

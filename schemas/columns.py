@@ -41,5 +41,10 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
+class WhereUsed:
+    """The column is there only in releases with a value in it, so that others keep their bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotContent:
     """The field is not part of a sample's content, which its id and content hash cover."""

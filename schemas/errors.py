@@ -10,6 +10,7 @@ PolysceneError
     ReviewConflictError       two sources of reviews hold different events under one id
     ReviewSourceError         reviews cannot be read: missing, or neither store nor export
     RowError                  a row breaks the contract
+    RowScoresError            a version's file of scores is damaged
     SqlError                  a query cannot be run, failed, or took too much
     VersionError              a version cannot be opened: misnamed, missing, incomplete or another
   command_line
@@ -31,8 +32,10 @@ PolysceneError
     ImageRefusedError         an image is not fit for the corpus
     ImageStoreError           the store lacks an image or its files are damaged
     LedgerError               the ledger is missing, damaged or of another version
+    NoCriteriaError           a version's report lacks the three criteria
     PilotError                a pilot cannot be made: a build was begun here already
     PlanError                 the images do not allow the plan
+    PromptError               prompts of one's own cannot be used
     PublishError              a version could not be published or read
       AccessError             the Hub refuses the token, or hides the repository from it
       ConflictError           somebody else changed the repository at the same moment
@@ -41,6 +44,8 @@ PolysceneError
       TagTakenError           the version exists with other content
       UnreachableError        the Hub did not answer, or asked to come back later
     ReleaseError              a release cannot be made; no version was made
+    ReportError               a version's quality report cannot be read
+    SafetyModelError          a model of image safety cannot be loaded, or gives no numbers
     SamplesError              a sample or a filter's value does not exist
     ScorerError               a scoring model cannot be loaded, or gives no numbers
     ServiceError              an embedded server did not start or ended early

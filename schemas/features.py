@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 from pydantic import BaseModel
 
-from schemas.columns import Before, Stored, StoredAsPairs
+from schemas.columns import Before, Stored, StoredAsPairs, WhereUsed
 from schemas.review import ReviewEvent
 from schemas.sample import Provenance, Sample
 from schemas.vocabulary import CONFIG_OF_TASK
@@ -25,8 +25,12 @@ _TYPES: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.f
 _STORED = {"int8": pa.int8(), "int32": pa.int32(), "image": IMAGE}
 
 
-def arrow_schema(model: type[BaseModel]) -> pa.Schema:
+def arrow_schema(model: type[BaseModel], *, has_all: bool = False) -> pa.Schema:
     """Columns of a model's fields, in their order unless a note says otherwise.
+
+    Args:
+        model: The model.
+        has_all: With the columns that only some releases have.
 
     Raises:
         TypeError: A field has a type without a column type; a note (`schemas.columns`) gives one.
@@ -38,6 +42,8 @@ def arrow_schema(model: type[BaseModel]) -> pa.Schema:
             if isinstance(note, Before):
                 names.remove(name)
                 names.insert(names.index(note.column), name)
+            if isinstance(note, WhereUsed) and not has_all:
+                names.remove(name)
     return pa.schema(
         [
             pa.field(name, _arrow_type(fields[name].annotation, fields[name].metadata))
@@ -71,6 +77,8 @@ def _arrow_type(kind: Any, notes: Sequence[Any] = ()) -> pa.DataType:
 
 SAMPLE_SCHEMA = arrow_schema(Sample)
 PROVENANCE_SCHEMA = arrow_schema(Provenance)
+#: Where the builder had fields of its own in the reply.
+PROVENANCE_SCHEMA_WITH_EXTRA = arrow_schema(Provenance, has_all=True)
 REVIEW_SCHEMA = arrow_schema(ReviewEvent)
 
 #: Arrow schema of every published config, without the footer.
@@ -79,6 +87,13 @@ CONFIG_SCHEMAS: dict[str, pa.Schema] = {
     "provenance": PROVENANCE_SCHEMA,
     "reviews": REVIEW_SCHEMA,
 }
+
+
+def config_schema(config: str, *, has_extra: bool = False) -> pa.Schema:
+    """Arrow schema of a config, with or without the provenance column of fields of one's own."""
+    if has_extra and config == "provenance":
+        return PROVENANCE_SCHEMA_WITH_EXTRA
+    return CONFIG_SCHEMAS[config]
 
 
 def footer_feature(kind: pa.DataType) -> Any:

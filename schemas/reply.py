@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from schemas.reply_fields import ReplyField
 from schemas.sample import Criterion, Draft, Evaluation, Interpretation
 from schemas.vocabulary import Cell
 
@@ -62,11 +63,19 @@ def draft_names(cell: Cell) -> dict[str, str]:
 
 
 @cache
-def reply_model(cell: Cell) -> type[Reply]:
-    """Pydantic model of a cell's reply; fields in the order in which they are written."""
+def reply_model(cell: Cell, own_fields: tuple[ReplyField, ...] = ()) -> type[Reply]:
+    """Pydantic model of a cell's reply; fields in the order in which they are written.
+
+    Args:
+        cell: The cell.
+        own_fields: Further fields, after the built-in ones.
+    """
     fields: dict[str, Any] = {"instruction": (str, ...)}
     fields |= dict.fromkeys(draft_names(cell).values(), (str, ...))
     draft = create_model(f"Draft_{cell.name}", __base__=_Strict, **fields)
+    own: dict[str, Any] = {
+        field.name: (field.kind, ... if field.is_required else None) for field in own_fields
+    }
     return create_model(
         f"Reply_{cell.name}",
         __base__=_Strict,
@@ -74,13 +83,29 @@ def reply_model(cell: Cell) -> type[Reply]:
         draft=(draft, ...),
         evaluation=(Evaluation, ...),
         revision=(draft, ...),
+        **own,
     )  # type: ignore[return-value]
 
 
 @cache
-def reply_schema(cell: Cell) -> dict[str, Any]:
-    """JSON Schema of a cell's reply, as `response_format` json_schema takes it (strict)."""
-    return _as_sent(reply_model(cell).model_json_schema())
+def reply_schema(cell: Cell, own_fields: tuple[ReplyField, ...] = ()) -> dict[str, Any]:
+    """JSON Schema of a cell's reply, as `response_format` json_schema takes it (strict).
+
+    Strict schemas know no optional key: a field that may be left out is required, and nullable.
+    """
+    schema = _as_sent(reply_model(cell, own_fields).model_json_schema())
+    for field in own_fields:
+        described = schema["properties"][field.name]
+        described.pop("default", None)
+        described["description"] = field.description
+    if own_fields:
+        schema["required"] = list(schema["properties"])
+    return schema
+
+
+def own_values(reply: BaseModel, own_fields: tuple[ReplyField, ...]) -> dict[str, Any]:
+    """What a reply says in one's own fields, by name."""
+    return {field.name: getattr(reply, field.name) for field in own_fields}
 
 
 @cache

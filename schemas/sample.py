@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.columns import NotContent, Stored
+from schemas.columns import NotContent, Stored, WhereUsed
 from schemas.vocabulary import CONFIG_OF_TASK as _CONFIG_OF_TASK
 from schemas.vocabulary import LANGUAGES, Cell, Config, ImageRole, Modality, TaskType
 
@@ -233,7 +233,11 @@ class ImageSource(_Record):
 
 
 class Provenance(_Record):
-    """How a sample came about; published as the `provenance` config under the same `id`."""
+    """How a sample came about; published as the `provenance` config under the same `id`.
+
+    `extra` is what the teacher wrote into fields of the builder's own, as a JSON
+    object; releases without such fields lack the column.
+    """
 
     id: str
     language: str
@@ -260,3 +264,4 @@ class Provenance(_Record):
     checks: tuple[CheckResult, ...]
     language_votes: tuple[LanguageVote, ...]
     images: tuple[ImageSource, ...]
+    extra: Annotated[str | None, WhereUsed(), Field(exclude_if=lambda value: value is None)] = None

@@ -15,7 +15,13 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from schemas.errors import RowError
-from schemas.features import CONFIG_SCHEMAS, image_columns_of, leaf_columns, with_footer
+from schemas.features import (
+    CONFIG_SCHEMAS,
+    config_schema,
+    image_columns_of,
+    leaf_columns,
+    with_footer,
+)
 from schemas.sample import Sample
 
 #: The Hub's viewer refuses row groups of more than 100 MB and works best with about 100 rows of
@@ -81,14 +87,19 @@ def write_shard(path: Path, config: str, records: Iterable[dict[str, Any]]) -> i
     return num_rows
 
 
-def open_shard(sink: Path | BinaryIO, config: str) -> pq.ParquetWriter:
+def open_shard(sink: Path | BinaryIO, config: str, *, has_extra: bool = False) -> pq.ParquetWriter:
     """A writer of one shard's row groups, to be closed by the caller or used in a `with`.
 
     Everything besides the rows that decides a shard's bytes is set here: the
     footer, compression (none for images, which are compressed already),
     dictionaries and statistics (of every column but the image bytes).
+
+    Args:
+        sink: Where it is written.
+        config: Published config, a key of `CONFIG_SCHEMAS`.
+        has_extra: Whether provenance has the column of fields of one's own.
     """
-    schema = with_footer(CONFIG_SCHEMAS[config])
+    schema = with_footer(config_schema(config, has_extra=has_extra))
     image_columns = image_columns_of(schema)
     small = leaf_columns(schema, image_bytes=False)
     compression = {

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.manifest import MANIFEST_NAME, ReleaseManifest, read_manifest
+from schemas.row_scores import ROW_SCORES_NAME
 from schemas.versions import Version, VersionError, check_shard_path, parse_number
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -45,7 +46,7 @@ def fetch_snapshot(
     manifest = read_manifest(directory)
     commit = directory.name if _COMMIT.fullmatch(directory.name) else None
     if parse_number(manifest.version) == parse_number(tag):  # else refused by the caller
-        paths = _paths(given, manifest, configs)
+        paths = [*_paths(given, manifest, configs), ROW_SCORES_NAME]  # which many versions lack
         with _in_words(given, repository, tag, has_manifest=True):
             directory = _download(repository, commit or tag, [MANIFEST_NAME, *paths])
     return Version(directory, manifest, commit, given, repository)

@@ -23,8 +23,9 @@ ALLOWED = {
 ROOMS = {
     package: rooms.split()
     for package, rooms in {
-        "builder": "disk progress engines card_config checks_config gates_config config job "
-        "workspace images prompts checks plan ledger endpoint cost balance scoring generate "
+        "builder": "disk progress engines card_config checks_config gates_config teacher_config "
+        "prompt_files images_config config job workspace images prompts checks plan ledger "
+        "endpoint cost balance scoring generate "
         "samples release questions decontaminate publish local_hub lexicon_teacher demo api "
         "commands cli __main__",
         "curation_app": "store statistics data work pages web commands cli __main__",

@@ -12,6 +12,7 @@ from builder.api.showing import console, say
 from builder.config import BuildConfig, ConfigError
 from builder.generate.progress import Summary
 from builder.generate.session import BuildOptions, run_build
+from builder.plan.recipe import require_recipe
 from builder.samples.pilot import PILOT_NAME, write_pilot_page
 from builder.workspace import Workspace, open_workspace
 
@@ -58,6 +59,7 @@ def build(
     """
     opened = open_workspace(Path(workspace), create=True)
     wanted = wanted_config(config, opened, model=model, rounds=rounds)
+    require_recipe(wanted)
     interrupted = threading.Event()
     options = BuildOptions(
         shard=parse_shard(shard),
@@ -89,6 +91,10 @@ def wanted_config(
     wanted = read_settings(config, workspace)
     changes: dict[str, object] = {}
     if model is not None:
+        if wanted.teachers:
+            raise ConfigError(
+                "--model: the configuration has several teachers. Change their `model` there."
+            )
         changes["teacher"] = wanted.teacher.model_copy(update={"model": model})
     if rounds is not None:
         changes["max_rounds"] = rounds

@@ -5,6 +5,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Literal
 
@@ -19,19 +21,22 @@ from builder.images.embedders import is_blind
 from builder.images.index import index_images
 from builder.images.store import ImageStore
 from builder.ledger.ledger import JUDGED_BY, Ledger
-from builder.plan.round import jobs_to_plan
+from builder.ledger.query_images import query_image_counts
+from builder.plan.recipe import require_recipe
+from builder.plan.round import jobs_to_plan, require_room, room_of
 from builder.plan.shares import Targets, targets_of
+from builder.plan.teachers import share_of
 from builder.workspace import Workspace, open_workspace
 from command_line.extras import install_extra
 from schemas.vocabulary import Slot
 
-Role = Literal["teacher", "judge", "both", "other"]
+Role = Literal["teacher", "teachers", "judge", "both", "other"]
 DEFAULT_DROP_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """What the plan would take of one model: the teacher, the judge, both, or another one."""
+    """What the plan would take of one model: a teacher, all of them, the judge, all, or another."""
 
     role: Role
     estimate: Estimate
@@ -69,7 +74,7 @@ class BuildPlan:
     def usd(self) -> float | None:
         """Estimated price, with the judge's where there is one; None where it is unknown."""
         by_role = {price.role: price.estimate.usd for price in self.prices}
-        return by_role.get("both", by_role.get("teacher"))
+        return by_role.get("both", by_role.get("teachers", by_role.get("teacher")))
 
     def by_cell(self) -> dict[tuple[str, str], int]:
         """Jobs by task type and modality combination, in the order of the vocabulary."""
@@ -110,6 +115,7 @@ def plan(
     """
     root = Path(workspace)
     settings = read_settings(config, Workspace(root))
+    require_recipe(settings)
     standing = _standing(root, settings)
     targets = standing.targets
     return BuildPlan(
@@ -171,6 +177,7 @@ def _standing(workspace: Path, settings: BuildConfig) -> _Standing:
         return _Standing(targets, targets.wanted_CL, targets.wanted_CL)
     opened = open_workspace(workspace)
     size, num_images, blind, shown_chars = (0.0, 0.0), 0, False, 0.0
+    index, bounds_uses = None, settings.images.max_samples_per_image is not None
     if opened.images_dir.exists():
         with ImageStore(opened.images_dir) as store:
             index = index_images(store, settings.images.validation_share)
@@ -178,6 +185,7 @@ def _standing(workspace: Path, settings: BuildConfig) -> _Standing:
             shown_chars = index.mean_shown_chars
             blind = num_images > 0 and is_blind(settings.images.embedder, store)
     nothing = np.zeros_like(targets.wanted_CL)
+    image_uses: dict[str, int] = {}
     accepted_CL = replied_CL = tried_CL = unjudged_CL = nothing
     if opened.ledger_path.exists():
         with Ledger(opened.ledger_path) as ledger:
@@ -188,8 +196,12 @@ def _standing(workspace: Path, settings: BuildConfig) -> _Standing:
             if rounds and rounds[-1].targets == settings.targets:
                 replied_CL = targets.counts(ledger.replied_counts())
             judge = settings.judge.model if settings.judge else None
+            image_uses = query_image_counts(ledger) if bounds_uses else {}
             unjudged_CL = nothing if ledger.meta(JUDGED_BY) == judge else accepted_CL
     planned_CL = jobs_to_plan(targets, accepted_CL, replied_CL, settings.tolerance)
+    room_N = room_of(settings, index, image_uses) if index else None
+    if room_N is not None and planned_CL.any():
+        require_room(settings, targets, np.maximum(0, targets.wanted_CL - accepted_CL), room_N)
     to_judge_CL = planned_CL + unjudged_CL
     num_tried = int(tried_CL.sum())
     return _Standing(
@@ -214,23 +226,46 @@ def _prices(
 ) -> list[ModelPrice]:
     size = standing.image_size
 
-    def of(teacher: TeacherConfig) -> Estimate:
+    def of(teacher: TeacherConfig, planned_CL: NDArray[np.int64]) -> Estimate:
         return estimate(
             teacher,
             settings,
             targets,
-            standing.planned_CL,
+            planned_CL,
             image_size=size,
             drop_share=drop_share,
             shown_chars=standing.shown_chars,
         )
 
-    own = of(settings.teacher)
-    prices = [ModelPrice("teacher", own)]
+    each = [of(model, planned_CL) for model, planned_CL in _by_teacher(settings, targets, standing)]
+    prices = [ModelPrice("teacher", one) for one in each]
+    own = each[0]
+    if len(each) > 1:
+        own = reduce(add, each)
+        prices.append(ModelPrice("teachers", own))
     if settings.judge is not None:
         judged = estimate_judge(
             settings.judge, settings, targets, standing.to_judge_CL, image_size=size
         )
         prices += [ModelPrice("judge", judged), ModelPrice("both", own + judged)]
-    others = dict.fromkeys(name for name in models if name and name != settings.teacher.model)
-    return prices + [ModelPrice("other", of(TeacherConfig(model=name))) for name in others]
+    known = {model.model for model in settings.writers.values()}
+    others = dict.fromkeys(name for name in models if name and name not in known)
+    return prices + [
+        ModelPrice("other", of(TeacherConfig(model=name), standing.planned_CL)) for name in others
+    ]
+
+
+def _by_teacher(
+    settings: BuildConfig, targets: Targets, standing: _Standing
+) -> list[tuple[TeacherConfig, NDArray[np.int64]]]:
+    """Each teacher with the jobs that it is expected to get, shape (C, L)."""
+    if not settings.teachers:
+        return [(settings.teacher, standing.planned_CL)]
+    shares = (
+        np.array([share_of(settings, role, language) for language in targets.languages])
+        for role in settings.writers
+    )
+    return [
+        (model, np.rint(standing.planned_CL * share_L).astype(np.int64))
+        for model, share_L in zip(settings.writers.values(), shares, strict=True)
+    ]

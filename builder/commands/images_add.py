@@ -100,18 +100,20 @@ def add(
     """Add images to the workspace; those it already has are skipped.
 
     Each file is checked: unreadable, truncated, animated, blank, too small or far too large ones
-    are refused with a reason, counted, and listed by `images refused`. What is stored is upright
-    and without metadata. Images given by URL are downloaded; run again, the command goes on where
-    it stopped. It fails if every file is refused, or if a part of the source cannot be read.
+    are refused with a reason, counted, and listed by `images refused`; so are those that the model
+    named under `images.safety` takes for unsafe. What is stored is upright and without metadata.
+    Images given by URL are downloaded; run again, the command goes on where it stopped. It fails
+    if every file is refused, or if a part of the source cannot be read.
     """
     import warnings
     from itertools import islice
 
     from rich.console import Console
 
-    from builder.config import BuildConfig, load_config
+    from builder.config import BuildConfig, ConfigError, load_config
     from builder.engines import is_url
     from builder.images.adding import add_images
+    from builder.images.safety import SafetyModel
     from builder.images.sources import KINDS, Kind, Source, UrlOptions, open_source
     from builder.images.staging import ReadOptions, add_staged, open_units
     from builder.images.store import ImageStore
@@ -142,6 +144,13 @@ def add(
         units = open_units(source_name, opened.kind) if engine == "ray" else None
     if staging is not None and units is None:
         raise typer.BadParameter("only for --engine ray and addresses", param_hint="--staging")
+    if limits.safety is not None and units is not None:
+        raise ConfigError(
+            "images.safety: new images are shown to the model by this process alone, not by "
+            "workers, and files at an address are read by workers. Copy the files to this machine "
+            "and leave --engine ray out, or leave images.safety out."
+        )
+    safety = SafetyModel(limits.safety) if limits.safety is not None else None
     opened_workspace = open_workspace(workspace, create=True)
     with (
         start_engine(engine, ray_address, workers) as runner,
@@ -178,6 +187,7 @@ def add(
                     islice(opened.files, limit),
                     licence=licence,
                     source=source,
+                    safety=safety,
                     on_progress=advance,
                 )
         for line in _summary_lines(summary, len(store), workspace, licence):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _LANGUAGES_SHOWN = 14
 _FEW_TOKENS = 100_000
-_BOLD_ROLES = ("teacher", "judge", "both")
+_BOLD_ROLES = ("teacher", "teachers", "judge", "both")
 
 
 def plan(
@@ -140,7 +140,8 @@ def _print_prices(console: "Console", found: "BuildPlan") -> None:
         table.add_column(name, justify="right")
     for price in found.prices:
         figures, model = price.estimate, escape(price.estimate.model)
-        name = {"judge": f"judge: {model}", "both": "both"}.get(price.role, model)
+        names = {"judge": f"judge: {model}", "both": "both", "teachers": "all teachers"}
+        name = names.get(price.role, model)
         table.add_row(
             f"[bold]{name}[/bold]" if price.role in _BOLD_ROLES else name,
             f"{figures.num_calls:,}",

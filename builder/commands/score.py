@@ -38,7 +38,9 @@ def score(
 ) -> None:
     """Score every kept sample with a text and a picture, without asking the teacher.
 
-    The scores become the column `alignment` of the next release, by which the review app sorts.
+    The scores become the column `alignment` of the next release. Its file scores.parquet names
+    the suspects: the 5 % with the lowest scores, and the 5 % whose hard negative fits best. The
+    review app shows them first.
     Where groups of pictures have several texts, a text is compared with what all other samples
     say of its group and of every other; else the score is the cosine of text and picture.
 
@@ -48,9 +50,11 @@ def score(
     from rich.console import Console
 
     from builder.config import load_config
+    from builder.generate.judge_report import print_judge
     from builder.images.store import ImageStore
     from builder.ledger.gates import apply_gates
     from builder.ledger.ledger import Ledger
+    from builder.ledger.suspects import suspects as suspects_of
     from builder.progress import stage_bars
     from builder.scoring.models import load_scorer
     from builder.scoring.score import score_samples
@@ -68,7 +72,13 @@ def score(
         with stage_bars("embedded", console=console) as progress:
             scored = score_samples(ledger, store, model, progress)
         dropped = apply_gates(ledger, config.gates)
-    _print_summary(scored, console, suspects)
+        _print_summary(scored, console, suspects)
+        print_judge(ledger, config.gates, console)
+    parts = list(suspects_of(scored.scores).values())
+    typer.echo(
+        f"{parts.count('positive'):,} samples are suspected for their positive and "
+        f"{parts.count('negative'):,} for their hard negative; the review app shows them first."
+    )
     for reason, num in dropped.items():
         if num:
             typer.echo(f"{num:,} samples dropped as {reason} (gates of the configuration).")

@@ -12,20 +12,33 @@ def diff(
     old: Annotated[str, typer.Argument(help="Version, release directory, or OWNER/NAME@X.Y.Z.")],
     new: Annotated[str, typer.Argument(help="The same, of the newer version.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Compare scope, alignment and fidelity instead.")
+    ] = False,
     workspace: _Workspace = Path("workspace"),
 ) -> None:
     """Count the rows that differ between two versions: added, removed, changed by field.
 
-    Shards that both versions share are not read, and images never are.
+    Shards that both versions share are not read, and images never are. With --quality, the
+    figures of the two quality reports stand side by side, with what got better or worse.
     """
     import orjson
 
     from builder.publish.client import limit_waiting
-    from builder.publish.compared_version import find_version
+    from builder.publish.compared_version import find_quality, find_version
     from builder.release.compare import compare
+    from builder.release.compare_quality import compare_quality
 
     limit_waiting()
     releases_dir = workspace / "releases"
+    if quality:
+        reports = find_quality(old, releases_dir), find_quality(new, releases_dir)
+        compared = compare_quality(*reports)
+        if as_json:
+            print(orjson.dumps(compared.as_json(), option=orjson.OPT_INDENT_2).decode())
+        else:
+            print("\n".join(compared.lines()))
+        return
     difference = compare(find_version(old, releases_dir), find_version(new, releases_dir))
     if as_json:
         print(orjson.dumps(difference.as_json(), option=orjson.OPT_INDENT_2).decode())

@@ -22,7 +22,7 @@ from builder.cost.tokens import (
     sent_size,
 )
 from builder.plan.shares import Targets
-from builder.prompts import ImageText, Prompt, render_judge, render_prompt
+from builder.prompts import ImageText, Prompt, Templates, templates_of
 from builder.prompts.specimen import specimen, specimen_job
 from schemas.reply import judge_schema, reply_schema
 from schemas.sample import Draft
@@ -87,14 +87,18 @@ def estimate(
         shown_chars: Mean length of an image's caption and alternative text; they go out where the
             configuration says so.
     """
-    texts = prompt_chars or _prompt_chars
-    text_C = [
-        texts(cell) / PROMPT_CHARS_PER_TOKEN + _schema_tokens(teacher, reply_schema(cell))
-        for cell in targets.cells
-    ]
+    templates = templates_of(config)
+    own_fields = templates.own_fields
+
+    def text_tokens(cell: Cell) -> float:
+        chars = prompt_chars(cell) if prompt_chars else _chars(specimen(cell, "en", templates))
+        schema = reply_schema(cell, own_fields)
+        return chars / PROMPT_CHARS_PER_TOKEN + _schema_tokens(teacher, schema)
+
+    text_C = [text_tokens(cell) for cell in targets.cells]
     input_C = np.array(text_C) + _image_tokens(teacher, config, targets, image_size)
-    if config.teacher.use_captions and shown_chars:
-        chars_C = [_image_texts_chars(cell, shown_chars) for cell in targets.cells]
+    if teacher.use_captions and shown_chars:
+        chars_C = [_image_texts_chars(templates, cell, shown_chars) for cell in targets.cells]
         input_C = input_C + np.array(chars_C) / PROMPT_CHARS_PER_TOKEN
     calls_CL = planned_CL / (1 - drop_share)
     output_CL = reply_tokens(targets.cells, targets.languages)
@@ -118,8 +122,10 @@ def estimate_judge(
         planned_CL: Samples to be kept, shape (C, L).
         image_size: Mean width and height in the store; (0, 0) where unknown.
     """
+    templates = templates_of(config)
     text_C = [
-        _judge_prompt_chars(cell) / PROMPT_CHARS_PER_TOKEN + _schema_tokens(judge, judge_schema())
+        _judge_prompt_chars(templates, cell) / PROMPT_CHARS_PER_TOKEN
+        + _schema_tokens(judge, judge_schema())
         for cell in targets.cells
     ]
     input_C = np.array(text_C) + _image_tokens(judge, config, targets, image_size)
@@ -160,22 +166,18 @@ def _schema_tokens(model: TeacherConfig, schema: dict[str, Any]) -> float:
     return len(orjson.dumps(schema)) / SCHEMA_CHARS_PER_TOKEN
 
 
-def _prompt_chars(cell: Cell) -> int:
-    return _chars(specimen(cell, "en"))
-
-
-def _image_texts_chars(cell: Cell, shown_chars: float) -> float:
+def _image_texts_chars(templates: Templates, cell: Cell, shown_chars: float) -> float:
     """Length of what is added to a prompt where every image has a caption of average length."""
     job = specimen_job(cell, "en")
     empty = dict.fromkeys(cell.image_roles, ImageText("-", ""))
-    fence = len(render_prompt(job, empty).user) - len(render_prompt(job).user)
+    fence = len(templates.prompt(job, empty).user) - len(templates.prompt(job).user)
     return fence + shown_chars * len(cell.image_roles)
 
 
-def _judge_prompt_chars(cell: Cell) -> int:
+def _judge_prompt_chars(templates: Templates, cell: Cell) -> int:
     """Without the texts that are judged."""
     job = specimen_job(cell, "en")
-    return _chars(render_judge(job, Draft(instruction="")))
+    return _chars(templates.judge(job, Draft(instruction="")))
 
 
 def _chars(prompt: Prompt) -> int:

@@ -109,6 +109,12 @@ class Pace:
         """When the next call may be sent; in the past where one may be sent now."""
         return max(self._paused_until, self._trial_at if self._is_on_trial() else 0.0)
 
+    @property
+    def load(self) -> tuple[bool, float]:
+        """How busy the endpoint is: whether it must be waited for, and calls by its limit."""
+        num = self.in_flight + len(self._urgent) + len(self._waiting)
+        return self._paused(), num / self.limit
+
     def leave(self) -> None:
         """Gives the place back."""
         self.in_flight -= 1

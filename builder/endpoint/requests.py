@@ -17,9 +17,13 @@ from builder.images.data_url import CommonFormat, media_type, recoded
 from builder.job import Job
 from builder.ledger.tables import SentRequest
 from builder.prompts import Prompt
+from schemas.choice import choice_schema
 from schemas.reply import judge_schema, reply_schema
+from schemas.reply_fields import ReplyField
 
-Kind = Literal["sample", "correction", "judge", "probe"]
+Kind = Literal["sample", "correction", "judge", "choice", "probe"]
+#: What a reply is to look like.
+ReplyKind = Literal["sample", "judge", "choice"]
 _IMAGE_CLOSE = b'"}}'
 _CACHED_IMAGE_BYTES = 64 * 2**20
 #: Longest side of the images of a probe that asks whether they are too large.
@@ -96,6 +100,7 @@ class RequestFactory:
         data_url: Image by sha256 -> data URL, as `ImageStore.data_url`.
         key_tokens: Limit on a reply's tokens that keys are made with, so that they stay when the
             limit changes; the teacher's if not given.
+        own_fields: What replies have besides the built-in fields.
     """
 
     def __init__(
@@ -103,10 +108,12 @@ class RequestFactory:
         teacher: TeacherConfig,
         data_url: Callable[[str], str],
         key_tokens: int | None = None,
+        own_fields: tuple[ReplyField, ...] = (),
     ) -> None:
         self.teacher = teacher
         self._key_tokens = key_tokens or teacher.max_completion_tokens
         self._data_url = data_url
+        self._own_fields = own_fields
         self._images: LRUCache[str, bytes] = LRUCache(_CACHED_IMAGE_BYTES, getsizeof=len)
         self._head = lru_cache(64)(self._configured_head)
         self._key_head = lru_cache(64)(self._make_key_head)
@@ -119,6 +126,10 @@ class RequestFactory:
     def judge(self, job: Job, prompt: Prompt) -> Request:
         """Asks a judge for an evaluation of a job's revised texts."""
         return self._request("judge", job, prompt, ())
+
+    def choice(self, job: Job, prompt: Prompt) -> Request:
+        """Asks a judge to choose among candidates; the job's images are in the prompt's order."""
+        return self._request("choice", job, prompt, ())
 
     def correction(self, asked: Request, prompt: Prompt, answer: str, note: str) -> Request:
         """Asks once more, showing the answer that could not be read and what is wrong with it.
@@ -141,7 +152,7 @@ class RequestFactory:
     def body(self, request: Request, capabilities: Capabilities) -> bytes:
         """The JSON to send, images inside."""
         asked_with = request.ask_with(capabilities)
-        parts = [self._head(request.kind == "judge", request.job.cell, asked_with)]
+        parts = [self._head(_reply_kind(request.kind), request.job.cell, asked_with)]
         parts.append(request.messages[0])
         for label, sha256 in zip(request.image_labels, request.job.images, strict=True):
             image = self._image(sha256, asked_with.recoded)
@@ -152,7 +163,7 @@ class RequestFactory:
     def probe(self, request: Request, form: Form) -> bytes:
         """The JSON of a request in another form, to find out what of it is refused."""
         head = self._make_head(
-            request.kind == "judge", request.job.cell, form.capabilities, form.max_tokens
+            _reply_kind(request.kind), request.job.cell, form.capabilities, form.max_tokens
         )
         parts = [head, request.messages[0]]
         pairs = list(zip(request.image_labels, request.job.images, strict=True))
@@ -176,7 +187,7 @@ class RequestFactory:
 
     def texts(self, request: Request) -> tuple[bytes, ...]:
         """What is sent besides images, the reply schema among it."""
-        head = self._head(request.kind == "judge", request.job.cell, Capabilities())
+        head = self._head(_reply_kind(request.kind), request.job.cell, Capabilities())
         return (head, *request.messages, *(label.encode() for label in request.image_labels))
 
     def _request(
@@ -184,7 +195,7 @@ class RequestFactory:
     ) -> Request:
         first = self._opening(prompt.system) + orjson.dumps(prompt.user) + b"}"
         messages = (first, *(b"," + orjson.dumps(turn) for turn in turns))
-        digest = hashlib.sha256(self._key_head(kind == "judge", job.cell))
+        digest = hashlib.sha256(self._key_head(_reply_kind(kind), job.cell))
         digest.update(first)
         digest.update(f"{job.id},{','.join((*prompt.image_labels, *job.images))}".encode())
         for turn in messages[1:]:
@@ -201,14 +212,14 @@ class RequestFactory:
             image_labels=prompt.image_labels,
         )
 
-    def _configured_head(self, judge: bool, cell: Any, capabilities: Capabilities) -> bytes:
-        return self._make_head(judge, cell, capabilities, self.teacher.max_completion_tokens)
+    def _configured_head(self, kind: ReplyKind, cell: Any, capabilities: Capabilities) -> bytes:
+        return self._make_head(kind, cell, capabilities, self.teacher.max_completion_tokens)
 
-    def _make_key_head(self, judge: bool, cell: Any) -> bytes:
-        return self._make_head(judge, cell, Capabilities(), self._key_tokens)
+    def _make_key_head(self, kind: ReplyKind, cell: Any) -> bytes:
+        return self._make_head(kind, cell, Capabilities(), self._key_tokens)
 
     def _make_head(
-        self, judge: bool, cell: Any, capabilities: Capabilities, max_tokens: int | None
+        self, kind: ReplyKind, cell: Any, capabilities: Capabilities, max_tokens: int | None
     ) -> bytes:
         teacher = self.teacher
         body: dict[str, Any] = {"model": teacher.model}
@@ -217,8 +228,7 @@ class RequestFactory:
         if max_tokens is not None:
             body[capabilities.tokens_field] = max_tokens
         if capabilities.format == "json_schema":
-            schema = judge_schema() if judge else reply_schema(cell)
-            name = "evaluation" if judge else cell.name
+            name, schema = self._schema(kind, cell)
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": name, "strict": True, "schema": schema},
@@ -228,6 +238,14 @@ class RequestFactory:
         refused = capabilities.refused_fields
         body |= {name: v for name, v in teacher.extra_body.items() if name not in refused}
         return orjson.dumps(body)[:-1] + b',"messages":['
+
+    def _schema(self, kind: ReplyKind, cell: Any) -> tuple[str, dict[str, Any]]:
+        """Name and JSON Schema of a reply."""
+        if kind == "judge":
+            return "evaluation", judge_schema()
+        if kind == "choice":
+            return "choice", choice_schema()
+        return cell.name, reply_schema(cell, self._own_fields)
 
     def _image(self, sha256: str, types: frozenset[tuple[str, CommonFormat]]) -> bytes:
         """An image as a data URL, in the format the endpoint takes."""
@@ -247,6 +265,10 @@ class RequestFactory:
         with suppress(ValueError):  # one larger than all that is kept is not kept
             self._images[name] = data
         return data
+
+
+def _reply_kind(kind: Kind) -> ReplyKind:
+    return kind if kind in ("judge", "choice") else "sample"
 
 
 def _opening(system: str) -> bytes:

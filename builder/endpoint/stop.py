@@ -1,6 +1,7 @@
 """The one way a run ends before its work is done."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from schemas.errors import PolysceneError
@@ -33,6 +34,8 @@ class Stop:
         self.is_interrupted = False
         #: What went wrong first, if anything did.
         self.error: PolysceneError | None = None
+        #: Parts of the run that stop with it.
+        self.children: list[Stop] = []
         self._may_collect = False
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -53,6 +56,12 @@ class Stop:
         for future in self._waiting:
             if not future.done():
                 future.set_exception(Stopped())
+        for child in self.children:
+            child.set(error, may_collect=may_collect)
+
+    async def while_useful(self, call: Awaitable[T]) -> T:
+        """Waits for a call under way, which ends by itself."""
+        return await call
 
     def check(self) -> None:
         """Raises `Stopped` where nothing more may be sent."""

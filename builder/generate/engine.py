@@ -16,13 +16,15 @@ from builder.endpoint.health import GRACE_S, DeadEndpoint, UnusableWatch
 from builder.endpoint.requests import Request, RequestFactory
 from builder.endpoint.stop import Stopped
 from builder.generate.answer_text import find_thoughts, without
+from builder.generate.choosing import Question
 from builder.generate.live import Asker, GaveUp
 from builder.generate.outcome import Judged, OutcomeMaker, Paid, dropped, kept
-from builder.generate.reply import Read, Unreadable, read_evaluation, read_reply
+from builder.generate.reply import Read, Unreadable, read_choice, read_evaluation, read_reply
 from builder.generate.run_context import RunContext
 from builder.job import Job
 from builder.ledger.tables import Outcome, StoredReply
-from builder.prompts import Prompt, correction, render_judge, render_prompt
+from builder.prompts import Prompt, Templates
+from schemas.choice import Choice
 from schemas.errors import PolysceneError
 from schemas.sample import Draft, Evaluation, Provenance
 
@@ -67,9 +69,10 @@ class Engine:
 
     Args:
         run: The run it is part of.
-        teacher: Writes samples.
+        teacher_of: Writes the sample of a job.
         judge: Scores revisions, if one is configured.
         outcomes: Makes outcomes of replies.
+        templates: What requests are rendered from.
         num_workers: Jobs under way at once: bounds memory.
         watch: Stops the run when every job is dropped; None where nothing is paid for.
     """
@@ -77,16 +80,18 @@ class Engine:
     def __init__(
         self,
         run: RunContext,
-        teacher: Teacher,
+        teacher_of: Callable[[Job], Teacher],
         judge: Teacher | None,
         outcomes: OutcomeMaker,
+        templates: Templates,
         num_workers: int,
         watch: UnusableWatch | None = None,
     ) -> None:
         self._run = run
-        self._teacher = teacher
+        self._teacher_of = teacher_of
         self._judge = judge
         self._outcomes = outcomes
+        self._templates = templates
         self._num_workers = num_workers
         self._watch = watch
 
@@ -97,6 +102,10 @@ class Engine:
     async def judge(self, samples: Iterator[tuple[Job, Provenance]]) -> None:
         """Asks the judge about samples that were kept before; a stop leaves some for later."""
         await self._run_all(samples, self._judge_kept)
+
+    async def choose(self, questions: Iterator[Question]) -> None:
+        """Asks the judge to choose among candidates; a stop leaves some for later."""
+        await self._run_all(questions, self._choose)
 
     def end_round(self) -> None:
         """Stops where a whole round brought nothing, and none before it did."""
@@ -159,6 +168,18 @@ class Engine:
             self._run.writer.judged(job.id, self._outcomes.judged(provenance, judged, cost))
             await self._run.writer.flush()
 
+    async def _choose(self, question: Question) -> None:
+        assert self._judge is not None
+        judge = self._judge
+        request = judge.factory.choice(question.job, question.prompt)
+        bought = await self._buy(judge, request, urgent=True)
+        if isinstance(bought.read, Unreadable):  # its sample stays without one
+            return
+        choice: Choice = bought.read.value
+        if choice.problem(len(question.order)) is None:
+            self._run.writer.choice(question.made(choice, judge.factory.teacher.model))
+            await self._run.writer.flush()
+
     def _count_outcome(self, outcome: Outcome) -> None:
         """Counts how a job ended; stops the run where replies are paid for and none is kept."""
         if outcome.reason is None:
@@ -175,11 +196,12 @@ class Engine:
 
     async def _outcome(self, job: Job) -> Outcome:
         """A job from its request to its outcome: ask, correct once, check, judge."""
-        prompt = render_prompt(job, self._outcomes.image_texts(job))
-        request = self._teacher.factory.sample(job, prompt)
-        bought = await self._buy(self._teacher, request, urgent=False)
+        prompt = self._templates.prompt(job, self._outcomes.image_texts(job))
+        teacher = self._teacher_of(job)
+        request = teacher.factory.sample(job, prompt)
+        bought = await self._buy(teacher, request, urgent=False)
         if isinstance(bought.read, Unreadable) and bought.read.error is not None:
-            bought = await self._ask_again(prompt, bought, bought.read.error)
+            bought = await self._ask_again(teacher, prompt, bought, bought.read.error)
         if isinstance(bought.read, Unreadable):
             return dropped(job, bought.read.reason, bought.request.key)
         checked = self._outcomes.check(job, bought.read)
@@ -200,6 +222,7 @@ class Engine:
             job,
             sample,
             checked,
+            teacher_model=bought.request.model,
             prompt_hash=bought.request.prompt_hash,
             request_hash=bought.request.key,
             paid=paid,
@@ -208,17 +231,20 @@ class Engine:
         )
         return kept(job, sample, provenance)
 
-    async def _ask_again(self, prompt: Prompt, bought: _Bought, error: str) -> _Bought:
+    async def _ask_again(
+        self, teacher: Teacher, prompt: Prompt, bought: _Bought, error: str
+    ) -> _Bought:
         """Asks once more for an unreadable reply, naming what is wrong with it."""
         # Without thoughts the text stays as it is: a flood of white space at its end is a sign.
         thoughts = find_thoughts(bought.content)
         answer = (without(bought.content, thoughts) if thoughts else "") or bought.content
         quoted = answer[:MAX_QUOTED_CHARS].encode("utf-8", "replace").decode()
-        again = self._teacher.factory.correction(bought.request, prompt, quoted, correction(error))
+        note = self._templates.correction(error)
+        again = teacher.factory.correction(bought.request, prompt, quoted, note)
         try:
-            second = await self._buy(self._teacher, again, urgent=True)
+            second = await self._buy(teacher, again, urgent=True)
         except _LeftOpen:
-            if self._teacher.asker.can_buy:
+            if teacher.asker.can_buy:
                 raise
             return bought
         self._run.counts.num_corrections += 1
@@ -228,7 +254,7 @@ class Engine:
         self, judge: Teacher, job: Job, revision: Draft
     ) -> tuple[Judged | None, Paid]:
         """A judge's evaluation; a judge that cannot be read costs no sample."""
-        request = judge.factory.judge(job, render_judge(job, revision))
+        request = judge.factory.judge(job, self._templates.judge(job, revision))
         try:
             bought = await self._buy(judge, request, urgent=True)
         except _LeftOpen:
@@ -253,8 +279,10 @@ class Engine:
         cost_usd = self._count_cost(teacher, request, reply, completion)
         if request.kind == "judge":
             read = read_evaluation(completion)
+        elif request.kind == "choice":
+            read = read_choice(completion)
         else:
-            read = read_reply(request.job.cell, completion)
+            read = read_reply(request.job.cell, completion, self._templates.own_fields)
         usage = completion.usage
         paid = Paid(usage.prompt_tokens, usage.completion_tokens, cost_usd)
         return _Bought(request, read, completion.content, paid)

@@ -123,6 +123,10 @@ class LiveAsker:
         self._prompts: set[str] = set()
         self._max_attempts = pace.config.max_attempts
 
+    def look_requests_up(self) -> None:
+        """From now on, requests may be in the ledger: another replica was given up with some."""
+        self._has_leftovers = True
+
     async def ask(self, request: Request, *, urgent: bool) -> StoredReply | GaveUp | None:
         request_id = None
         if self._has_leftovers:
@@ -201,7 +205,7 @@ class LiveAsker:
             body = self._factory.body(request, asked_with)
             request_id = await self._write_down(request, request_id, most_usd)
             try:
-                answer = await self._endpoint.send(body)
+                answer = await self._stop.while_useful(self._endpoint.send(body))
             except SendError as error:
                 self._give_back(request, error)
                 if error.kind == "refused":

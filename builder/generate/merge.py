@@ -27,6 +27,7 @@ INSERT OR IGNORE INTO main.usage
     JOIN part.request AS own ON own.id = request_id
     JOIN main.request AS joined ON joined.key = own.key;
 INSERT OR IGNORE INTO main.outcome SELECT * FROM part.outcome;
+INSERT OR IGNORE INTO main.choice SELECT * FROM part.choice;
 """
 
 
@@ -64,7 +65,7 @@ def run_merge(parts: Sequence[Path], into: Path) -> int:
 def _refuse_unfit(ledger: Ledger, part: Workspace) -> None:
     with Ledger(part.ledger_path) as other:
         rounds, plan, checks = other.rounds(), other.meta("workspace_hash"), other.meta("checks")
-        if other.open_batches("teacher") or other.open_batches("judge"):
+        if other.has_open_batches():
             raise LedgerError(
                 f"{part.root}: has batches under way. Let `python -m builder build --batch` fetch "
                 "them first."

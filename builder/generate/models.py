@@ -1,6 +1,6 @@
 """The models of a run, opened: where each is reached, how fast, at what price."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from builder.config import BuildConfig, TeacherConfig
 from builder.cost.price import Price, price_of
@@ -9,16 +9,20 @@ from builder.endpoint.batch_api import BatchApi
 from builder.endpoint.client import Endpoint
 from builder.endpoint.no_response import NoResponseWatch
 from builder.endpoint.pace import Pace
+from builder.endpoint.replicas import ReplicaStop
 from builder.endpoint.requests import RequestFactory
+from builder.endpoint.stop import Stop
 from builder.generate.batch import BatchAsker
 from builder.generate.batch_courier import BatchCourier
 from builder.generate.engine import Teacher
 from builder.generate.live import LiveAsker
 from builder.generate.refusals import Settings
+from builder.generate.replicas import Replica, ReplicaAsker
 from builder.generate.run_context import RunContext
 from builder.generate.workspace_config import key_tokens_of
 from builder.images.store import ImageStore
 from builder.plan import targets_of
+from builder.prompts import templates_of
 from schemas.errors import PolysceneError
 
 
@@ -28,32 +32,37 @@ class OpenModel:
 
     Args:
         teacher: As the engine asks it.
-        endpoint: Where it is reached.
-        pace: How fast.
+        endpoints: Where it is reached: the first address, then its replicas.
+        paces: How fast, of each.
+        stops: What ends the sending to each.
         courier: Carries its batches, those of earlier runs among them.
         batch: Collects its requests in batch mode, else None.
     """
 
     teacher: Teacher
-    endpoint: Endpoint
-    pace: Pace
+    endpoints: tuple[Endpoint, ...]
+    paces: tuple[Pace, ...]
+    stops: tuple[Stop, ...]
     courier: BatchCourier
     batch: BatchAsker | None
 
-    def watch(self, run: RunContext) -> NoResponseWatch:
-        """What gives the endpoint up when it hangs."""
-        return NoResponseWatch(self.endpoint, self.pace, run.stop, run.say)
+    def watches(self, run: RunContext) -> list[NoResponseWatch]:
+        """What gives an endpoint up when it hangs, one each."""
+        return [
+            NoResponseWatch(endpoint, pace, stop, run.say)
+            for endpoint, pace, stop in zip(self.endpoints, self.paces, self.stops, strict=True)
+        ]
 
     async def close(self) -> None:
         if self.batch is not None:
             self.batch.close()
-        await self.endpoint.close()
+        for endpoint in self.endpoints:
+            await endpoint.close()
 
 
 def models_of(config: BuildConfig) -> dict[str, TeacherConfig]:
-    """A build's models by role: "teacher", and "judge" if one is configured."""
-    models = {"teacher": config.teacher}
-    return models | ({"judge": config.judge} if config.judge else {})
+    """A build's models by role: its teachers, and "judge" if one is configured."""
+    return config.writers | ({"judge": config.judge} if config.judge else {})
 
 
 def has_prices(config: BuildConfig) -> bool:
@@ -71,7 +80,7 @@ def require_prices(config: BuildConfig) -> None:
         if price_of(model) is None:
             raise PolysceneError(
                 f"--max-usd: the price of {model.model} is not known. Give "
-                f"`{role}.prices` in the configuration, or use --max-requests."
+                f"`{setting_of(role)}.prices` in the configuration, or use --max-requests."
             )
 
 
@@ -82,7 +91,7 @@ def open_model(
 
     Args:
         run: The run it is part of.
-        role: "teacher" or "judge".
+        role: A key of `models_of`.
         config: The build.
         store: Images that requests show.
         batch: Whether it is asked through the Batch API.
@@ -92,7 +101,7 @@ def open_model(
     """
     model = models_of(config)[role]
     endpoint = Endpoint(model)
-    key_tokens = key_tokens_of(run.ledger) if role == "teacher" else None
+    key_tokens = key_tokens_of(run.ledger, role) if role in config.writers else None
     factory = request_factory(model, config, store, key_tokens)
     price = price_of(model)
     # The table lists prices of live calls, which batches halve; prices of the configuration are
@@ -100,20 +109,44 @@ def open_model(
     batch_price = price.halved() if price and model.prices is None else price
     price = batch_price if batch else price
     upper_bound = _upper_bound(price, factory, config, store) if price else None
-    pace = Pace(config.pace, run.stop)
     courier = BatchCourier(
         run, role, BatchApi(endpoint), model.structured_output, config.batch, batch_price
     )
     courier.delete_leftovers()
     if batch:
         asker = BatchAsker(run, courier, factory, config.pace.max_attempts, upper_bound)
-        return OpenModel(
-            Teacher(factory, asker, price, upper_bound), endpoint, pace, courier, asker
-        )
+        pace = Pace(config.pace, run.stop)
+        teacher = Teacher(factory, asker, price, upper_bound)
+        return OpenModel(teacher, (endpoint,), (pace,), (run.stop,), courier, asker)
     wanted = frozenset(targets_of(config).cells)
-    settings = Settings(role, config.images.max_side_px, wanted.__contains__)
-    live = LiveAsker(run, endpoint, factory, pace, upper_bound, price, settings)
-    return OpenModel(Teacher(factory, live, price, upper_bound), endpoint, pace, courier, None)
+    settings = Settings(setting_of(role), config.images.max_side_px, wanted.__contains__)
+    siblings: list[ReplicaStop] = []
+    replicas: list[Replica] = []
+    endpoints = [endpoint, *(_endpoint_at(model, url) for url in model.replicas)]
+    for one in endpoints:
+        stop = ReplicaStop(run.stop, one.address, siblings, run.say) if model.replicas else run.stop
+        pace, own_run = Pace(config.pace, stop), replace(run, stop=stop)
+        live = LiveAsker(own_run, one, factory, pace, upper_bound, price, settings)
+        replicas.append(Replica(live, pace, stop))
+    asker = ReplicaAsker(run.stop, replicas) if model.replicas else replicas[0].asker
+    return OpenModel(
+        Teacher(factory, asker, price, upper_bound),
+        tuple(endpoints),
+        tuple(replica.pace for replica in replicas),
+        tuple(replica.stop for replica in replicas),
+        courier,
+        None,
+    )
+
+
+def setting_of(role: str) -> str:
+    """The section of the configuration that a role's settings stand in."""
+    name = role.removeprefix("teacher_")
+    return role if name == role else f"teachers.{name}"
+
+
+def _endpoint_at(model: TeacherConfig, url: str) -> Endpoint:
+    return Endpoint(model.model_copy(update={"base_url": url}))
 
 
 def request_factory(
@@ -121,7 +154,10 @@ def request_factory(
 ) -> RequestFactory:
     """Makes requests with images no larger than the configuration allows."""
     side = config.images.max_side_px
-    return RequestFactory(model, lambda sha256: store.data_url(sha256, side), key_tokens)
+    own_fields = templates_of(config).own_fields
+    return RequestFactory(
+        model, lambda sha256: store.data_url(sha256, side), key_tokens, own_fields
+    )
 
 
 def _upper_bound(

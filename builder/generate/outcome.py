@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from builder.config import BuildConfig
 from builder.generate.reply import Read
 from builder.images.store import ImageRecord
 from builder.job import Job
 from builder.ledger.tables import Outcome
-from builder.prompts import ImageText
-from schemas.reply import Reply, to_draft
+from builder.plan.teachers import writer_of
+from builder.prompts import ImageText, templates_of
+from schemas.reply import Reply, own_values, to_draft
 from schemas.sample import (
     CheckResult,
     Draft,
@@ -53,20 +56,21 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A readable reply whose revision went through the row checks."""
+    """A readable reply whose revision went through the row checks; `extra` is JSON."""
 
     draft: Draft
     revision: Draft
     evaluation: Evaluation
     interpretations: tuple[Interpretation, ...]
     report: CheckReport
+    extra: str | None = None
 
 
 class OutcomeMaker:
     """Turns replies into outcomes.
 
     Args:
-        config: Bounds of the checks, and the teacher's name.
+        config: Bounds of the checks, and its teachers.
         image_record: Facts about an image, as `ImageStore.record`.
     """
 
@@ -76,7 +80,8 @@ class OutcomeMaker:
 
     def image_texts(self, job: Job) -> dict[ImageRole, ImageText]:
         """What the teacher is shown of the texts that came with a job's images, by role."""
-        if not self._config.teacher.use_captions:
+        _, teacher = writer_of(self._config, job)
+        if not teacher.use_captions:
             return {}
         texts: dict[ImageRole, ImageText] = {}
         for role, sha256 in zip(job.cell.image_roles, job.images, strict=True):
@@ -90,10 +95,11 @@ class OutcomeMaker:
         revision = to_draft(job.cell, reply.revision)
         evaluation = reply.evaluation
         report = check_revision(job.cell, job.language, revision, evaluation, self._config.checks)
+        own_fields = templates_of(self._config).own_fields
+        extra = orjson.dumps(own_values(reply, own_fields)).decode() if own_fields else None
         interpretations = tuple(reply.interpretations)
-        return Checked(
-            to_draft(job.cell, reply.draft), revision, evaluation, interpretations, report
-        )
+        draft = to_draft(job.cell, reply.draft)
+        return Checked(draft, revision, evaluation, interpretations, report, extra)
 
     def sample(self, job: Job, checked: Checked) -> Sample:
         """The row a checked revision makes.
@@ -130,6 +136,7 @@ class OutcomeMaker:
         sample: Sample,
         checked: Checked,
         *,
+        teacher_model: str,
         prompt_hash: str,
         request_hash: str,
         paid: Paid,
@@ -145,7 +152,7 @@ class OutcomeMaker:
             language=job.language,
             task_type=job.cell.task_type,
             modality=job.cell.modality,
-            teacher_model=self._config.teacher.model,
+            teacher_model=teacher_model,
             prompt_hash=prompt_hash,
             request_hash=request_hash,
             seed=job.seed,
@@ -166,6 +173,7 @@ class OutcomeMaker:
             checks=checks,
             language_votes=checked.report.votes,
             images=tuple(self._images(job)),
+            extra=checked.extra,
         )
 
     def judged(self, provenance: Provenance, judged: Judged, cost: Paid) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -111,7 +111,7 @@ class Report:
 
     Args:
         counts: What is counted.
-        pace: Requests in flight.
+        paces: Requests in flight, at each address.
         budget: Dollars of the whole workspace.
         has_price: Whether the price of every model is known.
         clock: Seconds, monotonic.
@@ -120,14 +120,14 @@ class Report:
     def __init__(
         self,
         counts: RunCounts,
-        pace: Pace,
+        paces: Sequence[Pace],
         budget: Budget,
         *,
         has_price: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._counts = counts
-        self._pace = pace
+        self._paces = paces
         self._budget = budget
         self._has_price = has_price
         self._clock = clock
@@ -194,10 +194,12 @@ class Report:
             spent = f"{spent} and an unknown price" if is_partly_known else "price unknown"
         if self._budget.num_estimated:
             spent += f" ({self._budget.num_estimated} replies without usage estimated)"
-        failed = self._pace.failures.total()
+        failed = sum(pace.failures.total() for pace in self._paces)
+        num_in_flight = sum(pace.in_flight for pace in self._paces)
+        limit = sum(int(pace.limit) for pace in self._paces)
         return (
             f"{self._rate():.1f}/s · kept {counts.num_kept} · dropped {dropped} · "
-            f"in flight {self._pace.in_flight}/{int(self._pace.limit)} · "
+            f"in flight {num_in_flight}/{limit} · "
             f"failed calls {failed} · {spent}"
         )
 

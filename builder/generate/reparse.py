@@ -26,8 +26,10 @@ from builder.job import Job
 from builder.ledger.ledger import JUDGED_BY, Ledger, LedgerError
 from builder.ledger.tables import AnsweredRequest
 from builder.ledger.writer import LedgerWriter
-from builder.prompts import Prompt
+from builder.plan.teachers import writer_of
+from builder.prompts import Prompt, templates_of
 from builder.workspace import Workspace
+from schemas.reply_fields import ReplyField
 from schemas.sample import CheckResult, Draft, Provenance, Sample
 from schemas.text_rules import check_edit, check_revision
 
@@ -110,13 +112,14 @@ async def _reparse(
     jobs: Iterator[Job],
     say: Callable[[str], None],
 ) -> None:
-    replies = StoredReplies(ledger)
+    replies, templates = StoredReplies(ledger), templates_of(config)
 
     def ignore(error: object) -> None:
         """A full disk ends in an exception when the writer closes."""
 
     def from_ledger(model: TeacherConfig) -> Teacher:
-        return Teacher(LedgerRequests(model, ledger, _no_image), replies, price_of(model))
+        factory = LedgerRequests(model, ledger, _no_image, templates.own_fields)
+        return Teacher(factory, replies, price_of(model))
 
     run = RunContext(
         ledger=ledger,
@@ -127,11 +130,13 @@ async def _reparse(
         say=say,
     )
     try:
+        teachers = {role: from_ledger(model) for role, model in config.writers.items()}
         engine = Engine(
             run,
-            teacher=from_ledger(config.teacher),
+            teacher_of=lambda job: teachers[writer_of(config, job)[0]],
             judge=from_ledger(config.judge) if config.judge else None,
             outcomes=OutcomeMaker(config, store.record),
+            templates=templates,
             num_workers=_NUM_WORKERS,
         )
         await engine.run(jobs)
@@ -156,12 +161,17 @@ class LedgerRequests(RequestFactory):
         teacher: The model and its parameters.
         ledger: Where requests were written down.
         data_url: As for `RequestFactory`.
+        own_fields: The same.
     """
 
     def __init__(
-        self, teacher: TeacherConfig, ledger: Ledger, data_url: Callable[[str], str]
+        self,
+        teacher: TeacherConfig,
+        ledger: Ledger,
+        data_url: Callable[[str], str],
+        own_fields: tuple[ReplyField, ...] = (),
     ) -> None:
-        super().__init__(teacher, data_url)
+        super().__init__(teacher, data_url, own_fields=own_fields)
         self._ledger = ledger
 
     def sample(self, job: Job, prompt: Prompt) -> Request:

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from builder.endpoint.completion import Completion, remove_flood
 from builder.generate.answer_text import Span, find_objects, find_thoughts, without
+from schemas.choice import Choice
 from schemas.reply import Reply, draft_names, reply_model
+from schemas.reply_fields import ReplyField
 from schemas.sample import Evaluation
 from schemas.vocabulary import Cell
 
@@ -64,8 +66,10 @@ class Read:
     repaired: bool = False
 
 
-def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
-    """Reads a cell's reply.
+def read_reply(
+    cell: Cell, completion: Completion, own_fields: tuple[ReplyField, ...] = ()
+) -> Read | Unreadable:
+    """Reads a cell's reply, with such fields besides the built-in ones.
 
     It is tried in turn: strict JSON; every JSON object in the text, thoughts
     left out, from the last to the first; `json-repair`, only when the model
@@ -76,7 +80,8 @@ def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
     key given twice makes the reply ambiguous, so it counts as unreadable, not
     as the last one given.
     """
-    read = _read(reply_model(cell), completion, _num_keys(cell))
+    num_keys = _num_keys(cell) + len(own_fields)
+    read = _read(reply_model(cell, own_fields), completion, num_keys)
     if isinstance(read, Unreadable):
         return read
     return _match_images(cell, read)
@@ -85,6 +90,11 @@ def read_reply(cell: Cell, completion: Completion) -> Read | Unreadable:
 def read_evaluation(completion: Completion) -> Read | Unreadable:
     """Reads a judge's reply."""
     return _read(Evaluation, completion, _EVALUATION_KEYS)
+
+
+def read_choice(completion: Completion) -> Read | Unreadable:
+    """Reads a judge's choice among candidates."""
+    return _read(Choice, completion, len(Choice.model_fields))
 
 
 def _read(model: type[T], completion: Completion, num_keys: int) -> Read | Unreadable:

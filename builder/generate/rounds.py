@@ -14,8 +14,10 @@ from builder.generate.giving_up import failing_slots
 from builder.generate.run_context import RunContext
 from builder.images.store import ImageStore
 from builder.job import Job
+from builder.ledger.choices import summary_of_choices
 from builder.ledger.gates import apply_gates
 from builder.ledger.ledger import Ledger, LedgerError
+from builder.ledger.query_images import query_image_counts
 from builder.ledger.tables import RoundRecord
 from builder.plan import Plan, plan_round, targets_of
 
@@ -31,8 +33,13 @@ _MIN_REPLY_SHARE = 0.5
 _SMALL_ROUND_SHARE = 0.01
 _SMALL_ROUND_JOBS = 4
 _TINY_BUILD_SHARE = 0.1
+#: Name of the note of how often images are in use, with the number of the round planned from it.
+_IMAGE_USES = "image uses before round"
 #: Part `index` of `num` of a round's jobs: (index, num).
 Shard = tuple[int, int]
+#: Name of the note that says which gates were applied last.
+GATED_BY = "gated by"
+_NO_GATES = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,7 @@ class Rounds:
         if len(plan) == 0:
             return None
         if note:
+            self._note_image_uses(number)
             self._ledger.add_round(replace(record, plan_hash=plan.hash, num_jobs=len(plan)))
         return self._opened(number, plan)
 
@@ -158,8 +166,22 @@ class Rounds:
             workspace_hash=self._ledger.meta("workspace_hash"),
             base=record.base,
             limits=record.limits,
+            image_uses=self._image_uses(record.round),
             on_progress=self._count_embedded,
         )
+
+    def _image_uses(self, number: int) -> dict[str, int]:
+        """Kept samples by query image when a round was planned; empty where nothing bounds them."""
+        if self._config.images.max_samples_per_image is None:
+            return {}
+        noted = self._ledger.meta(f"{_IMAGE_USES} {number}")
+        return orjson.loads(noted) if noted else query_image_counts(self._ledger)
+
+    def _note_image_uses(self, number: int) -> None:
+        """Notes them before the round is: samples may be dropped later, and it must not change."""
+        if self._config.images.max_samples_per_image is not None:
+            uses = orjson.dumps(query_image_counts(self._ledger)).decode()
+            self._ledger.set_meta(f"{_IMAGE_USES} {number}", uses)
 
     def _count_embedded(self, num: int) -> None:
         before = self._num_embedded // _SAID_EVERY
@@ -170,11 +192,32 @@ class Rounds:
 
     def close(self, round_: int) -> None:
         """Applies the rules over the whole set, in job order, and notes the round as done."""
+        self._apply_rules()
+        self._ledger.close_round(round_)
+
+    def apply_new_gates(self) -> None:
+        """Applies gates that changed since the last round was closed, before more is planned.
+
+        An open round gets them when it closes: applied to a part of it, rules over the whole set
+        could drop other samples than they do at its end.
+        """
+        rounds = self._ledger.rounds()
+        noted = self._ledger.meta(GATED_BY) or _NO_GATES  # workspaces of before there was the note
+        if rounds and all(r.closed for r in rounds) and noted != self._gated_by():
+            self._apply_rules()
+
+    def _apply_rules(self) -> None:
         # First, as they may let samples back in that repeat others.
         apply_gates(self._ledger, self._config.gates)
         rows = ((job_id, orjson.loads(row)) for job_id, row in self._ledger.kept_in_job_order())
         self._ledger.drop(find_drops(rows, self._config.checks))
-        self._ledger.close_round(round_)
+        self._ledger.set_meta(GATED_BY, self._gated_by())
+
+    def _gated_by(self) -> str:
+        """What decides the gates: their settings, and how much judges have said."""
+        gates = self._config.gates
+        choices = summary_of_choices(self._ledger) if gates.judge_choice else ""
+        return gates.model_dump_json(exclude_defaults=True) + choices
 
     def finish(self) -> None:
         """Sets aside what later rounds brought beyond the wanted number; it stays on disk."""
@@ -197,6 +240,7 @@ async def run_rounds(
     rounds: Rounds,
     engine: Engine,
     finish_wave: Callable[[], Awaitable[bool]] | None = None,
+    before_close: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Runs round after round until none is left or the run is stopped.
 
@@ -206,7 +250,13 @@ async def run_rounds(
         engine: Runs a round's jobs.
         finish_wave: In batch mode, sends what was collected and waits for it; returns
             whether there was anything. A round is run again after each wave.
+        before_close: Asks what the gates need, before they are applied.
     """
+    if before_close is not None:
+        await before_close()
+    if run.stop.is_set:
+        return
+    rounds.apply_new_gates()
     while not run.stop.is_set:
         current = rounds.next_open()
         if current is None:
@@ -224,4 +274,8 @@ async def run_rounds(
             engine.end_round()
         if run.stop.is_set or rounds.is_shard:
             return
+        if before_close is not None:
+            await before_close()
+            if run.stop.is_set:
+                return
         rounds.close(current.round)

@@ -23,8 +23,10 @@ from builder.endpoint.health import UnusableWatch, nothing_kept
 from builder.endpoint.no_response import watched
 from builder.endpoint.stop import Stop, Stopped
 from builder.generate.batch import BatchAsker
+from builder.generate.choosing import choose_kept
 from builder.generate.engine import Engine
-from builder.generate.judge import judge_kept, print_agreement
+from builder.generate.judge import judge_kept
+from builder.generate.judge_report import print_judge
 from builder.generate.models import OpenModel, has_prices, models_of, open_model, require_prices
 from builder.generate.outcome import OutcomeMaker
 from builder.generate.progress import Report, RunCounts, Summary, print_summary, shown, summarise
@@ -35,6 +37,8 @@ from builder.images.store import ImageStore
 from builder.ledger.ledger import Ledger
 from builder.ledger.spending import price_replies, uncounted_replies
 from builder.ledger.writer import LedgerWriter, free_bytes
+from builder.plan.teachers import writer_of
+from builder.prompts import templates_of
 from builder.workspace import Workspace
 from schemas.errors import PolysceneError
 
@@ -83,7 +87,7 @@ def run_build(
         PolysceneError: It could not start, was stopped, or kept nothing; what was done is kept.
         KeyboardInterrupt: SIGINT or SIGTERM; likewise.
     """
-    _allow_connections(config.pace.max_in_flight)
+    _allow_connections(_max_in_flight(config))
     stop, counts, begun = Stop(), RunCounts(), time.monotonic()
     planned = config if options.pilot is None else pilot_config(config, options.pilot)
     with workspace.locked(), Ledger(workspace.ledger_path, create=True) as ledger:
@@ -109,7 +113,7 @@ def run_build(
         if stop.error is None or summary.spent.num_replies > num_replies_before:
             print_summary(summary, console)
             if config.judge is not None:
-                print_agreement(ledger, console)
+                print_judge(ledger, config.gates, console)
             for sign in report.signs:
                 console.print(f"look at: {sign}", highlight=False, markup=False, soft_wrap=True)
     if stop.is_interrupted:
@@ -150,11 +154,12 @@ async def _build(
         finish_wave = _finish_wave([model.batch for model in models.values() if model.batch])
         report = Report(
             run.counts,
-            models["teacher"].pace,
+            [pace for role in config.writers for pace in models[role].paces],
             run.budget,
             has_price=has_prices(config),
         )
-        watches = [] if options.batch else [model.watch(run) for model in models.values()]
+        live = [] if options.batch else models.values()
+        watches = [watch for model in live for watch in model.watches(run)]
         _listen_to_signals(stop, console)
         listener = asyncio.create_task(_listen_to(options.interrupted, stop))
         stack.callback(listener.cancel)
@@ -166,7 +171,8 @@ async def _build(
                 if config.judge is not None:
                     await judge_kept(run, engine, config.judge.model, finish_wave)
                 rounds = Rounds(config, ledger, store, options.shard, say)
-                await run_rounds(run, rounds, engine, finish_wave)
+                choose = _chooser(run, config, engine, finish_wave)
+                await run_rounds(run, rounds, engine, finish_wave, choose)
         except Stopped:
             pass  # batches go on at the provider
 
@@ -201,12 +207,27 @@ def _engine(
     judge = models.get("judge")
     return Engine(
         run,
-        teacher=models["teacher"].teacher,
+        teacher_of=lambda job: models[writer_of(config, job)[0]].teacher,
         judge=judge.teacher if judge else None,
         outcomes=OutcomeMaker(config, store.record),
-        num_workers=int(config.pace.max_in_flight * _WORKERS_PER_CALL) + 2,
+        templates=templates_of(config),
+        num_workers=int(_max_in_flight(config) * _WORKERS_PER_CALL) + 2,
         watch=UnusableWatch(has_kept=bool(run.ledger.accepted_counts())),
     )
+
+
+def _chooser(
+    run: RunContext,
+    config: BuildConfig,
+    engine: Engine,
+    finish_wave: Callable[[], Coroutine[Any, Any, bool]] | None,
+) -> Callable[[], Coroutine[Any, Any, None]] | None:
+    """What has the judge choose about kept samples; None where no gate asks for it."""
+    judge = config.judge
+    if judge is None or not config.gates.judge_choice:
+        return None
+    templates, model = templates_of(config), judge.model
+    return lambda: choose_kept(run, engine.choose, templates, model, finish_wave)
 
 
 def _finish_wave(batches: list[BatchAsker]) -> Callable[[], Coroutine[Any, Any, bool]] | None:
@@ -248,6 +269,11 @@ async def _listen_to(interrupted: threading.Event | None, stop: Stop) -> None:
     while not interrupted.is_set():
         await asyncio.sleep(_INTERRUPT_POLL_S)
     stop.set()
+
+
+def _max_in_flight(config: BuildConfig) -> int:
+    """Calls to teachers at once: each address has a pace of its own."""
+    return config.pace.max_in_flight * sum(1 + len(one.replicas) for one in config.writers.values())
 
 
 def _allow_connections(num: int) -> None:
@@ -293,9 +319,10 @@ def describe_next(
     if current is None:
         console.print("Nothing is missing, or the cap on rounds is reached.")
         return
+    models = ", ".join(dict.fromkeys(one.model for one in config.writers.values()))
     console.print(
-        f"Round {current.round}: {current.num_open} jobs would be asked of "
-        f"{config.teacher.model}. `python -m builder plan` estimates tokens and price.",
+        f"Round {current.round}: {current.num_open} jobs would be asked of {models}. "
+        "`python -m builder plan` estimates tokens and price.",
         highlight=False,
         soft_wrap=True,
     )

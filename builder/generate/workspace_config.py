@@ -15,7 +15,9 @@ from builder.config import (
     save_config,
 )
 from builder.ledger.ledger import JUDGED_BY, Ledger, LedgerError
+from builder.ledger.tables import HAS_EXTRA
 from builder.plan.order import PLAN_VERSION
+from builder.prompts import templates_of
 from builder.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -77,6 +79,8 @@ def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -
     ledger.set_meta("targets", orjson.dumps(config.targets).decode())
     ledger.set_meta("checks", config.checks.model_dump_json())
     save_config(config, workspace.config_path)
+    if templates_of(config).own_fields:
+        ledger.set_meta(HAS_EXTRA, "yes")
     judge = config.judge.model if config.judge else None
     if not ledger.tried_counts() and judge is not None:
         ledger.set_meta(JUDGED_BY, judge)
@@ -85,19 +89,22 @@ def remember_config(ledger: Ledger, config: BuildConfig, workspace: Workspace) -
 
 
 def _refuse_shared_key(config: BuildConfig) -> None:
-    teacher, judge = config.teacher, config.judge
-    if (
-        judge is not None
-        and judge.base_url != teacher.base_url
-        and judge.api_key_env == teacher.api_key_env
-        and "api_key_env" not in judge.model_fields_set
-    ):
-        raise ConfigError(
-            "judge.api_key_env: not given, though the judge is at another address than the "
-            f"teacher, so that the teacher's key in {teacher.api_key_env} would go there. Name the "
-            f"variable of the judge's key: {teacher.api_key_env} to share it, or one that is not "
-            "set where the judge needs no key; nothing was sent."
-        )
+    first, *others = config.writers.values()
+    named = [(f"teachers.{other.name}", other) for other in config.teachers if other in others]
+    named += [("judge", config.judge)] if config.judge else []
+    for name, other in named:
+        if (
+            other.base_url != first.base_url
+            and other.api_key_env == first.api_key_env
+            and "api_key_env" not in other.model_fields_set
+        ):
+            who = "the judge" if name == "judge" else "it"
+            raise ConfigError(
+                f"{name}.api_key_env: not given, though {who} is at another address than the "
+                f"teacher, so that the teacher's key in {first.api_key_env} would go there. Name "
+                f"the variable of its key: {first.api_key_env} to share it, or one that is not "
+                "set where it needs no key; nothing was sent."
+            )
 
 
 def require_same_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace) -> None:
@@ -120,12 +127,15 @@ def require_same_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace)
         f"{workspace.root}: started with another configuration{names}, which defines the set{may}. "
         f"Use {workspace.config_path}, or name another workspace. Numbers and shares of samples, "
         "judge, checks, pace and how the endpoint is asked (address, key, prices, timeout, token "
-        "limit, structured_output, image size) may change; seed, images and the model may not."
+        "limit, structured_output, image size) may change; seed, images, prompts and the model may "
+        "not."
     )
 
 
-def key_tokens_of(ledger: Ledger) -> int | None:
+def key_tokens_of(ledger: Ledger, role: str = "teacher") -> int | None:
     """The limit on a reply's tokens that the keys of a ledger's requests are made with."""
+    if role != "teacher":  # one of several, which came later than limits that may change
+        return DEFAULT_ENDPOINT_SETTINGS["teacher"]["max_completion_tokens"]
     written = ledger.meta(_HASHED_WITH)
     settings = orjson.loads(written) if written else DEFAULT_ENDPOINT_SETTINGS
     return settings["teacher"]["max_completion_tokens"]

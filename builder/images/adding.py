@@ -1,12 +1,13 @@
 """Adds a source to the store: checked in parallel, written in batches, counted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import PurePosixPath
 
+from builder.images.safety import SafetyModel
 from builder.images.sources.candidate import Candidate, Entry, PresentFile, RefusedFile
 from builder.images.staged import StagedFile
 from builder.images.store import ImageStore
@@ -60,6 +61,7 @@ def add_images(
     *,
     licence: str | None = None,
     source: str | None = None,
+    safety: SafetyModel | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> AddSummary:
     """Adds every suitable image; an interruption keeps whole batches.
@@ -70,6 +72,7 @@ def add_images(
             summary says why.
         licence: For files whose source states none.
         source: Prefix of each file's source, as in `SOURCE/path`; URLs stay as they are.
+        safety: Refuses new images that it takes for unsafe.
         on_progress: Called with the number of files just added.
     """
     summary = AddSummary()
@@ -77,6 +80,8 @@ def add_images(
     with ThreadPoolExecutor() as pool:
         while batch := _next_batch(stream, summary):
             checked = list(pool.map(lambda entry: _check(store, entry), batch))
+            if safety is not None:
+                checked = _without_unsafe(safety, batch, checked)
             with store.batch():
                 for entry, result in zip(batch, checked, strict=True):
                     keep(store, entry, result, summary, licence, source)
@@ -112,6 +117,20 @@ def _check(store: ImageStore, entry: Entry) -> Vetted | RefusedFile | None:
         return vet(entry.data, store.limits)
     except ImageRefusedError as exc:
         return RefusedFile(entry.name, exc.reason, exc.what, entry.fetched_from)
+
+
+def _without_unsafe(
+    safety: SafetyModel, batch: Sequence[Entry], checked: Sequence[Vetted | RefusedFile | None]
+) -> list[Vetted | RefusedFile | None]:
+    """What was found, with refusals of images that are unsafe."""
+    found = list(checked)
+    new = [(at, one) for at, one in enumerate(found) if isinstance(one, Vetted)]
+    words = safety.unsafe_words([vetted.data for _, vetted in new])
+    for (at, _), said in zip(new, words, strict=True):
+        entry = batch[at]
+        if said is not None and isinstance(entry, Candidate):
+            found[at] = RefusedFile(entry.name, "unsafe_image", said, entry.fetched_from)
+    return found
 
 
 def keep(

@@ -26,6 +26,7 @@ Reason = Literal[
     "truncated",
     "blank",
     "transparent",
+    "unsafe_image",
     "link_leaves_folder",
     "not_a_file",
     "unsafe_name",

@@ -84,3 +84,22 @@ def streaks(db: sqlite3.Connection) -> dict[Slot, Streak]:
         streak.num_good = num_good
         streak.num_before = num - streak.num
     return dict(found)
+
+
+#: Requests of a job that has no outcome, of one that has no judgement, or no choice.
+_WITHOUT_OUTCOME = (
+    "SELECT 1 FROM request WHERE NOT EXISTS "
+    "(SELECT 1 FROM outcome WHERE outcome.job_id = request.job_id) LIMIT 1"
+)
+_TO_JUDGE = "SELECT 1 FROM request WHERE kind = 'judge' LIMIT 1"
+_TO_CHOOSE = (
+    "SELECT 1 FROM request JOIN outcome USING (job_id) WHERE kind = 'choice' AND NOT EXISTS "
+    "(SELECT 1 FROM choice WHERE choice.sample_id = outcome.sample_id "
+    "AND choice.model = request.model) LIMIT 1"
+)
+
+
+def has_leftovers(db: sqlite3.Connection, *, is_judged: bool) -> bool:
+    """Whether an earlier run sent requests of jobs that lack an outcome, judgement or choice."""
+    queries = [_WITHOUT_OUTCOME, _TO_CHOOSE, *([] if is_judged else [_TO_JUDGE])]
+    return any(db.execute(query).fetchone() is not None for query in queries)

@@ -7,10 +7,11 @@ from typing import Self
 
 import orjson
 
-from builder.ledger.history import Streak, replied_counts, reply_shares, streaks
+from builder.ledger.history import Streak, has_leftovers, replied_counts, reply_shares, streaks
 from builder.ledger.spending import read_spent
 from builder.ledger.tables import (
     ADDED_COLUMNS,
+    ADDED_TABLES,
     LEDGER_VERSION,
     SCHEMA,
     AnsweredRequest,
@@ -97,6 +98,9 @@ class Ledger:
             columns = [row[1] for row in self.db.execute(f"PRAGMA table_info({table})")]
             if columns and column not in columns:
                 self.db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        names = {row[0] for row in self.db.execute("SELECT name FROM sqlite_master")}
+        if not names.issuperset(ADDED_TABLES):
+            self.db.executescript(SCHEMA)
 
     # --- what was kept and dropped ---
 
@@ -283,17 +287,13 @@ class Ledger:
         )
         return [BatchRecord(*row) for row in rows]
 
+    def has_open_batches(self) -> bool:
+        """Whether a batch of any role is not over."""
+        return bool(self.db.execute("SELECT 1 FROM batch WHERE state = 'open' LIMIT 1").fetchone())
+
     def has_leftovers(self) -> bool:
         """Whether an earlier run sent requests of jobs that lack an outcome or a judgement."""
-        without_outcome = (
-            "SELECT 1 FROM request WHERE NOT EXISTS "
-            "(SELECT 1 FROM outcome WHERE outcome.job_id = request.job_id) LIMIT 1"
-        )
-        is_judging = self.meta(JUDGED_BY) is None
-        to_judge = "SELECT 1 FROM request WHERE kind = 'judge' LIMIT 1"
-        return self.db.execute(without_outcome).fetchone() is not None or (
-            is_judging and self.db.execute(to_judge).fetchone() is not None
-        )
+        return has_leftovers(self.db, is_judged=self.meta(JUDGED_BY) is not None)
 
     def last_request_id(self) -> int:
         return self.db.execute("SELECT coalesce(max(id), 0) FROM request").fetchone()[0]

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -11,15 +12,17 @@ from builder.ledger.transaction import ledger_error
 
 #: Name of the note that says which model gave the scores, and by which rule.
 SCORED_BY = "scored by"
-#: Reason of samples that a gate on the scores drops.
+#: Reasons of samples that a gate on the scores drops.
 LOW_ALIGNMENT = "low_alignment"
+CLOSE_NEGATIVE = "negative_too_close"
 
 _TABLE = """CREATE TABLE IF NOT EXISTS score (
     sample_id TEXT PRIMARY KEY,
     language TEXT NOT NULL,
     score REAL NOT NULL,
     cosine REAL NOT NULL,
-    margin REAL
+    margin REAL,
+    negative_match REAL
 ) WITHOUT ROWID"""
 
 
@@ -33,6 +36,8 @@ class Score:
         score: By the rule that was used; the lower, the likelier a mistake.
         cosine: Of the text and the picture.
         margin: That less the hard negative's; None where the sample has none to compare.
+        negative_match: How much better the hard negative's text fits its sample's own group of
+            pictures than any other; the higher, the likelier it is right as well.
     """
 
     sample_id: str
@@ -40,27 +45,30 @@ class Score:
     score: float
     cosine: float
     margin: float | None
+    negative_match: float | None = None
 
 
 def rows_to_score(ledger: Ledger) -> Iterator[tuple[bytes, bytes]]:
-    """(sample, provenance) as JSON: of kept samples, and of those that a low score dropped.
+    """(sample, provenance) as JSON: of kept samples, and of those that their scores dropped.
 
     So scoring again finds the same, and a better model may let a sample back in.
     """
     yield from ledger.db.execute(
         "SELECT sample, provenance FROM outcome WHERE sample IS NOT NULL "
-        "AND (reason IS NULL OR reason = ?) ORDER BY sample_id, job_id",
-        (LOW_ALIGNMENT,),
+        "AND (reason IS NULL OR reason IN (?, ?)) ORDER BY sample_id, job_id",
+        (LOW_ALIGNMENT, CLOSE_NEGATIVE),
     )
 
 
 def write_scores(ledger: Ledger, scores: Iterable[Score], scored_by: str) -> None:
     """Puts scores in the place of all earlier ones, or leaves those if it is cut off."""
-    rows = ((s.sample_id, s.language, s.score, s.cosine, s.margin) for s in scores)
+    rows = (
+        (s.sample_id, s.language, s.score, s.cosine, s.margin, s.negative_match) for s in scores
+    )
     with ledger.transaction():
+        ledger.db.execute("DROP TABLE IF EXISTS score")  # an earlier one may have fewer columns
         ledger.db.execute(_TABLE)
-        ledger.db.execute("DELETE FROM score")
-        ledger.db.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?)", rows)
+        ledger.db.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?, ?)", rows)
         ledger.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (SCORED_BY, scored_by))
 
 
@@ -69,32 +77,72 @@ def read_scores(ledger: Ledger) -> dict[str, float]:
     return dict(_rows(ledger, "SELECT sample_id, score FROM score"))
 
 
-def drop_lowest(ledger: Ledger, share: float | None) -> dict[str, int]:
-    """Drops the kept samples with the lowest scores, and keeps again those no longer among them.
+def read_all_scores(ledger: Ledger) -> list[Score]:
+    """Every score, in order of sample id; ledgers scored by earlier versions lack the last one."""
+    columns = {row[1] for row in _rows(ledger, "PRAGMA table_info(score)")}
+    last = "negative_match" if "negative_match" in columns else "NULL"
+    query = f"SELECT sample_id, language, score, cosine, margin, {last} FROM score ORDER BY 1"
+    return [Score(*row) for row in _rows(ledger, query)]
 
-    One bound holds for all languages: on the demo it finds more mistakes than one for each.
+
+def drop_lowest(
+    ledger: Ledger, share: float | None, by: Literal["all", "language"] = "all"
+) -> dict[str, int]:
+    """Drops the kept samples with the lowest scores, and keeps again those no longer among them.
 
     Args:
         ledger: An open ledger.
         share: Of all that were scored; None drops none.
+        by: One bound for all languages, which on the demo finds more mistakes, or one for each.
 
     Returns:
         The number of samples dropped for their score, by reason; nothing without scores.
     """
+    groups = {"all": "", "language": "PARTITION BY language"}[by]
+    ranked = (
+        f"SELECT sample_id FROM (SELECT sample_id, row_number() OVER ({groups} ORDER BY score, "
+        f"sample_id) AS place, count(*) OVER ({groups}) AS num FROM score) "
+        "WHERE place <= CAST(:share * num AS INTEGER)"
+    )
+    return _drop_scored(ledger, LOW_ALIGNMENT, ranked, {"share": share or 0.0})
+
+
+def drop_close_negatives(
+    ledger: Ledger, max_ratio: float | None, max_over_mean: float | None
+) -> dict[str, int]:
+    """Drops the kept samples whose hard negative may be right by its cosine to the picture.
+
+    Args:
+        ledger: An open ledger.
+        max_ratio: The negative's cosine is at most this part of the positive's; None for any.
+        max_over_mean: It exceeds the mean of the language's positives by at most this; None for
+            whatever.
+
+    Returns:
+        Their number, by reason; nothing without scores.
+    """
+    close = (
+        "SELECT sample_id FROM (SELECT sample_id, cosine, cosine - margin AS negative, "
+        "avg(cosine) OVER (PARTITION BY language) AS mean FROM score WHERE margin IS NOT NULL) "
+        "WHERE (:ratio IS NOT NULL AND negative > :ratio * cosine) "
+        "OR (:over IS NOT NULL AND negative > mean + :over)"
+    )
+    return _drop_scored(ledger, CLOSE_NEGATIVE, close, {"ratio": max_ratio, "over": max_over_mean})
+
+
+def _drop_scored(
+    ledger: Ledger, reason: str, query: str, values: dict[str, float | None]
+) -> dict[str, int]:
+    """Drops the kept samples whose ids a query gives, and keeps again those it gave before."""
     if ledger.meta(SCORED_BY) is None:
         return {}
-    num = int((share or 0.0) * _rows(ledger, "SELECT count(*) FROM score")[0][0])
     with ledger.transaction():
+        ledger.restore_dropped(reason)
         ledger.db.execute(
-            "UPDATE outcome SET reason = NULL WHERE reason = ? AND sample IS NOT NULL",
-            (LOW_ALIGNMENT,),
+            f"UPDATE outcome SET reason = :reason WHERE reason IS NULL AND sample_id IN ({query})",
+            {"reason": reason, **values},
         )
-        ledger.db.execute(
-            "UPDATE outcome SET reason = ? WHERE reason IS NULL AND sample_id IN "
-            "(SELECT sample_id FROM score ORDER BY score, sample_id LIMIT ?)",
-            (LOW_ALIGNMENT, num),
-        )
-    return {LOW_ALIGNMENT: ledger.drop_counts().get(LOW_ALIGNMENT, 0)}
+    return {reason: ledger.drop_counts().get(reason, 0)}
 
 
 def with_alignment(

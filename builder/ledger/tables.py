@@ -6,6 +6,8 @@ from builder.plan.shares import Slot
 
 #: Raised by one whenever the tables change shape.
 LEDGER_VERSION = 1
+#: Name of the note that kept samples may have fields of the builder's own in their provenance.
+HAS_EXTRA = "has extra fields"
 
 # A reply's raw bytes are committed before anything reads them, so their cost is a table of its own.
 # Outcomes carry their blobs last, so that counts read short rows; `request.id` is given by the
@@ -73,7 +75,18 @@ CREATE TABLE IF NOT EXISTS batch (
     file_id TEXT,
     batch_id TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS choice (
+    sample_id TEXT PRIMARY KEY,
+    model TEXT NOT NULL,
+    language TEXT NOT NULL,
+    candidate_order TEXT NOT NULL,
+    best INTEGER NOT NULL,
+    also_right TEXT NOT NULL
+) WITHOUT ROWID;
 """
+
+#: Tables that came later; a ledger that lacks them gets them when it is opened.
+ADDED_TABLES = ("choice",)
 
 #: Columns that came later; a ledger that lacks them gets them when it is opened.
 ADDED_COLUMNS = (
@@ -93,7 +106,7 @@ class SentRequest:
         id: Given by `LedgerWriter.take_request_id`.
         key: sha256 of its payload and job.
         job_id: The job it is for.
-        kind: "sample", "correction" or "judge".
+        kind: "sample", "correction", "judge" or "choice".
         prompt_hash: Of the system prompt, which is stored once.
         parameters: The user's text: what distinguishes this request from others of its prompt.
         batch: Key of the batch it goes out in; None where it is sent live.

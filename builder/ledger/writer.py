@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
 
+from builder.ledger.choices import MadeChoice
 from builder.ledger.ledger import Ledger, LedgerError, ledger_error
 from builder.ledger.tables import Outcome, SentRequest
 
@@ -47,6 +48,7 @@ _REPLY = "INSERT OR IGNORE INTO reply VALUES (?, ?, ?)"
 _USAGE = "INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)"
 _OUTCOME = "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _JUDGED = "UPDATE outcome SET provenance = ? WHERE job_id = ?"
+_CHOICE = "INSERT OR REPLACE INTO choice VALUES (?, ?, ?, ?, ?, ?)"
 _BATCH = "INSERT INTO batch (key, role, state, num_requests, abilities) VALUES (?, ?, 'open', ?, ?)"
 _BATCH_UNSENT = "UPDATE request SET num_sent = num_sent - 1, state = 'failed' WHERE batch = ?"
 _BATCH_FILE = "UPDATE batch SET file_id = ? WHERE key = ?"
@@ -55,6 +57,7 @@ _BATCH_ENDED = "UPDATE batch SET state = ? WHERE key = ?"
 _META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _STATEMENTS = (
     *(_PROMPT, _REQUEST, _FAILED, _UNANSWERED, _RESENT, _REPLY, _USAGE, _OUTCOME, _JUDGED),
+    _CHOICE,
     *(_BATCH, _BATCH_UNSENT, _BATCH_FILE, _BATCH_STARTED, _BATCH_ENDED, _META),
 )
 #: A record's columns in the order of its table; faster than a property by property copy.
@@ -175,6 +178,10 @@ class LedgerWriter:
     def judged(self, job_id: str, provenance: bytes) -> None:
         """Writes down a job's provenance (JSON) with the judgement passed since."""
         self._add(_JUDGED, (provenance, job_id))
+
+    def choice(self, made: MadeChoice) -> None:
+        """Writes down what a judge chose, instead of what another chose before."""
+        self._add(_CHOICE, made.row)
 
     # --- batches ---
 

@@ -54,6 +54,59 @@ class TeacherRequest:
         return f"{self.seed}|{self.cell.name}|{self.language}|{others}"
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """The content of a request to judge a sample, or to choose among candidates.
+
+    Args:
+        language: One of the 93 codes.
+        text: All of it, from which every choice is derived.
+        images: Roles, such as "candidate_1", and bytes in the order attached.
+        max_tokens: Completion limit the client set, or None.
+        texts: JSON of the sample's texts; None where candidates are given.
+        query: JSON of the query.
+        candidates: JSON of the candidates.
+    """
+
+    language: str
+    text: str
+    images: tuple[tuple[str, bytes], ...]
+    max_tokens: int | None
+    texts: str | None
+    query: str | None
+    candidates: str | None
+
+
+def parse_judge_request(body: Any) -> JudgeRequest | None:
+    """Reads a decoded request body that asks for a judgement; None for any other.
+
+    Raises:
+        RequestError: The images do not match the roles named.
+    """
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        return None
+    texts, contents = _read_parts(body["messages"])
+    text = "\n".join(texts)
+    parameters = _read_parameters(text)
+    if "seed" in parameters or not {"texts", "candidates"} & set(parameters):
+        return None
+    roles = [role for role in re.split(r"[,\s]+", parameters.get("images", "")) if role]
+    roles = [] if roles == ["none"] else roles
+    if len(roles) != len(contents):
+        raise RequestError(
+            f"`Images:` names {len(roles)} roles but {len(contents)} images are attached"
+        )
+    return JudgeRequest(
+        language=_read_language(_need(parameters, "language")),
+        text=text,
+        images=tuple(zip(roles, contents, strict=True)),
+        max_tokens=read_max_tokens(body),
+        texts=parameters.get("texts"),
+        query=parameters.get("query"),
+        candidates=parameters.get("candidates"),
+    )
+
+
 def parse_request(body: Any) -> TeacherRequest:
     """Reads a decoded request body.
 

@@ -4,11 +4,14 @@ from hashlib import sha256
 from typing import Any
 
 from builder.lexicon_teacher.compose import compose_reply
+from builder.lexicon_teacher.judging import judge
 from builder.lexicon_teacher.lexicon import Lexicon, bundled_lexicon
-from builder.lexicon_teacher.mistakes import Answer, MistakeRates, PlantedLog, plant
+from builder.lexicon_teacher.mistakes import Answer, MistakeRates, PlantedLog, plant, write_json
 from builder.lexicon_teacher.recognise import Recogniser
 from builder.lexicon_teacher.request import (
+    JudgeRequest,
     TeacherRequest,
+    parse_judge_request,
     parse_request,
     read_max_tokens,
     read_small_talk,
@@ -56,12 +59,24 @@ class LexiconTeacher:
             num_prompt_tokens = len(small_talk) // _CHARS_PER_TOKEN + 1
             limit = read_max_tokens(body)
             return _completion(small_talk, _GREETING, False, limit, num_prompt_tokens)
+        asked = parse_judge_request(body)
+        if asked is not None:
+            return self._judge(asked)
         request = parse_request(body)
         try:
             answer = self._answer(request)
         except CannotAnswerError as exc:
             return _reply_to(request, f"I'm sorry, but I can't help with this: {exc}.", False)
         return _reply_to(request, answer.text, answer.is_cut)
+
+    def _judge(self, asked: JudgeRequest) -> dict[str, Any]:
+        num_tokens = len(asked.text) // _CHARS_PER_TOKEN + 1
+        num_tokens += _TOKENS_PER_IMAGE * len(asked.images)
+        try:
+            content = write_json(judge(asked, self._recogniser))
+        except CannotAnswerError as exc:
+            content = f"I'm sorry, but I can't help with this: {exc}."
+        return _completion(asked.text, content, False, asked.max_tokens, num_tokens)
 
     def _answer(self, request: TeacherRequest) -> Answer:
         scene = set_scene(request, self._recogniser, self._lexicon)

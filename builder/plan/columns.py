@@ -5,14 +5,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from builder.job import Job
 from builder.plan.mixing import below, key_of, mix
-from builder.plan.variations import load_variations
+from builder.plan.variations import Variations, load_variations
 from schemas.vocabulary import Cell, Slot
 
 #: This many neighbouring jobs go to the same machine, where their images repeat.
@@ -35,6 +35,7 @@ class Plan:
         images_J3: Query, positive and negative image; -1 where the cell has none.
         idea_J: Number of each job's task idea.
         seed_J: 48-bit seeds, all different.
+        variations: What `idea_J` and the seeds choose from.
     """
 
     hash: str
@@ -47,6 +48,7 @@ class Plan:
     images_J3: NDArray[np.int32]
     idea_J: NDArray[np.int32]
     seed_J: NDArray[np.int64]
+    variations: Variations = field(default_factory=load_variations)
 
     def __len__(self) -> int:
         return len(self.cell_J)
@@ -87,7 +89,7 @@ class Plan:
         )
 
     def _jobs_at(self, index_B: NDArray[np.int64]) -> Iterator[Job]:
-        variations = load_variations()
+        variations = self.variations
         seed_B = self.seed_J[index_B]
         chosen = [
             [options[number] for number in _choose(seed_B, name, len(options))]

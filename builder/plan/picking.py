@@ -45,6 +45,8 @@ class ImagePicker:
         neighbours: Their neighbours; None if no cell has document images.
         languages: The languages, by the numbers in `language_J`.
         key: Seed of every choice.
+        room_N: How many more samples may have each image as their query image, shape (N,); None
+            for no bound.
 
     Raises:
         PlanError: The index is empty.
@@ -56,6 +58,7 @@ class ImagePicker:
         neighbours: Neighbours | None,
         languages: tuple[str, ...],
         key: int,
+        room_N: NDArray[np.int64] | None = None,
     ) -> None:
         if not len(index):
             raise PlanError(
@@ -68,6 +71,7 @@ class ImagePicker:
         self._key = key
         self._shuffled_N = shuffled(len(index), key_of(key, "shuffle"))
         self._uses_N = np.zeros(len(index), dtype=np.int64)
+        self._room_N = room_N
         restricted = {i: index.allowed_in(language) for i, language in enumerate(languages)}
         self._restricted = {i: mask for i, mask in restricted.items() if mask is not None}
         self._allowed_LN: NDArray[np.bool_] | None = None
@@ -105,7 +109,7 @@ class ImagePicker:
         anchor_J = np.zeros(len(rows.where_J), dtype=np.int32)
         for number, images in eligible.items():
             mine = np.flatnonzero(rows.language_J == number)
-            anchor_J[mine] = self._least_used(images, len(mine))
+            anchor_J[mine] = self._anchors(images, len(mine), number, rows)
         if not rows.has_document:
             images_J3[:, 0] = anchor_J
             return images_J3
@@ -151,6 +155,32 @@ class ImagePicker:
             raise self._too_few(language, rows)
         return images
 
+    def _anchors(
+        self, images: NDArray[np.int64], count: int, language: int, rows: _Rows
+    ) -> NDArray[np.int64]:
+        """`count` of these images, the least used first, none beyond its room as a query image."""
+        room_N = self._room_N
+        if room_N is None or not rows.has_query:
+            return self._least_used(images, count)
+        taken: list[NDArray[np.int64]] = []
+        while count:
+            free = images[room_N[images] > 0]
+            if not len(free):
+                raise self._no_room(language, count)
+            part = self._least_used(free, min(count, len(free)))
+            room_N[part] -= 1
+            taken.append(part)
+            count -= len(part)
+        return np.concatenate([np.zeros(0, dtype=np.int64), *taken])
+
+    def _no_room(self, language: int, num_missing: int) -> PlanError:
+        code = self._languages[language]
+        return PlanError(
+            f"images.max_samples_per_image: {num_missing:,} jobs in {LANGUAGES[code].name} "
+            f"({code}) find no query image that is not used so often already. Add "
+            "more images, or raise it."
+        )
+
     def _least_used(self, images: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """`count` of these images, the least used first; counts them as used."""
         each, more = divmod(count, len(images))
@@ -172,7 +202,27 @@ class ImagePicker:
         for number in np.unique(rows.language_J[open_J]):
             mine = rows.language_J[open_J] == number
             images = eligible[int(number)]
-            anchor_J[open_J[mine]] = images[below(len(images), chance_J[mine])]
+            if self._room_N is not None and rows.has_query:
+                np.add.at(self._room_N, anchor_J[open_J[mine]], 1)
+                key = key_of(self._key, "room", draw)
+                drawn_J = self._with_room(images, int(mine.sum()), int(number), key)
+            else:
+                drawn_J = images[below(len(images), chance_J[mine])]
+            anchor_J[open_J[mine]] = drawn_J
+
+    def _with_room(
+        self, images: NDArray[np.int64], count: int, language: int, key: int
+    ) -> NDArray[np.int64]:
+        """`count` of these images by chance, none beyond its room as a query image."""
+        room_N = self._room_N
+        assert room_N is not None
+        places = np.repeat(images, np.minimum(room_N[images].clip(0), count))
+        if len(places) < count:
+            raise self._no_room(language, count)
+        order = np.argsort(mix(np.arange(len(places), dtype=np.uint64), key), kind="stable")
+        drawn_J = places[order[:count]]
+        np.subtract.at(room_N, drawn_J, 1)
+        return drawn_J
 
     def _draw(
         self, anchor_J: NDArray[np.int32], rows: _Rows, part: NDArray[np.int64], draw: int

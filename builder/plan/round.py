@@ -15,9 +15,9 @@ from builder.images.store import ImageStore
 from builder.plan.columns import Plan
 from builder.plan.mixing import key_of, unique_seeds
 from builder.plan.order import PLAN_VERSION, sending_order
-from builder.plan.picking import ImagePicker
+from builder.plan.picking import ImagePicker, PlanError
 from builder.plan.shares import Targets, targets_of
-from builder.plan.variations import load_variations, number_ideas
+from builder.plan.variations import Variations, number_ideas, variations_of
 from schemas.vocabulary import Slot
 
 #: At most this many jobs are planned per missing sample, however few were accepted so far.
@@ -34,6 +34,7 @@ def plan_round(
     workspace_hash: str | None = None,
     base: Mapping[Slot, int] | None = None,
     limits: Mapping[Slot, int] | None = None,
+    image_uses: Mapping[str, int] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Plan:
     """Plans jobs for the missing samples; the same arguments give the same jobs.
@@ -50,6 +51,8 @@ def plan_round(
             configuration's own if not given.
         base: What the table of targets is grown from, as for `targets_of`.
         limits: The most jobs of slots that fail, by slot; others have no limit.
+        image_uses: Kept samples that have each image as their query image, by its sha256; matters
+            where the configuration bounds them.
         on_progress: Called with the number of images just embedded.
 
     Returns:
@@ -65,10 +68,14 @@ def plan_round(
     if limits:
         unlimited = dict.fromkeys(targets.by_slot, int(planned_CL.max()))
         planned_CL = np.minimum(planned_CL, targets.counts(unlimited | dict(limits)))
+    needs_images = bool(planned_CL.any())
+    index = index_images(store, config.images.validation_share) if needs_images else None
+    room_N = room_of(config, index, image_uses or {}) if index else None
+    if room_N is not None:
+        missing_CL = np.maximum(0, targets.wanted_CL - accepted_CL)
+        planned_CL = _within_room(config, targets, planned_CL, missing_CL, room_N)
     num_jobs = int(planned_CL.sum())
     cell_J, language_J = _spread(planned_CL)
-    needs_images = num_jobs > 0
-    index = index_images(store, config.images.validation_share) if needs_images else None
     identity = workspace_hash or config.workspace_hash
     plan_hash = _plan_hash(identity, targets, index, round, planned_CL)
     key = key_of(plan_hash)
@@ -76,9 +83,10 @@ def plan_round(
         images_J3 = np.zeros((0, 3), dtype=np.int32)
     else:
         neighbours = _neighbours(config, store, index, targets, planned_CL, on_progress)
-        picker = ImagePicker(index, neighbours, targets.languages, key)
+        picker = ImagePicker(index, neighbours, targets.languages, key, room_N)
         images_J3 = picker.pick(targets.cells, cell_J, language_J)
-    idea_J = _ideas(targets, cell_J, key)
+    variations = variations_of(config)
+    idea_J = _ideas(targets, variations, cell_J, key)
     anchor_J = np.where(images_J3[:, 0] >= 0, images_J3[:, 0], images_J3[:, 1])
     order_J = sending_order(cell_J, language_J, anchor_J, key)
     return Plan(
@@ -92,6 +100,7 @@ def plan_round(
         images_J3=images_J3[order_J],
         idea_J=idea_J[order_J],
         seed_J=unique_seeds(round, num_jobs, key_of("seed", config.seed)),
+        variations=variations,
     )
 
 
@@ -127,6 +136,58 @@ def jobs_to_plan(
     return planned_CL + (rank_CL <= left_L)
 
 
+def room_of(
+    config: BuildConfig, index: ImageIndex, image_uses: Mapping[str, int]
+) -> NDArray[np.int64] | None:
+    """How many more samples may have each image as their query image; None for no bound."""
+    bound = config.images.max_samples_per_image
+    if bound is None:
+        return None
+    uses_N = np.array([image_uses.get(name, 0) for name in index.sha256], dtype=np.int64)
+    return np.maximum(0, bound - uses_N)
+
+
+def require_room(
+    config: BuildConfig, targets: Targets, missing_CL: NDArray[np.int64], room_N: NDArray[np.int64]
+) -> None:
+    """Checks that there are images enough for the samples still missing.
+
+    Raises:
+        PlanError: There are not; says how many are needed.
+    """
+    bound = config.images.max_samples_per_image
+    assert bound is not None
+    num_missing, room = int(missing_CL[_has_query(targets)].sum()), int(room_N.sum())
+    if num_missing > room:
+        more = -(-(num_missing - room) // bound)
+        raise PlanError(
+            f"images.max_samples_per_image: {len(room_N):,} images, each for {bound:,} samples at "
+            f"most, have room for {room:,} more, and {num_missing:,} samples with a query image "
+            f"are missing. Add {more:,} images, raise it, or ask for fewer samples."
+        )
+
+
+def _within_room(
+    config: BuildConfig,
+    targets: Targets,
+    planned_CL: NDArray[np.int64],
+    missing_CL: NDArray[np.int64],
+    room_N: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """The jobs, without those that expect to be dropped where there is no room for them."""
+    has_query = _has_query(targets)
+    if planned_CL[has_query].sum() <= room_N.sum():
+        return planned_CL
+    planned_CL = planned_CL.copy()
+    planned_CL[has_query] = np.minimum(planned_CL, missing_CL)[has_query]
+    require_room(config, targets, planned_CL, room_N)
+    return planned_CL
+
+
+def _has_query(targets: Targets) -> NDArray[np.bool_]:
+    return np.array([cell.query_has_image for cell in targets.cells])
+
+
 def largest_shortfall(targets: Targets, accepted_CL: NDArray[np.int64]) -> float:
     """Largest share of its target that a language or cell lacks; 0.01 is one percent."""
     counted_CL = np.minimum(accepted_CL, targets.wanted_CL)
@@ -146,11 +207,13 @@ def _spread(planned_CL: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np
     return cell_J, np.repeat(language_CL, planned_CL.reshape(-1))
 
 
-def _ideas(targets: Targets, cell_J: NDArray[np.int8], key: int) -> NDArray[np.int32]:
+def _ideas(
+    targets: Targets, variations: Variations, cell_J: NDArray[np.int8], key: int
+) -> NDArray[np.int32]:
     idea_J = np.zeros(len(cell_J), dtype=np.int32)
     for number, cell in enumerate(targets.cells):
         mine = np.flatnonzero(cell_J == number)
-        num_ideas = load_variations().num_ideas(cell)
+        num_ideas = variations.num_ideas(cell)
         idea_J[mine] = number_ideas(len(mine), num_ideas, key_of(key, "ideas", cell.name))
     return idea_J
 

@@ -6,6 +6,7 @@ import orjson
 from pydantic import BaseModel
 
 from schemas.reply import draft_names, reply_model
+from schemas.reply_fields import ReplyField
 from schemas.sample import Evaluation
 from schemas.vocabulary import Cell
 
@@ -15,17 +16,30 @@ _ENGLISH = "<English>"
 _IN_LANGUAGE = "<in the job's language>"
 
 
-def reply_skeleton(cell: Cell) -> str:
-    """JSON of a cell's reply, with a placeholder in angle brackets for every value."""
+def reply_skeleton(cell: Cell, own_fields: tuple[ReplyField, ...] = ()) -> str:
+    """JSON of a cell's reply, with a placeholder in angle brackets for every value.
+
+    Args:
+        cell: The cell.
+        own_fields: Further fields, after the built-in ones.
+    """
     shape = _shape(reply_model(cell), frozenset(draft_names(cell).values()))
     entry = shape["interpretations"][0]
     shape["interpretations"] = [{**entry, "image": role} for role in cell.image_roles]
-    return _write(shape)
+    written = _write(shape)
+    if not own_fields:
+        return written
+    own = ", ".join(f'"{field.name}": {_placeholder(field)}' for field in own_fields)
+    return f"{written[:-1]}, {own}}}"
 
 
 def judge_skeleton() -> str:
     """JSON of an independent judge's reply, with a placeholder for every value."""
     return _write(_shape(Evaluation, frozenset()))
+
+
+def _placeholder(field: ReplyField) -> str:
+    return orjson.dumps(field.placeholder).decode() if field.is_text else field.placeholder
 
 
 def _shape(model: type[BaseModel], in_language: frozenset[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A made-up job of each cell, to show a prompt without a plan."""
 
 from builder.job import Job
-from builder.prompts.render import Prompt, render_judge, render_prompt
+from builder.prompts.render import Prompt, Templates
 from schemas.errors import PolysceneError
 from schemas.sample import Draft
 from schemas.vocabulary import CELL_BY_NAME, Cell
@@ -11,19 +11,22 @@ class UnknownCell(PolysceneError):
     """A prompt was asked for that does not exist."""
 
 
-def specimen(cell: Cell, language: str) -> Prompt:
-    """The prompt of a made-up job."""
-    return render_prompt(specimen_job(cell, language))
+JUDGED_DRAFT = Draft(
+    instruction="Find the caption that tells what the animal is about to do.",
+    positive_text="(text of the positive)",
+    negative_text="(text of the hard negative)",
+)
 
 
-def judge_specimen(language: str) -> Prompt:
+def specimen(cell: Cell, language: str, templates: Templates | None = None) -> Prompt:
+    """The prompt of a made-up job, from the built-in templates if none are given."""
+    return (templates or Templates()).prompt(specimen_job(cell, language))
+
+
+def judge_specimen(language: str, templates: Templates | None = None) -> Prompt:
     """The judge's prompt for a made-up sample."""
-    draft = Draft(
-        instruction="Find the caption that tells what the animal is about to do.",
-        positive_text="(text of the positive)",
-        negative_text="(text of the hard negative)",
-    )
-    return render_judge(specimen_job(CELL_BY_NAME["retrieval_i2t"], language), draft)
+    job = specimen_job(CELL_BY_NAME["retrieval_i2t"], language)
+    return (templates or Templates()).judge(job, JUDGED_DRAFT)
 
 
 def specimen_job(cell: Cell, language: str) -> Job:

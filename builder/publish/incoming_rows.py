@@ -16,6 +16,7 @@ import orjson
 from builder.config import ImagesConfig
 from builder.images.store import ImageStore
 from builder.ledger.ledger import Ledger
+from builder.ledger.tables import HAS_EXTRA
 from builder.progress import Progress
 from builder.workspace import Workspace
 from schemas.features import SAMPLE_SCHEMA, image_columns_of
@@ -196,6 +197,8 @@ def _job_id(sample_id: str) -> str:
 
 def _add_provenance(ledger: Ledger, row: dict[str, Any], hashes: dict[str, set[str]]) -> None:
     provenance = Provenance.model_validate(row)
+    if provenance.extra is not None:
+        ledger.set_meta(HAS_EXTRA, "yes")
     job_id = _job_id(provenance.id)
     ledger.db.execute(
         "UPDATE outcome SET provenance = ?, request_hash = ? WHERE job_id = ?",

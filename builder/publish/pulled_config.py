@@ -19,6 +19,7 @@ _TRUSTED_ENDPOINT_FIELDS = {
     "timeout_s",
     "structured_output",
     "use_captions",
+    *("name", "weight", "languages"),
 }
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
@@ -37,17 +38,25 @@ def pulled_config(path: Path) -> tuple[BuildConfig, list[str]]:
         raise PublishError(
             f"{path}: missing, so this version cannot be continued. Pull another version."
         )
-    content = load_config(path).model_dump(mode="json")
+    config = load_config(path, without={"prompts"})
+    content = config.model_dump(mode="json")
     default = BuildConfig().model_dump(mode="json")
-    reset: list[str] = []
+    # Prompts of the publisher's own stay with the publisher; what is published is their hashes.
+    reset = ["prompts"] if "prompts:" in path.read_text(encoding="utf-8").splitlines() else []
     for role in ("teacher", "judge"):
         reset += _reset(content[role], TeacherConfig().model_dump(mode="json"), role)
+    for entry in content["teachers"]:
+        name = f"teachers.{entry['name']}"
+        reset += _reset(entry, TeacherConfig().model_dump(mode="json"), name)
     if content["pace"] != default["pace"]:
         content["pace"] = default["pace"]
         reset.append("pace")
     if _is_path(content["images"]["embedder"]):
         content["images"]["embedder"] = default["images"]["embedder"]
         reset.append("images.embedder")
+    if content["images"]["safety"] is not None:  # it may be a directory of this machine
+        content["images"]["safety"] = None
+        reset.append("images.safety")
     return BuildConfig.model_validate(content), reset
 
 

@@ -19,7 +19,12 @@ from builder.ledger.ledger import Ledger
 from builder.progress import Progress, no_progress
 from builder.release.review_sources import read_sources, review_sources
 from builder.workspace import Workspace
-from schemas.features import PROVENANCE_SCHEMA, REVIEW_SCHEMA, SAMPLE_SCHEMA, with_image_names
+from schemas.features import (
+    PROVENANCE_SCHEMA_WITH_EXTRA,
+    REVIEW_SCHEMA,
+    SAMPLE_SCHEMA,
+    with_image_names,
+)
 from schemas.review_rows import review_record
 
 #: Name of the file in a workspace; it may be deleted at any time.
@@ -31,7 +36,7 @@ _VERSION = 1
 _ROWS_AT_ONCE = 10_000
 _JOB = pa.field("job_id", pa.string())
 _SAMPLES = pa.schema([_JOB, *with_image_names(SAMPLE_SCHEMA)])
-_PROVENANCE = pa.schema([_JOB, *PROVENANCE_SCHEMA])
+_PROVENANCE = pa.schema([_JOB, *PROVENANCE_SCHEMA_WITH_EXTRA])
 _IMAGES = pa.schema(
     [
         *((name, pa.string()) for name in ("sha256", "format", "image_group", "licence")),

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow.parquet as pq
 import yaml
 
 from builder.config import BuildConfig
 from builder.disk import seal, sync
+from builder.ledger.suspects import row_scores
 from builder.progress import Progress, no_progress
 from builder.release.about.card import CITATION, card
 from builder.release.about.changelog import (
@@ -36,6 +38,7 @@ from builder.release.shards import SHARD_FORMAT, Previous, ShardSet, file_sha256
 from builder.release.versions import Version
 from schemas.manifest import MANIFEST_NAME, FileEntry, ReleaseManifest, ShardEntry, read_manifest
 from schemas.review_rows import review_record
+from schemas.row_scores import read_row_scores, write_row_scores
 from schemas.vocabulary import CONFIG_OF_TASK, SPLITS
 
 _STAGING_PREFIX = ".building-"
@@ -120,15 +123,20 @@ def _baseline(
 
 def published_config(config: BuildConfig) -> dict[str, Any]:
     """The configuration without addresses and prices of endpoints, as releases write it."""
-    shown = config.model_dump(mode="json", exclude={"pace", "card", "gates"}, by_alias=True)
+    hidden = {"pace", "card", "gates", "prompts"}
+    shown = config.model_dump(mode="json", exclude=hidden, by_alias=True)
+    if config.prompts is not None:  # their texts are the builder's own
+        shown["prompts"] = {"sha256": config.prompts.defining}
     shown["checks"] = config.checks.as_published()
+    shown["images"] = config.images.as_published()
     for section in ("card", "gates"):
         answers = getattr(config, section).model_dump(mode="json", exclude_defaults=True)
         if answers:
             shown[section] = answers
-    for role in ("teacher", "judge"):
-        for name in ("base_url", "api_key_env", "prices", "extra_body"):
-            (shown[role] or {}).pop(name, None)
+    for model in (shown["teacher"], shown["judge"] or {}, *shown["teachers"]):
+        for name in ("base_url", "api_key_env", "prices", "extra_body", "replicas"):
+            model.pop(name, None)
+    del shown["teacher" if config.teachers else "teachers"]
     return shown
 
 
@@ -183,9 +191,10 @@ def _fill(
         former_names=inputs.former_names,
     )
     targets = inputs.wanted if config.release.trim_surplus else None
-    rows = RowSource(inputs.kept(), reviews, share, targets)
+    rows = RowSource(inputs.kept(), reviews, share, targets, inputs.has_extra)
     counts = ReleaseCounts()
     shards = _write_shards(directory, inputs, rows, counts, layout, reusable, progress)
+    _write_scores(directory, inputs, shards)
     if not counts.num_samples:
         raise ReleaseError(
             f"version {version}: no row is left to publish "
@@ -193,7 +202,7 @@ def _fill(
             "Build more rows first."
         )
     progress("card", 0, 0)
-    quality = quality_report(inputs, rows, reviews, counts)
+    quality = quality_report(inputs, rows, reviews, counts, read_row_scores(directory))
     manifest = ReleaseManifest(
         name=config.name,
         version=str(version),
@@ -212,6 +221,7 @@ def _fill(
             **config.release.model_dump(mode="json", by_alias=True),
             "validation_share": share,
             "shard_format": SHARD_FORMAT,
+            **({"has_extra": True} if inputs.has_extra else {}),
         },
         reviews=reviews.inputs(),
         shards=shards,
@@ -252,6 +262,17 @@ def _write_shards(
         return shards.finish()
 
 
+def _write_scores(directory: Path, inputs: ReleaseInputs, shards: list[ShardEntry]) -> None:
+    """Writes what a model said of the version's rows, where the workspace was scored."""
+    if not inputs.scores:
+        return
+    ids: set[str] = set()
+    for entry in shards:
+        if entry.config == "provenance":
+            ids.update(pq.read_table(directory / entry.path, columns=["id"])["id"].to_pylist())
+    write_row_scores(directory, row_scores([one for one in inputs.scores if one.sample_id in ids]))
+
+
 def _num_by_config(shards: list[ShardEntry]) -> dict[str, dict[str, int]]:
     num_rows: dict[str, dict[str, int]] = {}
     for config in [*CONFIG_OF_TASK.values(), "provenance", "reviews"]:
@@ -274,7 +295,7 @@ def _describe(
     config = inputs.config
     title = config.release.title or config.name
     terms = terms_of(counts, config.release.licence)
-    draw_plots(directory / "plots", counts)
+    draw_plots(directory / "plots", counts, quality)
     (directory / "quality.json").write_bytes(_json({"version": manifest.version, **quality}))
     text = card(
         title=title,
@@ -302,6 +323,7 @@ def _describe(
         creator=config.card.curated_by,
         shards=[entry for entry in manifest.shards if entry.config != "reviews"],
         rai=rai_fields(manifest, counts, inputs.audits, config.card),
+        has_extra=inputs.has_extra,
     )
     (directory / "croissant.json").write_bytes(_json(metadata))
     changelog = changelog_text(manifest, baseline)

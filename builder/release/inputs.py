@@ -10,6 +10,7 @@ import orjson
 
 from builder.config import BuildConfig, load_config
 from builder.images.renaming import FormerNames, none_renamed, published_rows
+from builder.ledger.scores import Score
 from builder.release.image_columns import ImageSource
 from builder.release.review_sources import read_audits, read_sources, review_sources
 from builder.release.rows import KeptRow, ReleaseError
@@ -52,6 +53,7 @@ class ReleaseInputs:
         audits: Closed audits of this dataset's versions.
         origin: Where the workspace was pulled from, if it was.
         former_names: See `builder.release.judging.Reviews`.
+        scores: What a model said of rows, kept or dropped.
     """
 
     config: BuildConfig
@@ -68,6 +70,8 @@ class ReleaseInputs:
     audits: Sequence[AuditReport] = ()
     origin: Origin | None = None
     former_names: FormerNames = none_renamed
+    scores: Sequence[Score] = ()
+    has_extra: bool = False
 
 
 @contextmanager
@@ -89,7 +93,8 @@ def open_inputs(
     from builder.images.embedders import embedder_name
     from builder.images.store import ImageStore
     from builder.ledger.ledger import Ledger
-    from builder.ledger.scores import read_scores, with_alignment
+    from builder.ledger.scores import read_all_scores, with_alignment
+    from builder.ledger.tables import HAS_EXTRA
 
     if not workspace.config_path.exists():
         raise ReleaseError(
@@ -106,10 +111,11 @@ def open_inputs(
             )
         config = load_config(workspace.config_path)
         _warn_of_metadata(workspace, store.num_not_normal())
-        scores = read_scores(ledger)
+        scores = read_all_scores(ledger)
+        alignments = {one.sample_id: one.score for one in scores}
         yield ReleaseInputs(
             config=config,
-            kept=lambda: published_rows(with_alignment(ledger.kept(), scores), store),
+            kept=lambda: published_rows(with_alignment(ledger.kept(), alignments), store),
             counts=counts,
             wanted=wanted_targets(config, ledger).by_slot,
             drops=ledger.drop_counts(),
@@ -122,6 +128,8 @@ def open_inputs(
             audits=read_audits(config.name, sources, audits),
             origin=read_origin(workspace),
             former_names=store.former_names,
+            scores=scores,
+            has_extra=ledger.meta(HAS_EXTRA) is not None,
         )
 
 

@@ -19,7 +19,7 @@ from builder.release.judging import Reviews
 from builder.release.layout import position_of
 from builder.release.prefetch import prefetch
 from schemas.errors import PolysceneError
-from schemas.features import PROVENANCE_SCHEMA, SAMPLE_SCHEMA, with_image_names
+from schemas.features import SAMPLE_SCHEMA, config_schema, with_image_names
 from schemas.vocabulary import SPLITS
 
 _CHUNK_ROWS = 4_000
@@ -107,6 +107,7 @@ class RowSource:
         reviews: The reviewers' events.
         validation_share: Share of the image groups in the validation split.
         targets: Most rows of each slot; None trims nothing.
+        has_extra: Whether provenance has the column of fields of one's own.
         dropped: Rows left out, by reason; filled while reading.
     """
 
@@ -114,6 +115,7 @@ class RowSource:
     reviews: Reviews
     validation_share: float
     targets: Mapping[Slot, int] | None = None
+    has_extra: bool = False
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_by_language: Counter[str] = field(default_factory=Counter)
     _num_kept: Counter[Slot] = field(default_factory=Counter)
@@ -124,7 +126,7 @@ class RowSource:
         last_id = ""
         # SQLite reads the next rows while these are parsed.
         for rows in prefetch(_in_lists(iter(self.kept))):
-            batch = _read_batch(rows)
+            batch = _read_batch(rows, self.has_extra)
             chunk = self._chunk(batch, last_id)
             last_id = batch.ids[-1]
             advance(len(rows))
@@ -215,7 +217,7 @@ class RowSource:
             self.dropped_by_language[languages[index].as_py()] += 1
 
 
-def _read_batch(rows: list[KeptRow]) -> _Batch:
+def _read_batch(rows: list[KeptRow], has_extra: bool) -> _Batch:
     """Parses kept rows.
 
     Raises:
@@ -225,7 +227,8 @@ def _read_batch(rows: list[KeptRow]) -> _Batch:
     raw_samples = [sample for sample, _ in rows]
     raw_provenance = [provenance for _, provenance in rows]
     samples = read_json_rows(raw_samples, _HASH_SCHEMA)
-    provenance = read_json_rows(raw_provenance, PROVENANCE_SCHEMA)
+    schema = config_schema("provenance", has_extra=has_extra)
+    provenance = read_json_rows(raw_provenance, schema)
     ids = samples["id"].to_pylist()
     if provenance["id"].to_pylist() != ids:
         raise ReleaseError(

@@ -168,7 +168,9 @@ class ShardSet:
                 if filling is not None:
                     self._flush(stream)
                 filling = self._filling[stream] = _Filling(bucket)
-                filling.rows_digest.update(f"{SHARD_FORMAT} {stream.config}\n".encode())
+                columns = " extra" if "extra" in table.column_names else ""
+                head = f"{SHARD_FORMAT} {stream.config}{columns}\n"
+                filling.rows_digest.update(head.encode())
             filling.tables.append(table.take(pa.array(part)))
             for row in part:
                 filling.rows_digest.update(raw[row])
@@ -207,7 +209,8 @@ class ShardSet:
             num_rows = len(rows)
         else:
             num_rows = rows.num_rows
-            with open_shard(path, stream.config) as writer:
+            has_extra = "extra" in rows.column_names
+            with open_shard(path, stream.config, has_extra=has_extra) as writer:
                 # The next row group's images are read and checked while this one is written.
                 for group in prefetch(iter(self._row_groups(stream.config, rows, writer.schema))):
                     writer.write_table(group, row_group_size=max(1, group.num_rows))

@@ -39,10 +39,11 @@ def write_pilot_page(workspace: Workspace, config: BuildConfig, path: Path) -> s
             if share.dimension == "language"
         }
         line = _summary(report.content, config)
+        models = ", ".join(dict.fromkeys(one.model for one in config.writers.values()))
         page = render_page(
             samples,
             store,
-            title=f"Pilot of {config.name}: {len(samples)} samples of {config.teacher.model}",
+            title=f"Pilot of {config.name}: {len(samples)} samples of {models}",
             lines=(line, *report.signs),
             tables=(_languages(report.content, wanted), _cells(report.content)),
         )

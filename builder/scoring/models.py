@@ -3,6 +3,7 @@
 # B items, D embedding
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,13 +21,28 @@ class ScorerError(PolysceneError):
     """A model cannot be loaded, or its embeddings are of no use."""
 
 
+@dataclass(frozen=True, slots=True)
+class TextVectors:
+    """Texts as a model sees them, L2-normalised.
+
+    Args:
+        joint_BD: In the space of the pictures.
+        plain_BF: Before the layer that was trained to put texts beside pictures; the same as
+            `joint_BD` where the model has no such layer. Texts of like meaning are nearer to
+            one another here.
+    """
+
+    joint_BD: NDArray[np.float32]
+    plain_BF: NDArray[np.float32]
+
+
 class Scorer(Protocol):
     """Embeds texts and pictures; the cosine of two vectors says how well they fit."""
 
     name: str
 
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """L2-normalised vectors, shape (B, D)."""
+    def embed_texts(self, texts: Sequence[str]) -> TextVectors:
+        """Vectors of B texts."""
         ...
 
     def embed_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -96,8 +112,25 @@ class SentenceTransformerScorer:
         self.name = name
         self._model: Any = SentenceTransformer(name, trust_remote_code=trusts_code)
 
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._embed(list(texts))
+    def embed_texts(self, texts: Sequence[str]) -> TextVectors:
+        if not self._has_plain_texts:
+            joint_BD = self._embed(list(texts))
+            return TextVectors(joint_BD, joint_BD)
+        import torch
+
+        model = self._model[0]
+        with torch.inference_mode():
+            features_BF = model.text_tower([model.text_tower.prepare(text) for text in texts])
+            joint_BD = model.embed_texts(features_BF)
+        # Of several layers side by side the first is the text model's own.
+        num_layers = len(getattr(model.text_tower, "layers", (0,)))
+        plain_BF = features_BF[:, : features_BF.shape[1] // num_layers]
+        return TextVectors(*(_as_unit(vectors, self.name) for vectors in (joint_BD, plain_BF)))
+
+    @property
+    def _has_plain_texts(self) -> bool:
+        """Whether it is a dual encoder of this project's trainer, a tower and a head a side."""
+        return all(hasattr(self._model[0], part) for part in ("text_tower", "embed_texts"))
 
     def embed_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return self._embed(list(images))
@@ -131,8 +164,9 @@ class ClipScorer:
         text_config = getattr(model.config, "text_config", None)
         self._max_tokens = getattr(text_config, "max_position_embeddings", 64)
 
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._embed(self._model.get_text_features, texts, self._tokens)
+    def embed_texts(self, texts: Sequence[str]) -> TextVectors:
+        joint_BD = self._embed(self._model.get_text_features, texts, self._tokens)
+        return TextVectors(joint_BD, joint_BD)
 
     def embed_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return self._embed(self._model.get_image_features, images, self._pixels)
@@ -160,6 +194,10 @@ class ClipScorer:
                 output = output.pooler_output
             parts.append(output.float().cpu().numpy())
         return normalised(np.concatenate(parts), self.name)
+
+
+def _as_unit(vectors_BD: Any, name: str) -> NDArray[np.float32]:
+    return normalised(vectors_BD.float().cpu().numpy(), name)
 
 
 def normalised(vectors_BD: NDArray[np.float32], name: str) -> NDArray[np.float32]:

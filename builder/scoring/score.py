@@ -2,8 +2,9 @@
 
 # T texts, I images, D embedding
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from builder.images.store import ImageStore
 from builder.ledger.ledger import Ledger
 from builder.ledger.scores import Score, rows_to_score, write_scores
 from builder.progress import Progress
-from builder.scoring.models import Scorer, ScorerError
+from builder.scoring.models import Scorer, ScorerError, TextVectors
+from builder.scoring.negatives import negative_matches
 from builder.scoring.pairs import Pair, read_pairs
 from builder.scoring.prototypes import MIN_TEXTS_PER_GROUP, joint_margins
 from schemas.pictures import read_picture
@@ -23,6 +25,7 @@ _ITEMS_AT_ONCE = 512
 _SIDE_PX = 512
 
 Floats = NDArray[np.float32]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ def score_samples(ledger: Ledger, store: ImageStore, scorer: Scorer, progress: P
         raise ScorerError(
             f"{ledger.path}: no kept sample has a text and a picture, so there is nothing to score."
         )
-    text_TD, text_T = _texts(pairs, scorer, progress)
+    texts, text_T = _texts(pairs, scorer, progress)
+    text_TD = texts.joint_BD
     image_ID, image_T = _images(pairs, store, scorer, progress)
     groups = {group: number for number, group in enumerate(dict.fromkeys(map(_group, pairs)))}
     group_T = np.array([groups[pair.group] for pair in pairs])
@@ -84,9 +88,12 @@ def score_samples(ledger: Ledger, store: ImageStore, scorer: Scorer, progress: P
     margin_T = _margins(cosine_T, text_TD, text_T[1], image_ID[image_T])
     is_joint = len(pairs) >= MIN_TEXTS_PER_GROUP * len(groups) and len(groups) > 1
     score_T = joint_margins(paired_TD, group_T, image_ID, image_group_I) if is_joint else cosine_T
+    match_T = _negative_matches(texts.plain_BF, text_T, group_T, len(groups))
     scores = [
-        Score(pair.sample_id, pair.language, float(score), float(cosine), margin)
-        for pair, score, cosine, margin in zip(pairs, score_T, cosine_T, margin_T, strict=True)
+        Score(pair.sample_id, pair.language, float(score), float(cosine), margin, match)
+        for pair, score, cosine, margin, match in zip(
+            *(pairs, score_T, cosine_T, margin_T, match_T), strict=True
+        )
     ]
     scored = Scored(pairs, scores, len(rows), len(groups), is_joint, scorer.name)
     write_scores(ledger, scores, f"{scorer.name}, {scored.rule}")
@@ -112,7 +119,7 @@ def _group(pair: Pair) -> str:
 
 def _texts(
     pairs: Sequence[Pair], scorer: Scorer, progress: Progress
-) -> tuple[Floats, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+) -> tuple[TextVectors, tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Vectors of the different texts, and of each pair its text's and its negative's number.
 
     A pair without a negative has -1.
@@ -122,7 +129,11 @@ def _texts(
         numbers.setdefault(pair.text, len(numbers))
         if pair.negative is not None:
             numbers.setdefault(pair.negative, len(numbers))
-    vectors = _embed(list(numbers), scorer.embed_texts, "texts", progress)
+    parts = list(_embed(list(numbers), scorer.embed_texts, "texts", progress))
+    vectors = TextVectors(
+        np.concatenate([part.joint_BD for part in parts]),
+        np.concatenate([part.plain_BF for part in parts]),
+    )
     text_T = np.array([numbers[pair.text] for pair in pairs])
     negative_T = np.array([-1 if c.negative is None else numbers[c.negative] for c in pairs])
     return vectors, (text_T, negative_T)
@@ -139,7 +150,7 @@ def _images(
     def embed(names: Sequence[str]) -> Floats:
         return scorer.embed_images([_picture(store, name) for name in names])
 
-    vectors = _embed(list(numbers), embed, "pictures", progress)
+    vectors = np.concatenate(list(_embed(list(numbers), embed, "pictures", progress)))
     return vectors, np.array([numbers[pair.image] for pair in pairs])
 
 
@@ -148,16 +159,14 @@ def _picture(store: ImageStore, sha256: str) -> Image.Image:
 
 
 def _embed(
-    items: Sequence[str], embed: Callable[[Sequence[str]], Floats], what: str, progress: Progress
-) -> Floats:
-    parts: list[Floats] = []
+    items: Sequence[str], embed: Callable[[Sequence[str]], T], what: str, progress: Progress
+) -> Iterator[T]:
     done = 0
     progress(what, 0, len(items))
     for names in _in_tuples(items):
-        parts.append(embed(names))
+        yield embed(names)
         done += len(names)
         progress(what, done, len(items))
-    return np.concatenate(parts)
 
 
 def _in_tuples(items: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -174,3 +183,24 @@ def _margins(
         float(cosine - negative) if has else None
         for cosine, negative, has in zip(cosine_T, negative_cosine_T, has_negative_T, strict=True)
     ]
+
+
+def _negative_matches(
+    plain_NF: Floats,
+    text_T: tuple[NDArray[np.int64], NDArray[np.int64]],
+    group_T: NDArray[np.int64],
+    num_groups: int,
+) -> list[float | None]:
+    """How well each hard negative's text fits its sample's own group; None where there is none."""
+    own_T, negative_T = text_T
+    rows = np.flatnonzero(negative_T >= 0)
+    found: list[float | None] = [None] * len(own_T)
+    if num_groups < 2 or not len(rows):
+        return found
+    claims, claim_T = np.unique(np.stack([group_T, own_T], axis=1), axis=0, return_inverse=True)
+    matches = negative_matches(
+        plain_NF[negative_T[rows]], claim_T[rows], plain_NF[claims[:, 1]], claims[:, 0]
+    )
+    for row, match in zip(rows, matches, strict=True):
+        found[row] = float(match)
+    return found

@@ -121,12 +121,13 @@ def _mount(app: Any, blocks: Any, sessions: Sessions, border: Border) -> None:
 
 
 def _pages() -> Sequence[Page]:
-    from curation_app.pages import admin, audit, compare, coverage, review, search
+    from curation_app.pages import admin, audit, compare, coverage, quality, review, search
 
     return [
         Page("Review", "", review.build, (*_SHARED, "ui/review/review.css", "ui/review/parts.css")),
         Page("Audit", "audit", audit.build),
         Page("Coverage", "coverage", coverage.build),
+        Page("Quality", "quality", quality.build),
         Page("Compare", "compare", compare.build, (*_SHARED, "ui/search/search.css")),
         Page("Search", "search", search.build, (*_SHARED, "ui/search/search.css")),
         Page("Admin", "admin", admin.build),

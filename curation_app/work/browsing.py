@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from curation_app.data.suspects import Suspects
 from curation_app.data.version import VersionDataset
 from curation_app.store.queues import Lease
 from curation_app.work.people import Person
@@ -21,7 +22,12 @@ _CANDIDATES_PER_CLAIM = 64
 
 
 class Filters(BaseModel):
-    """Which rows a reviewer goes through; null is any."""
+    """Which rows a reviewer goes through; null is any.
+
+    Args:
+        order: Of rows that wait for a decision: "by_id" as the version has them; null shows
+            those that a model suspects first.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,6 +35,7 @@ class Filters(BaseModel):
     task_type: str | None = None
     modality: str | None = None
     status: Status = "unreviewed"
+    order: Literal["by_id"] | None = None
 
 
 class Browsing:
@@ -38,6 +45,7 @@ class Browsing:
         self._dataset = dataset
         self._progress = progress
         self._queues = queues
+        self.suspects = Suspects(dataset)
 
     def find(
         self,
@@ -56,7 +64,12 @@ class Browsing:
             Row number and hold; no row where none matches, or others hold all.
         """
         self._progress.refresh()
-        rows = _in_turn(self._matching(person, filters), self._row(sample_id), step)
+        place_N = self.places(filters)
+        row = self._row(sample_id)
+        matching = self._matching(person, filters)
+        matching = matching[np.argsort(place_N[matching])]
+        place = None if row is None else int(place_N[row])
+        rows = (int(matching[turn]) for turn in _in_turn(place_N[matching], place, step))
         if filters.status not in _WAITING:
             return next(rows, None), None
         while candidates := list(islice(rows, _CANDIDATES_PER_CLAIM)):
@@ -83,6 +96,17 @@ class Browsing:
             candidates = candidates[place + 1 :]  # decided between the look and the claim
         return None, None
 
+    def places(self, filters: Filters) -> np.ndarray:
+        """Each row's place in the order in which rows are gone through."""
+        has_suspects_first = filters.order is None and filters.status in _WAITING
+        return self.suspects.place_N if has_suspects_first else np.arange(len(self._dataset))
+
+    def following(self, rows: np.ndarray, row: int, filters: Filters, limit: int) -> list[int]:
+        """The rows of some, given as row numbers, that come next after a row."""
+        place_N = self.places(filters)
+        later = rows[place_N[rows] > place_N[row]]
+        return later[np.argsort(place_N[later])][:limit].tolist()
+
     def rows(self, person: Person, filters: Filters) -> np.ndarray:
         """Mask of the rows that fit the filters, whatever their status, and that a person reads."""
         rows = self._dataset.matching(
@@ -101,13 +125,15 @@ class Browsing:
         return None if sample_id is None else self._dataset.row_of(sample_id)
 
 
-def _in_turn(matching: np.ndarray, row: int | None, step: Step) -> Iterator[int]:
-    """Matching rows in the order to try them: on from a row, or back, each once round the end."""
-    num_rows = len(matching)
+def _in_turn(places: np.ndarray, place: int | None, step: Step) -> Iterator[int]:
+    """Indices of ascending places in the order to try them, each once round the end.
+
+    They go on from a place, or back from it.
+    """
     start = 0
-    if row is not None:
+    if place is not None:
         side = "right" if step == "next" else "left"
-        start = int(np.searchsorted(matching, row, side=side))
-    for offset in range(num_rows):
-        place = start - 1 - offset if step == "previous" else start + offset
-        yield int(matching[place % num_rows])
+        start = int(np.searchsorted(places, place, side=side))
+    for offset in range(len(places)):
+        turn = start - 1 - offset if step == "previous" else start + offset
+        yield turn % len(places)

@@ -34,6 +34,11 @@ from schemas.sample import Sample
 from schemas.vocabulary import LANGUAGES
 
 _NUM_AHEAD = 2
+#: Said on a card without a word of which text it is: a reviewer is to find that alone.
+SHOWN_EARLY = (
+    "Shown early: an embedding model finds this sample unusual. It may still be right; judge it "
+    "like any other."
+)
 _NUM_UNDOS_KEPT = 1_000
 
 
@@ -76,6 +81,7 @@ class ReviewDesk:
                 {"value": code, "label": LANGUAGES[code].name, "count": languages[code]}
                 for code in sorted(readable, key=lambda code: LANGUAGES[code].name)
             ],
+            "num_suspects": len(self.browsing.suspects),
             "task_types": _options(self.dataset.counts("task_type")),
             "modalities": _options(self.dataset.counts("modality")),
             "queues": []
@@ -106,13 +112,14 @@ class ReviewDesk:
         rows = self.browsing.rows(person, filters)
         left = np.flatnonzero(rows & self.progress.matching(filters.status, person.name))
         skipped = rows & self.progress.matching("skipped", person.name)
-        following = left[left > row][:_NUM_AHEAD].tolist() if row is not None else []
+        following = [] if row is None else self.browsing.following(left, row, filters, _NUM_AHEAD)
         sample_ids = [self.dataset.sample_id(next_row) for next_row in following]
         return {
             **self._shared(person, lease),
             "card": None
             if row is None
             else self.cards.card(self.dataset.sample_id(row), person.name),
+            "shown_early": self._shown_early(row, filters),
             "queue": None,
             "num_matching": len(left),
             "num_in_filter": int(np.count_nonzero(rows)),
@@ -120,6 +127,11 @@ class ReviewDesk:
             "num_decided": self.progress.counts(rows).reviewed,
             "upcoming": self._images(sample_ids, person, None),
         }
+
+    def _shown_early(self, row: int | None, filters: Filters) -> str | None:
+        """Why a row comes before others, in one line that does not say what may be wrong."""
+        is_early = row is not None and row in self.browsing.suspects and filters.order is None
+        return SHOWN_EARLY if is_early and filters.status == "unreviewed" else None
 
     def open_queue(
         self, person: Person, queue_id: str, *, after: str | None = None
@@ -144,6 +156,7 @@ class ReviewDesk:
         return {
             **self._shared(person, lease),
             "card": None if item_id is None else self.cards.card(item_id, person.name, queue),
+            "shown_early": None,
             "queue": {
                 "queue_id": queue.queue_id,
                 "title": queue.title,

@@ -17,6 +17,15 @@ _TOKEN = re.compile(
     r"|\[/?(?:image|img|inst|pad|cls|sep|mask|eos)(?:[ _]?\d+)?\]",
     re.IGNORECASE,
 )
+#: A tag of HTML or XML, a Markdown link, bold text, a heading or a fence of code. A list's dashes
+#: and a single asterisk are plain writing.
+_TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9-]{0,15}(?:\s[^<>]{0,300})?/?>|<!--")
+#: A closing tag of BBCode, a command of LaTeX, a variable or block of a template.
+_COMMAND = re.compile(r"\[/[a-zA-Z]{1,10}\]|\\[a-zA-Z]{2,20}\{|\{\{[^{}\n]{1,100}\}\}|\{%")
+_MARKDOWN = re.compile(
+    r"\*\*(?=\S)[^*\n]{1,400}\*\*|\]\((?:https?://|/|#)[^()\s]{0,300}\)|^ {0,3}(?:#{1,6} |```)",
+    re.MULTILINE,
+)
 #: Placeholders of the reply skeleton and phrases only the prompt uses.
 _ECHO_ANYWHERE = (
     "hard negative",
@@ -54,6 +63,18 @@ def image_placeholder(candidate: Candidate) -> str | None:
     for text in candidate.all_texts:
         if ("<" in text or "[" in text) and _TOKEN.search(text):
             return "image_placeholder"
+    return None
+
+
+def markup(candidate: Candidate) -> str | None:
+    """HTML, Markdown and the like: a page would render it, an embedding model reads it."""
+    for text in candidate.all_texts:
+        if ("[/" in text or "{" in text) and _COMMAND.search(text):
+            return "markup"
+        if "<" in text and _TAG.search(text):
+            return "markup"
+        if ("*" in text or "#" in text or "`" in text or "](" in text) and _MARKDOWN.search(text):
+            return "markup"
     return None
 
 

@@ -4,18 +4,30 @@ import re
 
 from schemas.text_rules.candidate import Candidate
 
-_WORD_CHARACTER = re.compile(r"[^\W_]|[^\x00-\x7F]")
+#: An ASCII symbol alone says nothing; letters, digits and pictures do.
+_SYMBOLS = "$+<=>^`|~ "
+#: Letters by their category that show nothing: fillers of Hangul, and Braille without dots.
+_BLANKS = "\u115f\u1160\u3164\uffa0\u2800"
 _MIN_RUN_CHARS = 16
 _SAME_CHARACTER = re.compile(rf"(\S)\1{{{_MIN_RUN_CHARS - 1}}}")
 #: Below this share of different words a long text repeats itself.
 _MIN_DISTINCT_SHARE = 0.25
-_MIN_WORDS_TO_COUNT = 24
+_MIN_WORDS_TO_COUNT = 12
+#: A run without spaces from here on, as Chinese and Thai write, is looked at three letters a time.
+_MIN_UNSPACED_CHARS = 36
+_UNSPACED_PART = 3
 
 
 def empty_text(candidate: Candidate) -> str | None:
     """Published mmE5 has empty documents; a text needs at least one letter, digit or symbol."""
-    for text in candidate.all_texts:
-        if not _WORD_CHARACTER.search(text) or text.isspace():
+    normal_forms = (
+        candidate.instruction,
+        candidate.query,
+        candidate.positive,
+        candidate.negative,
+    )
+    for text in normal_forms:
+        if text is not None and not text.strip(_SYMBOLS + _BLANKS):
             return "empty_text"
     return None
 
@@ -37,10 +49,19 @@ def repetition(candidate: Candidate) -> str | None:
             len(set(words)) < len(words) * _MIN_DISTINCT_SHARE
         ):
             return "repetition"
-        longest = max(words, key=len, default="")
-        if len(longest) >= _MIN_RUN_CHARS and _SAME_CHARACTER.search(text):
+        num_longest = max(map(len, words), default=0)
+        if num_longest >= _MIN_RUN_CHARS and _SAME_CHARACTER.search(text):
+            return "repetition"
+        if num_longest >= _MIN_UNSPACED_CHARS and _is_loop(max(words, key=len)):
             return "repetition"
     return None
+
+
+def _is_loop(text: str) -> bool:
+    """Whether a text without spaces consists of few different parts."""
+    num = len(text) - _UNSPACED_PART + 1
+    parts = {text[start : start + _UNSPACED_PART] for start in range(num)}
+    return len(parts) < num * _MIN_DISTINCT_SHARE
 
 
 def low_score(candidate: Candidate) -> str | None:

@@ -16,6 +16,8 @@ _WORDS = {
     "escaped_text": "contains escape codes instead of characters. Write the characters.",
     "image_placeholder": "contains a placeholder for an image. Delete it.",
     "prompt_echo": "repeats words of the prompt. Write the text itself.",
+    "markup": "contains markup of HTML or Markdown. Write plain text.",
+    "wrongly_decoded": "was read in the wrong encoding somewhere, as in `cafÃ©`. Type it again.",
     "refusal": "reads as a refusal. Write the text itself.",
     "repetition": "repeats itself. Shorten it.",
     "negative_equals_positive": "says the same as the positive. Write one that looks right and "

@@ -8,6 +8,7 @@ from schemas.text_rules.artefacts import (
     escaped_text,
     image_placeholder,
     malformed_text,
+    markup,
     prompt_echo,
     refusal,
 )
@@ -15,6 +16,7 @@ from schemas.text_rules.bounds import empty_text, low_score, repetition, too_lon
 from schemas.text_rules.candidate import Candidate
 from schemas.text_rules.language import check_language
 from schemas.text_rules.leakage import answer_leak, query_repeats_instruction
+from schemas.text_rules.mojibake import wrongly_decoded
 from schemas.text_rules.negatives import (
     lopsided_negative,
     near_duplicate_negative,
@@ -35,6 +37,8 @@ RULES: tuple[Rule, ...] = (
     escaped_text,
     image_placeholder,
     prompt_echo,
+    markup,
+    wrongly_decoded,
     refusal,
     repetition,
     negative_equals_positive,

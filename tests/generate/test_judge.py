@@ -9,7 +9,13 @@ import orjson
 import pytest
 from rich.console import Console
 
-from builder.generate.judge import CRITERIA, Agreement, compare_scores, print_agreement
+from builder.generate.agreement import (
+    CRITERIA,
+    Agreement,
+    compare_scores,
+    judge_agreement,
+    print_agreement,
+)
 from builder.ledger.ledger import Ledger
 from builder.workspace import Workspace
 from tests.generate.conftest import build, make_config
@@ -22,7 +28,7 @@ NewWorkspace = Callable[..., Workspace]
 def test_exact_and_near_scores_are_shares() -> None:
     agreement = Agreement()
     for teacher, judge in ((4, 4), (4, 5), (2, 5), (3, 3)):
-        agreement.add(teacher, judge)
+        agreement.add((teacher, judge))
     assert (agreement.num, agreement.exact, agreement.within_one) == (4, 0.5, 0.75)
 
 
@@ -31,7 +37,7 @@ def test_weighted_kappa_equals_its_definition_by_moments() -> None:
     pairs = [(random.randint(1, 5), random.randint(1, 5)) for _ in range(500)]
     agreement = Agreement()
     for teacher, judge in pairs:
-        agreement.add(teacher, judge)
+        agreement.add((teacher, judge))
     x, y = np.array(pairs, dtype=float).T
     # With quadratic weights kappa is the concordance of two raters (Fleiss and Cohen 1973).
     concordance = (
@@ -43,10 +49,39 @@ def test_weighted_kappa_equals_its_definition_by_moments() -> None:
 def test_perfect_agreement_is_one_and_a_constant_rater_has_no_kappa() -> None:
     perfect, constant = Agreement(), Agreement()
     for score in (1, 2, 3, 4, 5):
-        perfect.add(score, score)
-        constant.add(score, 4)
+        perfect.add((score, score))
+        constant.add((score, 4))
     assert perfect.kappa == 1.0
     assert constant.kappa is None
+
+
+def test_the_interval_holds_kappa_as_often_as_it_says_though_scores_of_a_sample_are_alike() -> None:
+    """200 sets of 60 samples whose four scores share one mistake or none."""
+    rng = random.Random(1)
+
+    def drawn(num: int) -> Agreement:
+        agreement = Agreement()
+        for _ in range(num):
+            scores = [rng.randint(1, 5) for _ in range(4)]
+            shift = rng.choice((0, 0, 2))
+            agreement.add(*((score, min(5, score + shift)) for score in scores))
+        return agreement
+
+    truth = drawn(20_000).kappa
+    assert truth is not None
+    figures = [drawn(60).figure() for _ in range(200)]
+    held = sum(f.low <= truth <= f.high for f in figures if f.low is not None and f.high)
+    assert 180 <= held <= 199
+    assert figures[0].num_samples == 60 and figures[0].num_scores == 240
+
+
+def test_agreement_is_reported_by_language_with_its_interval() -> None:
+    rows = [provenance("fr", score) for score in (4, 4, 4, 2)] + [provenance("ja", None)]
+    figures = judge_agreement(rows)
+    assert set(figures) == {"all", "fr"}
+    assert figures["fr"].num_samples == 4
+    assert figures["fr"].kappa is figures["fr"].low is None  # the teacher gave 4 throughout
+    assert judge_agreement([]) == {}
 
 
 def provenance(language: str, judge: int | None, *, revised: bool = True) -> bytes:

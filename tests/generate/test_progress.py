@@ -20,7 +20,7 @@ def report_of(dropped: dict[str, int], num_kept: int = 10) -> Report:
             counts.keep(language)
         for _ in range(num_dropped):
             counts.drop(language, "wrong_language")
-    return Report(counts, Pace(PaceConfig(), Stop()), Budget(), has_price=True)
+    return Report(counts, [Pace(PaceConfig(), Stop())], Budget(), has_price=True)
 
 
 def test_a_line_names_the_languages_of_which_most_is_dropped_worst_first() -> None:

@@ -32,14 +32,7 @@ def edited_templates(
     """Edits a copy of the templates and renders from that copy from then on."""
 
     def forget() -> None:
-        for cached in (
-            render._environment,
-            render._template,
-            render._system,
-            render._judge_system,
-            render._image_labels,
-        ):
-            cached.cache_clear()
+        render._templates.cache_clear()
 
     def edit() -> None:
         directory = tmp_path / "templates"
@@ -47,7 +40,7 @@ def edited_templates(
         for name in ("parts/role.j2", "judge.j2", "user.j2", "image_label.j2", "correction.j2"):
             path = directory / name
             path.write_text("Edited. " + path.read_text(encoding="utf-8"), encoding="utf-8")
-        monkeypatch.setattr(render, "TEMPLATES_DIR", directory)
+        monkeypatch.setattr(render.Templates.__init__, "__defaults__", (None, directory))
         forget()
 
     yield edit

@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 
 from builder.job import Job
 from builder.prompts import correction, judge_skeleton, render_judge, render_prompt, reply_skeleton
-from builder.prompts.render import MAX_ERROR_CHARS, TEMPLATES_DIR, _environment
+from builder.prompts.render import MAX_ERROR_CHARS, TEMPLATES_DIR, Templates
 from builder.prompts.skeleton import SCORE
 from schemas.reply import reply_model, to_draft
 from schemas.sample import Draft, Evaluation
@@ -86,7 +86,7 @@ def test_static_text_names_every_field_of_the_reply() -> None:
 
 def test_templates_are_one_a_cell_and_every_part_is_used() -> None:
     others = {"user.j2", "correction.j2", "image_label.j2", "image_texts.j2"}
-    others |= {"judge.j2", "judge_user.j2"}
+    others |= {"judge.j2", "judge_user.j2", "judge_choice.j2", "judge_choice_user.j2"}
     names = {path.name for path in TEMPLATES_DIR.glob("*.j2")}
     assert names == {f"{cell.name}.j2" for cell in CELLS} | others
     sources = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES_DIR.rglob("*.j2"))
@@ -138,7 +138,7 @@ def test_a_missing_value_is_an_error_not_a_gap() -> None:
     others = ("judge.j2", "judge_user.j2", "correction.j2", "image_label.j2", "vqa_it2t.j2")
     for name in ("user.j2", *others):
         with pytest.raises(UndefinedError):
-            _environment().get_template(name).render()
+            Templates().render(name, {})
 
 
 def test_correction_names_the_error_on_one_short_line() -> None:

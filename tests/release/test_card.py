@@ -150,7 +150,7 @@ def test_sizes_are_named_as_the_hub_names_them(num_samples: int, name: str) -> N
 
 def test_tables_of_the_card_are_read_as_tables(copy: Workspace) -> None:
     _, tokens = card(copy)
-    assert sum(token.type == "table_open" for token in tokens) == 7
+    assert sum(token.type == "table_open" for token in tokens) == 10
     assert not [
         token for token in tokens if token.type == "inline" and re.match(r"\|", token.content)
     ]

@@ -3,7 +3,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.features import PROVENANCE_SCHEMA
+from schemas.features import PROVENANCE_SCHEMA, PROVENANCE_SCHEMA_WITH_EXTRA
 from schemas.sample import Provenance
 from schemas.shards import read_records, write_shard
 from tests.schemas.strategies import provenances
@@ -24,4 +24,8 @@ def test_provenance_comes_back_from_parquet_unchanged(
 
 
 def test_the_published_columns_are_the_fields_of_provenance() -> None:
-    assert PROVENANCE_SCHEMA.names == list(Provenance.model_fields)
+    assert PROVENANCE_SCHEMA_WITH_EXTRA.names == list(Provenance.model_fields)
+
+
+def test_fields_of_ones_own_have_a_column_only_where_there_are_any() -> None:
+    assert [*PROVENANCE_SCHEMA.names, "extra"] == PROVENANCE_SCHEMA_WITH_EXTRA.names

@@ -13,7 +13,7 @@ from builder.images.store import ImageStore
 from builder.ledger.ledger import Ledger
 from builder.ledger.scores import LOW_ALIGNMENT, drop_lowest, read_scores
 from builder.release import Version, open_inputs, release
-from builder.scoring.models import ScorerError, load_scorer
+from builder.scoring.models import ClipScorer, ScorerError, load_scorer
 from builder.scoring.score import score_samples
 from builder.workspace import Workspace
 from tests.release.small_workspace import kept_samples, small_workspace
@@ -94,6 +94,7 @@ def test_a_model_that_gives_no_numbers_changes_nothing(
 ) -> None:
     directory = save_tiny_model("clip", tmp_path / "broken")
     scorer = load_scorer(str(directory))
+    assert isinstance(scorer, ClipScorer)
     with torch.no_grad():
         next(scorer._model.text_projection.parameters()).fill_(torch.nan)
     with Ledger(workspace.ledger_path) as ledger, ImageStore(workspace.images_dir) as store:

@@ -17,6 +17,15 @@ from builder.release.about.counts import SCORES, ReleaseCounts
 from builder.release.about.licences import Terms, is_lexicon, licence_label
 from builder.release.about.markdown import code_block, code_span, table_text
 from schemas.audit import AuditReport
+from schemas.criteria import (
+    CRITERIA,
+    CRITERION_TITLES,
+    figures_of,
+    funnel_of,
+    reasons_not_measured,
+    score_changes,
+    scores_by_language,
+)
 from schemas.manifest import ReleaseManifest
 from schemas.vocabulary import CELLS, CONFIG_OF_TASK, SPLITS
 
@@ -71,6 +80,7 @@ def card(
         terms=terms,
         num_samples=manifest.num_samples,
         shards=manifest.shards,
+        has_extra="has_extra" in manifest.policy,
     )
     environment = Environment(
         loader=PackageLoader("builder.release.about"),
@@ -105,6 +115,7 @@ def card(
         origin=table_text(origin) if origin else None,
         cells=_cells(cell_rows),
         figures=_figures(counts, quality),
+        criteria=_criteria(quality),
         drops=_drops(quality),
         audits=audit_rows(audits),
         terms=[
@@ -210,6 +221,35 @@ def _figures(counts: ReleaseCounts, quality: Mapping[str, Any]) -> list[tuple[st
         for name in ("accepted", "edited", "rejected"):
             figures.append((f"{name} in review", f"{reviews[f'num_{name}']:,}"))
     return figures
+
+
+def _criteria(quality: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The three criteria: their figures, why some are missing, and their plots."""
+    plots = {
+        "alignment": [("Alignment by language", "alignment")],
+        "fidelity": [
+            ("Samples left after each stage", "funnel"),
+            ("Scores before and after revision", "score_changes"),
+        ],
+    }
+    is_drawn = {
+        "alignment": bool(scores_by_language(quality, "scores")),
+        "funnel": bool(funnel_of(quality)),
+        "score_changes": all(after is not None for _, after in score_changes(quality).values()),
+    }
+    return [
+        {
+            "title": CRITERION_TITLES[criterion],
+            "figures": [
+                (figure.name, figure.shown, figure.meaning)
+                for figure in figures_of(quality)
+                if figure.criterion == criterion and figure.value is not None
+            ],
+            "missing": [table_text(r) for r in reasons_not_measured(quality, criterion)],
+            "plots": [plot for plot in plots.get(criterion, ()) if is_drawn[plot[1]]],
+        }
+        for criterion in CRITERIA
+    ]
 
 
 def _drops(quality: Mapping[str, Any]) -> Sequence[tuple[str, int]]:

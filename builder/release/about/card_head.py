@@ -10,7 +10,7 @@ import pyarrow as pa
 import yaml
 
 from builder.release.about.licences import Terms, is_lexicon, licence_head
-from schemas.features import CONFIG_SCHEMAS, IMAGE
+from schemas.features import IMAGE, config_schema
 from schemas.manifest import ShardEntry
 from schemas.vocabulary import SPLITS
 
@@ -39,6 +39,7 @@ def card_head(
     terms: Sequence[Terms],
     num_samples: int,
     shards: Sequence[ShardEntry],
+    has_extra: bool = False,
 ) -> str:
     """The metadata block, without its `---` lines."""
     configs = [name for name in _CONFIG_ORDER if any(entry.config == name for entry in shards)]
@@ -52,7 +53,7 @@ def card_head(
         **_creators(languages, terms),
         "tags": ["synthetic", "multimodal", "multilingual", "embeddings", "polyscene"],
         "configs": [_config(name, shards) for name in configs],
-        "dataset_info": [_info(name, shards) for name in configs],
+        "dataset_info": [_info(name, shards, has_extra) for name in configs],
     }
     return yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=100)
 
@@ -68,7 +69,7 @@ def _config(name: str, shards: Sequence[ShardEntry]) -> dict[str, Any]:
     return entry
 
 
-def _info(name: str, shards: Sequence[ShardEntry]) -> dict[str, Any]:
+def _info(name: str, shards: Sequence[ShardEntry], has_extra: bool) -> dict[str, Any]:
     splits = []
     for split in SPLITS:
         files = _of(shards, name, split)
@@ -80,7 +81,8 @@ def _info(name: str, shards: Sequence[ShardEntry]) -> dict[str, Any]:
     return {
         "config_name": name,
         "features": [
-            {"name": field.name, **_yaml_feature(field.type)} for field in CONFIG_SCHEMAS[name]
+            {"name": field.name, **_yaml_feature(field.type)}
+            for field in config_schema(name, has_extra=has_extra)
         ],
         "splits": splits,
         "download_size": size,

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from builder.plan.shares import Slot
+from builder.release.about.criteria_rows import CriteriaRows
 from builder.release.about.samples import SampleChoice
 from builder.release.rows import Chunk
 from schemas.sample import SCORES
@@ -40,6 +41,7 @@ class ReleaseCounts:
         example: JSON of a row for the card: the first with a query and a positive
             text, in English if there is one.
         samples: Rows that the card shows with their pictures.
+        criteria: What scope, alignment and fidelity are measured from.
     """
 
     slots: Counter[Slot] = field(default_factory=Counter)
@@ -56,6 +58,7 @@ class ReleaseCounts:
     some_texts: dict[str, list[str]] = field(default_factory=dict)
     example: bytes | None = None
     samples: SampleChoice = field(default_factory=SampleChoice)
+    criteria: CriteriaRows = field(default_factory=CriteriaRows)
     _example_rank: int = 3
     _instructions: set[int] = field(default_factory=set)
     _queries: set[int] = field(default_factory=set)
@@ -106,6 +109,7 @@ class ReleaseCounts:
         self._sample_texts(samples)
         self._choose_example(chunk)
         self.samples.add(chunk)
+        self.criteria.add(chunk)
         sources = provenance.select(["teacher_model", "prompt_hash", "task_type", "modality"])
         for (model, prompt, task, modality), num in _counted(sources):
             self.prompts[model, prompt, task, modality] += num

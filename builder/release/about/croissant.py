@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from builder.release.about.rai import RAI_VERSION
-from schemas.features import CONFIG_SCHEMAS, IMAGE
+from schemas.features import IMAGE, config_schema
 from schemas.manifest import ShardEntry
 
 _CONTEXT: dict[str, Any] = {
@@ -71,6 +71,7 @@ def croissant(
     creator: str | None,
     shards: Sequence[ShardEntry],
     rai: Mapping[str, Any],
+    has_extra: bool = False,
 ) -> dict[str, Any]:
     """Metadata of a release: every shard with its checksum, every config's flat columns.
 
@@ -84,6 +85,7 @@ def croissant(
         creator: Who made it, where the configuration says so.
         shards: Files to list.
         rai: Fields of the responsible-AI vocabulary.
+        has_extra: Whether provenance has the column of fields of one's own.
     """
     configs = list(dict.fromkeys(entry.config for entry in shards))
     return {
@@ -104,7 +106,7 @@ def croissant(
             *(_file(entry) for entry in shards),
             *(_file_set(config) for config in configs),
         ],
-        "recordSet": [_record_set(config) for config in configs],
+        "recordSet": [_record_set(config, has_extra) for config in configs],
     }
 
 
@@ -131,15 +133,14 @@ def _file_set(config: str) -> dict[str, Any]:
     }
 
 
-def _record_set(config: str) -> dict[str, Any]:
+def _record_set(config: str, has_extra: bool) -> dict[str, Any]:
+    schema = config_schema(config, has_extra=has_extra)
     return {
         "@type": "cr:RecordSet",
         "@id": config,
         "name": config,
-        "key": {"@id": f"{config}/{CONFIG_SCHEMAS[config].names[0]}"},
-        "field": [
-            _field(config, column) for column in CONFIG_SCHEMAS[config] if _data_type(column.type)
-        ],
+        "key": {"@id": f"{config}/{schema.names[0]}"},
+        "field": [_field(config, column) for column in schema if _data_type(column.type)],
     }
 
 

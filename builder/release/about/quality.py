@@ -3,25 +3,48 @@
 from collections import Counter
 from typing import Any
 
+import pyarrow as pa
+
 from builder.checks.diversity import instruction_diversity, text_diversity
 from builder.release.about.counts import ReleaseCounts
+from builder.release.about.criteria import alignment, fidelity, scope
+from builder.release.about.funnel import funnel
 from builder.release.inputs import ReleaseInputs
 from builder.release.judging import Reviews
 from builder.release.rows import RowSource
 
 
 def quality_report(
-    inputs: ReleaseInputs, rows: RowSource, reviews: Reviews, counts: ReleaseCounts
+    inputs: ReleaseInputs,
+    rows: RowSource,
+    reviews: Reviews,
+    counts: ReleaseCounts,
+    scores: pa.Table | None = None,
 ) -> dict[str, Any]:
-    """Counts by stage, language, cell and score; the same inputs give the same report."""
+    """Counts by stage, language, cell and score; the same inputs give the same report.
+
+    Args:
+        inputs: What the release is made from.
+        rows: Its rows, all read.
+        reviews: What reviewers did to them.
+        counts: Counts of the rows.
+        scores: What a model said of them (`schemas.row_scores`), where one did.
+    """
     generation = Counter(inputs.drops)
     if inputs.origin is not None:
         generation.update(inputs.origin.drops)
     kept = counts.languages()
     num_samples = counts.num_samples
+    drops = {"generation": _sorted(generation), "release": _sorted(rows.dropped)}
+    stages = funnel(generation, rows.dropped, num_samples)
     return {
         "num_samples": num_samples,
-        "drops": {"generation": _sorted(generation), "release": _sorted(rows.dropped)},
+        "criteria": {
+            "scope": scope(counts),
+            "alignment": alignment(counts.criteria, num_samples, scores),
+            "fidelity": fidelity(counts, drops, inputs.audits, stages),
+        },
+        "drops": drops,
         "languages": {
             code: {
                 "published": kept.get(code, 0),

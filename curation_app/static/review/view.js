@@ -12,7 +12,8 @@ const FILTER_LISTS = { language: "languages", task_type: "task_types", modality:
 const FILTER_NAMES = { language: "language", task_type: "task", modality: "modality" };
 const FILTER_WORDS = { task_type: taskWords, modality: modalityWords };
 
-export const FILTERS = Object.keys(FILTER_LISTS);
+/** Filters with a list of their own, and the order in which samples that wait are shown. */
+export const FILTERS = [...Object.keys(FILTER_LISTS), "order"];
 
 export class View {
   constructor(root) {
@@ -80,6 +81,8 @@ export class View {
     if (isReadable) {
       this.showCard(card);
       this.showOwn(card);
+      this.slots.early.hidden = !view.shown_early;
+      this.slots.early.textContent = view.shown_early ?? "";
       this.slots.place.textContent = card.row === null ? "" : "№ " + number(card.row + 1) + " of " + number(view.counts.total);
     } else this.showEmpty(view, filters);
     for (const address of view.upcoming) new Image().src = new URL(address, document.baseURI).href;
@@ -122,10 +125,12 @@ export class View {
   showOverview(overview, filters, queueId) {
     this.slots.version.textContent = overview.name + " " + overview.version;
     document.title = "Review · " + overview.name + " " + overview.version;
-    for (const filter of FILTERS) {
+    for (const filter of Object.keys(FILTER_LISTS)) {
       this.fill(filter, "Any " + FILTER_NAMES[filter], overview[FILTER_LISTS[filter]].map(({ value, label, count }) =>
         [value, (FILTER_WORDS[filter]?.(value) ?? label) + " (" + number(count) + ")"]), filters[filter]);
     }
+    this.fill("order", "Suspects first (" + number(overview.num_suspects) + ")", [["by_id", "By id"]], filters.order)
+      .closest("label").hidden = !overview.num_suspects;
     const queues = overview.queues.map(({ value, label }) => [value, label]);
     if (queueId && !queues.some(([value]) => value === queueId)) queues.push([queueId, "A queue that is not open"]);
     this.fill("queue", "Everything", queues, queueId).closest("label").hidden = !queues.length;

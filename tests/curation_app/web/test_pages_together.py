@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it to run browser tests"),
 ]
-PAGES = ("Review", "Audit", "Coverage", "Compare", "Search", "Admin")
+PAGES = ("Review", "Audit", "Coverage", "Quality", "Compare", "Search", "Admin")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ pytest.importorskip("argon2", reason="accounts need the extra `app`")
 PASSWORD = "correct horse battery"
 #: What only a lead changes.
 TABLES = ("account", "invite", "guideline", "queue", "audit", "seed", "event")
-PAGES = ("", "audit", "coverage", "compare", "search", "admin")
+PAGES = ("", "audit", "coverage", "quality", "compare", "search", "admin")
 
 
 @pytest.fixture(scope="module")
