@@ -113,7 +113,10 @@ def estimate_judge(
     *,
     image_size: tuple[float, float] = (0, 0),
 ) -> Estimate:
-    """Tokens and price of having each sample that is kept judged, once.
+    """Tokens and price of having each sample that is kept judged once, and chosen about once.
+
+    A choice, where `gates.judge_choice` asks for it, shows what a judgement does and is answered
+    more shortly; it is counted as another one.
 
     Args:
         judge: The model; its `prices` go before the price table.
@@ -131,7 +134,8 @@ def estimate_judge(
     input_C = np.array(text_C) + _image_tokens(judge, config, targets, image_size)
     input_CL = input_C[:, None] + judged_texts_tokens(targets.cells, targets.languages)
     output_CL = np.full(planned_CL.shape, float(JUDGE_REPLY_TOKENS))
-    return _priced(judge, planned_CL.astype(np.float64), input_CL, output_CL)
+    calls_CL = planned_CL * (2.0 if config.gates.judge_choice else 1.0)
+    return _priced(judge, calls_CL, input_CL, output_CL)
 
 
 def _priced(

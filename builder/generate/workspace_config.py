@@ -14,6 +14,9 @@ from builder.config import (
     load_config,
     save_config,
 )
+from builder.images.embedders import embedder_name
+from builder.images.store import ImageStore
+from builder.images_config import ImagesConfig
 from builder.ledger.ledger import JUDGED_BY, Ledger, LedgerError
 from builder.ledger.tables import HAS_EXTRA
 from builder.plan.order import PLAN_VERSION
@@ -116,9 +119,11 @@ def require_same_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace)
             "workspace, or go on with the version that started it."
         )
     hashes = (None, config.workspace_hash)
-    if ledger.meta("workspace_hash") in hashes or _former_settings(ledger, config, workspace):
-        return
     begun = _begun_with(workspace)
+    if ledger.meta("workspace_hash") in hashes or _former_settings(ledger, config, workspace):
+        if begun and ledger.rounds():
+            _require_same_embedder(begun.images, config.images, workspace)
+        return
     defining = _differing(begun.lasting(), config.lasting(), "") if begun else []
     names = f" ({', '.join(defining)})" if defining else ""
     others = _changed_settings(begun, config) if begun else []
@@ -130,6 +135,20 @@ def require_same_plan(ledger: Ledger, config: BuildConfig, workspace: Workspace)
         "limit, structured_output, image size) may change; seed, images, prompts and the model may "
         "not."
     )
+
+
+def _require_same_embedder(begun: ImagesConfig, given: ImagesConfig, workspace: Workspace) -> None:
+    """The hash takes "auto" for the descriptor, which it stands for in some corpora alone."""
+    if begun.embedder == given.embedder or not workspace.images_dir.exists():
+        return
+    with ImageStore(workspace.images_dir, given) as store:
+        before, now = (embedder_name(each.embedder, store) for each in (begun, given))
+    if before != now:
+        raise LedgerError(
+            f"{workspace.root}: its positives and hard negatives were chosen with the embedder "
+            f"{before}, and images.embedder {given.embedder} is {now} here. Set images.embedder "
+            f"back to {begun.embedder}, or name another workspace."
+        )
 
 
 def key_tokens_of(ledger: Ledger, role: str = "teacher") -> int | None:

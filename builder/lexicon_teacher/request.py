@@ -3,7 +3,7 @@
 import binascii
 import re
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.vocabulary import CELLS, LANGUAGES, Cell, ImageRole
@@ -36,6 +36,7 @@ class TeacherRequest:
         num_prompt_chars: Length of all text, for the token estimate.
         max_tokens: Completion limit the client set, or None.
         is_correction: Whether the conversation has an earlier reply.
+        schema: Of the reply, where the client sent one.
     """
 
     cell: Cell
@@ -46,6 +47,7 @@ class TeacherRequest:
     num_prompt_chars: int
     max_tokens: int | None
     is_correction: bool
+    schema: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -146,6 +148,7 @@ def parse_request(body: Any) -> TeacherRequest:
         is_correction=any(
             isinstance(m, dict) and m.get("role") == "assistant" for m in body["messages"]
         ),
+        schema=_read_schema(body),
     )
 
 
@@ -163,6 +166,13 @@ def read_max_tokens(body: dict[str, Any]) -> int | None:
     """The completion limit that the client set, if any."""
     max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
     return max_tokens if isinstance(max_tokens, int) else None
+
+
+def _read_schema(body: dict[str, Any]) -> dict[str, Any]:
+    found: Any = body
+    for name in ("response_format", "json_schema", "schema"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _read_parts(messages: list[Any]) -> tuple[list[str], list[bytes]]:

@@ -7,6 +7,7 @@ from builder.lexicon_teacher.compose import compose_reply
 from builder.lexicon_teacher.judging import judge
 from builder.lexicon_teacher.lexicon import Lexicon, bundled_lexicon
 from builder.lexicon_teacher.mistakes import Answer, MistakeRates, PlantedLog, plant, write_json
+from builder.lexicon_teacher.own_fields import own_fields
 from builder.lexicon_teacher.recognise import Recogniser
 from builder.lexicon_teacher.request import (
     JudgeRequest,
@@ -81,6 +82,7 @@ class LexiconTeacher:
     def _answer(self, request: TeacherRequest) -> Answer:
         scene = set_scene(request, self._recogniser, self._lexicon)
         reply = compose_reply(request, scene, self._lexicon)
+        reply |= own_fields(request.schema, reply)
         mistake = None if request.is_correction else self._rates.draw(request.key)
         answer = plant(mistake, request, scene, reply, self._lexicon) if mistake else None
         if answer is None:

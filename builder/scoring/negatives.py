@@ -7,7 +7,7 @@ pictures: on the demo trained ones find less.
 
 The order is far from sure (AUC about .70 on the demo's swapped negatives,
 `python -m benchmarks.scoring`), so it says what to look at first and never drops a sample; the
-judge's forced choice (`builder.generate.choices`) is the gate.
+judge's forced choice (`builder.generate.choosing`) is the gate.
 """
 
 # N negatives, T texts, F features

@@ -82,6 +82,11 @@ def test_a_judge_is_estimated_within_a_tenth(serve: Serve, new_workspace: NewWor
     assert both.usd == pytest.approx(spent.cost_usd, rel=0.1)
     assert judged.input_tokens == pytest.approx(spent.prompt_tokens - teacher.input_tokens, rel=0.2)
     assert judged.output_tokens == pytest.approx(160 * 186, rel=0.02)
+    choosing = config_of(160, judge=judge, gates={"judge_choice": True})
+    twice = estimate_judge(
+        config.judge, choosing, targets, targets.wanted_CL, image_size=PICTURE_PX
+    )
+    assert twice.num_calls == 2 * judged.num_calls
 
 
 def test_a_reply_takes_about_900_tokens_over_the_papers_plan() -> None:

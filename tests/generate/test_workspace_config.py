@@ -132,6 +132,20 @@ def test_what_may_not_change_is_named(serve: Serve, new_workspace: NewWorkspace)
     build(workspace, make_config(12, judge=judge))
 
 
+def test_another_embedder_is_refused_whatever_its_name(
+    serve: Serve, new_workspace: NewWorkspace
+) -> None:
+    server, workspace = serve(), new_workspace()
+    build(workspace, make_config(24))
+    auto = {"images": {"embedder": "auto", "window": (-1, 1)}}
+    build(workspace, make_config(30, **auto))  # stands for the descriptor in this corpus
+    (workspace.images_dir / "embedder").write_text("efficientnet-lite0\n", encoding="utf-8")
+    build(workspace, make_config(36, **auto))  # what it was begun with still says "auto"
+    with pytest.raises(LedgerError, match=r"embedder efficientnet-lite0.*is descriptor here.*auto"):
+        build(workspace, make_config(40))
+    assert server.num_requests == 36
+
+
 def teacher(**fields: object) -> dict[str, object]:
     prices = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0}
     return {"model": "scripted", "timeout_s": 5, "prices": prices, **fields}

@@ -15,7 +15,8 @@ from builder.lexicon_teacher.recognise import Recogniser
 from builder.lexicon_teacher.request import RequestError
 from builder.lexicon_teacher.teacher import LexiconTeacher
 from builder.lexicon_teacher.texts import Wording
-from schemas.reply import Reply, reply_model, to_draft
+from schemas.reply import Reply, own_values, reply_model, reply_schema, to_draft
+from schemas.reply_fields import ReplyField
 from schemas.vocabulary import CELLS, LANGUAGES, Cell
 from tests.lexicon_teacher.conftest import MakeRequest
 
@@ -51,6 +52,29 @@ def test_every_cell_gets_a_reply_of_its_own_keys(
         draft = to_draft(cell, reply.revision)
         assert draft.instruction[0].isupper()
         assert draft.positive_text is None or draft.positive_text != draft.negative_text
+
+
+def test_fields_of_ones_own_are_filled_as_their_schema_says(
+    teacher: LexiconTeacher, make_request: MakeRequest
+) -> None:
+    fields = (
+        ReplyField("tone", "How it sounds.", "enum", ("dry", "warm")),
+        ReplyField("source", "Where it is from."),
+        ReplyField("weight", "How much it counts.", "number"),
+        ReplyField("rank", "Which one it is.", "integer"),
+        ReplyField("is_formal", "Whether it is formal.", "boolean"),
+        ReplyField("remark", "Whatever else.", "string", (), False),
+        ReplyField("only_tone", "One choice.", "enum", ("dry", "dry ")),
+    )
+    body = make_request(VQA, "fr", 3)
+    body["response_format"] = {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "strict": True, "schema": reply_schema(VQA, fields)},
+    }
+    content = content_of(teacher.complete(body))
+    reply = reply_model(VQA, fields).model_validate_json(content)
+    assert own_values(reply, fields)["tone"] == "dry"
+    assert own_values(reply, fields)["remark"] is None
 
 
 @pytest.mark.parametrize("language", ["eo", "fy", "ku", "mg", "yi"])
