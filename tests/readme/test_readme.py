@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from builder.config import load_config
+
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(
     r"(?:<!-- (?P<kind>run|file|make)(?:: (?P<name>[\w.-]+))? -->\n)?"
@@ -45,6 +47,17 @@ def test_every_block_is_run_or_written() -> None:
     assert {*expected, "train"} <= {block.name for block in found}
     for block in found:
         assert block.kind or block.language == "text", f"not run by a test:\n{block.text}"
+
+
+def test_the_recipe_is_a_configuration(tmp_path: Path) -> None:
+    """It is not run, for its addresses are not there."""
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "fields.yaml").touch()
+    (recipe,) = [block.text for block in blocks() if block.name == "recipe.yaml"]
+    (tmp_path / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    assert [teacher.name for teacher in load_config(tmp_path / "recipe.yaml").teachers] == [
+        *("near", "far", "swahili")
+    ]
 
 
 def test_every_make_target_exists() -> None:

@@ -131,7 +131,15 @@ def test_hostile_answers_add_no_heading_and_no_markup(answered: Path) -> None:
     assert headings == [
         *("small", "Samples", "Uses", "Direct use", "Out-of-scope use", "Loading"),
         *("How it was made", "Curation rationale", "Source data producers", "Annotations"),
-        *("Coverage", "Quality", "Licences", "Limits", "Biases and risks"),
+        *(
+            "Coverage",
+            "Quality",
+            "Broad scope",
+            "Cross-modal alignment",
+            "High fidelity",
+            "All rows",
+        ),
+        *("Licences", "Limits", "Biases and risks"),
         *("Personal and sensitive information", "Social impact", "Recommendations", "Changelog"),
         *("Maintenance", "More information", "Citation"),
     ]
