@@ -134,7 +134,7 @@ def estimate_judge(
     input_C = np.array(text_C) + _image_tokens(judge, config, targets, image_size)
     input_CL = input_C[:, None] + judged_texts_tokens(targets.cells, targets.languages)
     output_CL = np.full(planned_CL.shape, float(JUDGE_REPLY_TOKENS))
-    calls_CL = planned_CL * (2.0 if config.gates.judge_choice else 1.0)
+    calls_CL = planned_CL.astype(np.float64) * (2 if config.gates.judge_choice else 1)
     return _priced(judge, calls_CL, input_CL, output_CL)
 
 
