@@ -6,8 +6,8 @@ _DEFAULTS = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     # Threads of torch that wait for one another at a layer's end spin for milliseconds, which is
-    # the time of whoever else is at work: with both cores busy, embedding texts took 71 s of
-    # 512, and 26 s with this. On idle cores it makes no difference.
+    # the time of whoever else is at work: embedding 512 texts with two threads took 71 s on busy
+    # cores and 31 s on calmer ones, with this 26 s and 7 to 11 s.
     "GOMP_SPINCOUNT": "1000",
 }
 
