@@ -97,8 +97,8 @@ class SafetyModel:
         found: NDArray[np.float64] = score_BC.cpu().numpy()
         if not np.isfinite(found).all():
             raise SafetyModelError(
-                f"images.safety.model {self._config.model!r} gives NaN for an image, so that "
-                "nothing can be told of it. Its weights are damaged or need another precision; "
+                f"images.safety.model {self._config.model!r} gives NaN for an image, so it "
+                "cannot be judged. Its weights are damaged or need another precision; "
                 "name another model."
             )
         return found

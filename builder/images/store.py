@@ -59,12 +59,9 @@ class ImageStore(FileNotes, ImageNames):
 
     def mean_bytes(self) -> float:
         """Mean size of the images; 0 of an empty store."""
+        query = "SELECT total(num_bytes) / max(1, count(*)) FROM image"
         with self._lock:
-            return float(
-                self._db.execute(
-                    "SELECT total(num_bytes) / max(1, count(*)) FROM image"
-                ).fetchone()[0]
-            )
+            return float(self._db.execute(query).fetchone()[0])
 
     def __contains__(self, sha256: str) -> bool:
         return self._find(sha256) is not None

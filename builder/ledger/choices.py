@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 from random import Random
+from typing import Any
 
 from builder.ledger.ledger import Ledger
 from builder.ledger.transaction import ledger_error
@@ -82,10 +83,7 @@ def read_choices(ledger: Ledger) -> list[MadeChoice]:
         "SELECT sample_id, model, language, candidate_order, best, also_right FROM choice "
         "ORDER BY sample_id"
     )
-    try:
-        rows = ledger.db.execute(query).fetchall()
-    except sqlite3.Error as exc:
-        raise ledger_error(ledger.path, exc) from exc
+    rows = _rows(ledger, query)
     return [
         MadeChoice(sample_id, model, language, _numbers(order), best, _numbers(also))
         for sample_id, model, language, order, best, also in rows
@@ -98,11 +96,15 @@ def summary_of_choices(ledger: Ledger) -> str:
         "SELECT model, count(*), sum(best <> 0), sum(also_right <> '') FROM choice "
         "GROUP BY model ORDER BY model"
     )
+    rows = _rows(ledger, query)
+    return "; ".join(" ".join(map(str, row)) for row in rows)
+
+
+def _rows(ledger: Ledger, query: str) -> list[Any]:
     try:
-        rows = ledger.db.execute(query).fetchall()
+        return ledger.db.execute(query).fetchall()
     except sqlite3.Error as exc:
         raise ledger_error(ledger.path, exc) from exc
-    return "; ".join(" ".join(map(str, row)) for row in rows)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

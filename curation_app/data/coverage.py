@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import orjson
 import yaml
 
+from curation_app.data.quality import read_quality
 from curation_app.data.query import VersionQuery
 from schemas.language_shares import NAMES, named_shares
 from schemas.sample import SCORES
@@ -93,7 +93,7 @@ def read_coverage(query: VersionQuery) -> Coverage:
     for alignment, number in query.counts_by("alignment"):
         if alignment is not None:
             alignments[round(int(alignment * 10) / 10, 1)] += number
-    quality = _read_json(dataset.directory / "quality.json")
+    quality = read_quality(dataset.directory)
     return Coverage(
         counts,
         read_targets(dataset.directory / "config.yaml"),
@@ -173,16 +173,6 @@ def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
     """Those above 0, so that they sum to 1."""
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items() if weight > 0}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            return {}
-        content = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _drops(quality: Mapping[str, Any]) -> list[Dropped]:

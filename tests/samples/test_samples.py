@@ -76,7 +76,7 @@ def test_what_does_not_exist_is_refused_with_the_choices(workspace: Workspace) -
             get_sample(ledger, "%' OR 1=1")
 
 
-def test_a_page_needs_no_other_file_and_escapes_what_the_workspace_says(
+def test_a_page_needs_no_other_file_and_escapes_texts_of_the_workspace(
     workspace: Workspace,
 ) -> None:
     with Ledger(workspace.ledger_path) as ledger, ImageStore(workspace.images_dir) as store:
