@@ -330,7 +330,7 @@ def _percent(value: float | None) -> str:
 
 
 def _decimals(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.2f}"
+    return "not measured" if value is None else f"{value:z.2f}"
 
 
 def _table(content: object, *path: str) -> dict[str, object]:

@@ -67,7 +67,7 @@ def draw_alignment(quality: object) -> Sheet | None:
     for step in range(6):
         value = low + (high - low) * step / 5
         sheet.box(across(value), top - 6, 0.5, bottom - top + 10, FAINT)
-        sheet.text(across(value), bottom + 8, f"{value:.2f}", anchor="ma")
+        sheet.text(across(value), bottom + 8, f"{value:z.2f}", anchor="ma")
     for place, (language, figures) in enumerate(shown):
         y = top + place * LINE
         sheet.text(MARGIN, y, language)
@@ -76,7 +76,7 @@ def draw_alignment(quality: object) -> Sheet | None:
             start = across(figures[lower])
             sheet.box(start, y + 2, across(figures[upper]) - start, LINE - 6, colour)
         sheet.box(across(figures["median"]) - 1.5, y, 3, LINE - 2, INK)
-        sheet.text(WIDTH - MARGIN, y, f"{figures['median']:.2f}", anchor="ra")
+        sheet.text(WIDTH - MARGIN, y, f"{figures['median']:z.2f}", anchor="ra")
     return sheet
 
 
