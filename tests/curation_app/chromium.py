@@ -11,6 +11,7 @@ import pytest
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+PATIENCE_MS = 30_000  # a page's first events take seconds where two workers share two cores
 AS_ROOT = ["--no-sandbox"] if os.geteuid() == 0 else []
 MARKS = [
     pytest.mark.browser,

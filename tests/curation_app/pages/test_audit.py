@@ -12,7 +12,7 @@ from curation_app.web.identity import REVIEWER_COOKIE
 from curation_app.work.audits import Audits
 from curation_app.work.queues import Queues
 from schemas.review import ReviewEvent
-from tests.curation_app.chromium import AS_ROOT, CHROMIUM, MARKS
+from tests.curation_app.chromium import AS_ROOT, CHROMIUM, MARKS, PATIENCE_MS
 from tests.curation_app.running_app import RunningApp
 
 playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
@@ -29,7 +29,7 @@ def page(app: RunningApp) -> Iterator:
         context = browser.new_context(viewport={"width": 1300, "height": 1000})
         context.add_cookies([{"name": REVIEWER_COOKIE, "value": "lead-1", "url": app.url}])
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE_MS)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("dialog", lambda dialog: errors.append(dialog.message) or dialog.dismiss())
@@ -41,7 +41,7 @@ def page(app: RunningApp) -> Iterator:
 def said(page, name: str, pattern: str) -> str:
     """Waits until a text field of the page reads as wanted."""
     field = page.locator(f"#{name} textarea, #{name} input")
-    playwright.expect(field).to_have_value(re.compile(pattern))
+    playwright.expect(field).to_have_value(re.compile(pattern), timeout=PATIENCE_MS)
     return field.input_value()
 
 
@@ -86,11 +86,11 @@ def test_a_lead_designs_follows_and_closes_an_audit(app: RunningApp, page, tmp_p
     decide_all(app)
     page.reload()
     said(page, "audit-decision", "Done: 10 of 10 rows")
-    playwright.expect(page.locator("#audit-plot svg")).to_be_visible()
+    playwright.expect(page.locator("#audit-plot svg")).to_be_visible(timeout=PATIENCE_MS)
     page.locator("#audit-close").click()
     said(page, "audit-said", "Closed Audit")
     report = page.get_by_role("button", name="Report as a page (HTML)")
-    playwright.expect(report).to_be_enabled()
+    playwright.expect(report).to_be_enabled(timeout=PATIENCE_MS)
     with page.expect_download() as download:
         report.click()
     download.value.save_as(tmp_path / "report.html")
