@@ -179,7 +179,8 @@ def _alignment(criteria: Mapping[str, object]) -> list[Figure]:
     below = _number(found, "margins", "below_zero_share")
     false = _number(found, "false_negative_suspects", "share")
     wrong = _number(found, "wrong_positive_suspects", "share")
-    rank = _number(found, "round_trip_rank")
+    rank = _number(found, "round_trip_rank", "median")
+    num_pictures = _number(found, "round_trip_rank", "num_pictures")
     rows = (
         ("rows with a score", share, _percent(share), "Rows that a model could score.", None),
         (
@@ -220,8 +221,8 @@ def _alignment(criteria: Mapping[str, object]) -> list[Figure]:
         (
             "round-trip rank",
             rank,
-            _decimals(rank),
-            "At which place the positive finds its own query again.",
+            "not measured" if rank is None else f"{rank:,.0f} of {num_pictures or 0:,.0f}",
+            "At which place a text finds its own picture again; the median over scored rows.",
             "lower",
         ),
     )

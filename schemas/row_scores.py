@@ -22,14 +22,17 @@ ROW_SCORES_NAME = "scores.parquet"
 #: Which text of a row a model takes for a mistake: what should fit, or what should not.
 SuspectedPart = Literal["positive", "negative"]
 
+_RANKS = ("picture_rank", "num_ranked")  # versions made before 2026-11-28 lack them
 #: `alignment` as in the row, `margin` the cosine of text and picture less that of the hard
 #: negative, `negative_match` how much better the hard negative fits its row's own group of
-#: pictures than any other. `review_rank` counts from 0, the likeliest mistake first; it is null
-#: where nothing is suspected.
+#: pictures than any other. `picture_rank` is the place, 1 the first, at which the text finds its
+#: own picture among those of `num_ranked` groups. `review_rank` counts from 0, the likeliest
+#: mistake first; it is null where nothing is suspected.
 ROW_SCORES_SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         *((name, pa.float64()) for name in ("alignment", "margin", "negative_match")),
+        *((name, pa.int32()) for name in _RANKS),
         ("suspected", pa.string()),
         ("review_rank", pa.int32()),
     ]
@@ -56,8 +59,12 @@ def read_row_scores(directory: Path) -> pa.Table | None:
     if not path.is_file():
         return None
     try:
-        return pq.read_table(path, columns=ROW_SCORES_SCHEMA.names).cast(ROW_SCORES_SCHEMA)
-    except (OSError, pa.ArrowException) as exc:
+        table = pq.read_table(path)
+        for name in _RANKS:
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(table.num_rows))
+        return table.select(ROW_SCORES_SCHEMA.names).cast(ROW_SCORES_SCHEMA)
+    except (OSError, KeyError, pa.ArrowException) as exc:
         raise RowScoresError(
             f"{path}: not a readable file of scores ({str(exc).splitlines()[0]}). "
             "Fetch or release the version again."

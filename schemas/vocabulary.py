@@ -1,6 +1,7 @@
 """The closed vocabulary: task types, modality combinations, their cells, the 93 languages."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 TaskType = Literal["classification", "vqa", "retrieval"]
@@ -22,35 +23,38 @@ CONFIG_OF_TASK: dict[TaskType, Config] = {
 SPLITS: tuple[Literal["train", "validation"], ...] = ("train", "validation")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cell:
-    """One (task type, modality combination) of the paper; query side first in `modality`."""
+    """One (task type, modality combination) of the paper; query side first in `modality`.
+
+    What follows from the two is found once per object, for it is asked for every job and row.
+    """
 
     task_type: TaskType
     modality: Modality
 
-    @property
+    @cached_property
     def name(self) -> str:
         """File-name form, such as `retrieval_it2i`."""
         return f"{self.task_type}_{self.modality.lower().replace('->', '2')}"
 
-    @property
+    @cached_property
     def query_has_text(self) -> bool:
         return "T" in self.modality.split("->")[0]
 
-    @property
+    @cached_property
     def query_has_image(self) -> bool:
         return "I" in self.modality.split("->")[0]
 
-    @property
+    @cached_property
     def document_has_text(self) -> bool:
         return "T" in self.modality.split("->")[1]
 
-    @property
+    @cached_property
     def document_has_image(self) -> bool:
         return "I" in self.modality.split("->")[1]
 
-    @property
+    @cached_property
     def image_roles(self) -> tuple[ImageRole, ...]:
         """Roles of the images a job of this cell carries, in the order they are attached."""
         query: tuple[ImageRole, ...] = ("query",) if self.query_has_image else ()

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, quantiles
+from statistics import fmean, median_low, quantiles
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +92,11 @@ def _print_summary(scored: "Scored", console: "Console", num_suspects: int) -> N
         f"{len(scored.pairs):,} of {scored.num_rows:,} samples scored with {scored.scorer} "
         f"by the {scored.rule}: {scored.num_groups:,} groups of pictures, "
         f"{scored.texts_per_group:.1f} texts each."
+    )
+    ranks = [entry.picture_rank for entry in scored.scores if entry.picture_rank is not None]
+    typer.echo(
+        f"Half of the texts find their own picture at place {median_low(ranks):,} or better among "
+        f"{scored.scores[0].num_ranked:,} pictures."
     )
     if not scored.is_joint:
         typer.echo(

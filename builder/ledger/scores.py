@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Literal
 
 import orjson
@@ -22,7 +22,9 @@ _TABLE = """CREATE TABLE IF NOT EXISTS score (
     score REAL NOT NULL,
     cosine REAL NOT NULL,
     margin REAL,
-    negative_match REAL
+    negative_match REAL,
+    picture_rank INTEGER,
+    num_ranked INTEGER
 ) WITHOUT ROWID"""
 
 
@@ -38,6 +40,8 @@ class Score:
         margin: That less the hard negative's; None where the sample has none to compare.
         negative_match: How much better the hard negative's text fits its sample's own group of
             pictures than any other; the higher, the likelier it is right as well.
+        picture_rank: At which place the text finds its own picture among those of all groups.
+        num_ranked: How many those are.
     """
 
     sample_id: str
@@ -46,6 +50,12 @@ class Score:
     cosine: float
     margin: float | None
     negative_match: float | None = None
+    picture_rank: int | None = None
+    num_ranked: int | None = None
+
+
+#: Columns in the order of `Score`; earlier versions' tables lack some of the last ones.
+_COLUMNS = tuple(field.name for field in fields(Score))
 
 
 def rows_to_score(ledger: Ledger) -> Iterator[tuple[bytes, bytes]]:
@@ -62,13 +72,11 @@ def rows_to_score(ledger: Ledger) -> Iterator[tuple[bytes, bytes]]:
 
 def write_scores(ledger: Ledger, scores: Iterable[Score], scored_by: str) -> None:
     """Puts scores in the place of all earlier ones, or leaves those if it is cut off."""
-    rows = (
-        (s.sample_id, s.language, s.score, s.cosine, s.margin, s.negative_match) for s in scores
-    )
+    insert = f"INSERT OR REPLACE INTO score VALUES ({', '.join('?' * len(_COLUMNS))})"
     with ledger.transaction():
         ledger.db.execute("DROP TABLE IF EXISTS score")  # an earlier one may have fewer columns
         ledger.db.execute(_TABLE)
-        ledger.db.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?, ?)", rows)
+        ledger.db.executemany(insert, map(astuple, scores))
         ledger.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (SCORED_BY, scored_by))
 
 
@@ -78,11 +86,10 @@ def read_scores(ledger: Ledger) -> dict[str, float]:
 
 
 def read_all_scores(ledger: Ledger) -> list[Score]:
-    """Every score, in order of sample id; ledgers scored by earlier versions lack the last one."""
-    columns = {row[1] for row in _rows(ledger, "PRAGMA table_info(score)")}
-    last = "negative_match" if "negative_match" in columns else "NULL"
-    query = f"SELECT sample_id, language, score, cosine, margin, {last} FROM score ORDER BY 1"
-    return [Score(*row) for row in _rows(ledger, query)]
+    """Every score, in order of sample id; None for what an earlier version did not measure."""
+    known = {row[1] for row in _rows(ledger, "PRAGMA table_info(score)")}
+    columns = ", ".join(name if name in known else "NULL" for name in _COLUMNS)
+    return [Score(*row) for row in _rows(ledger, f"SELECT {columns} FROM score ORDER BY 1")]
 
 
 def drop_lowest(

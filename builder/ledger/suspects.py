@@ -44,6 +44,8 @@ def row_scores(scores: Sequence[Score]) -> pa.Table:
         "alignment": [_rounded(one.score) for one in scores],
         "margin": [_rounded(one.margin) for one in scores],
         "negative_match": [_rounded(one.negative_match) for one in scores],
+        "picture_rank": [one.picture_rank for one in scores],
+        "num_ranked": [one.num_ranked for one in scores],
         "suspected": [parts.get(one.sample_id) for one in scores],
         "review_rank": [ranks.get(one.sample_id) for one in scores],
     }

@@ -18,6 +18,7 @@ from builder.scoring.models import Scorer, ScorerError, TextVectors
 from builder.scoring.negatives import negative_matches
 from builder.scoring.pairs import Pair, read_pairs
 from builder.scoring.prototypes import MIN_TEXTS_PER_GROUP, joint_margins
+from builder.scoring.ranks import picture_ranks
 from schemas.pictures import read_picture
 
 _ITEMS_AT_ONCE = 512
@@ -89,10 +90,14 @@ def score_samples(ledger: Ledger, store: ImageStore, scorer: Scorer, progress: P
     is_joint = len(pairs) >= MIN_TEXTS_PER_GROUP * len(groups) and len(groups) > 1
     score_T = joint_margins(paired_TD, group_T, image_ID, image_group_I) if is_joint else cosine_T
     match_T = _negative_matches(texts.plain_BF, text_T, group_T, len(groups))
+    rank_T, num_ranked = picture_ranks(paired_TD, image_T, image_ID, image_group_I)
     scores = [
-        Score(pair.sample_id, pair.language, float(score), float(cosine), margin, match)
-        for pair, score, cosine, margin, match in zip(
-            *(pairs, score_T, cosine_T, margin_T, match_T), strict=True
+        Score(
+            *(pair.sample_id, pair.language, float(score), float(cosine), margin, match),
+            *(int(rank), num_ranked),
+        )
+        for pair, score, cosine, margin, match, rank in zip(
+            *(pairs, score_T, cosine_T, margin_T, match_T, rank_T), strict=True
         )
     ]
     scored = Scored(pairs, scores, len(rows), len(groups), is_joint, scorer.name)

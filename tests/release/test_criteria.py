@@ -54,7 +54,7 @@ def test_a_release_reports_three_criteria_in_the_same_bytes_each_time(
     card = (first / "README.md").read_text(encoding="utf-8")
     for title in ("Broad scope", "Cross-modal alignment", "High fidelity"):
         assert f"### {title}" in card
-    assert "Not measured: round trip rank" in card
+    assert "round trip rank (no model ranked the pictures" in card
     assert "plots/funnel.png" in card and (first / "plots" / "funnel.png").exists()
     assert "plots/alignment.png" in card and "score_changes.png" not in card
 
@@ -79,6 +79,8 @@ def scored(margins: Sequence[float | None], suspected: Sequence[str | None]) -> 
             "alignment": [0.1, 0.5, 0.7, 0.9],
             "margin": pa.array(margins, pa.float64()),
             "negative_match": pa.nulls(4, pa.float64()),
+            "picture_rank": [1, 3, 3, 9],
+            "num_ranked": [20] * 4,
             "suspected": pa.array(suspected, pa.string()),
             "review_rank": pa.nulls(4, pa.int32()),
         }
@@ -93,7 +95,9 @@ def test_alignment_is_by_language_with_margins_and_suspects() -> None:
     assert found["margins"]["num"] == 3 and found["margins"]["below_zero_share"] == 0.3333
     assert found["false_negative_suspects"] == {"num": 1, "share": 0.25}
     assert found["wrong_positive_suspects"]["num"] == 0
-    assert list(found["not_measured"]) == ["round_trip_rank"]
+    assert found["not_measured"] == {}
+    ranks = {"median": 3.0, "mean_reciprocal": 0.4444, "first_share": 0.25, "num_pictures": 20}
+    assert found["round_trip_rank"] == ranks
     report = {"criteria": {"alignment": found}}
     assert list(scores_by_language(report, "scores")) == ["de", "fr"]
     assert draw_alignment(report) is not None

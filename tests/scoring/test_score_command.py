@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import orjson
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -16,6 +18,7 @@ from builder.release import Version, open_inputs, release
 from builder.scoring.models import ClipScorer, ScorerError, load_scorer
 from builder.scoring.score import score_samples
 from builder.workspace import Workspace
+from schemas.row_scores import read_row_scores
 from tests.release.small_workspace import kept_samples, small_workspace
 from tests.trainer.tiny_duals import save_tiny_model
 
@@ -43,6 +46,7 @@ def test_scores_become_the_alignment_of_the_next_release(workspace: Workspace, m
     claimed = {row.id for row in rows if row.positive_text or row.query_text}
     assert claimed and len(claimed) < len(rows)  # I->I has no text
     assert f"{len(claimed)} of {len(rows)} samples scored" in shown
+    assert "Half of the texts find their own picture at place" in shown
     with Ledger(workspace.ledger_path) as ledger:
         scores = read_scores(ledger)
     assert set(scores) == claimed and len(set(scores.values())) > 1
@@ -55,6 +59,14 @@ def test_scores_become_the_alignment_of_the_next_release(workspace: Workspace, m
             table = pq.read_table(made.directory / shard.path, columns=["id", "alignment"])
             published |= dict(zip(*table.to_pydict().values(), strict=True))
     assert published == pytest.approx(scores | unscored, abs=1e-4)
+    table = read_row_scores(made.directory)
+    assert table is not None
+    places = np.array(table["picture_rank"].to_pylist())
+    num_groups = set(table["num_ranked"].to_pylist())
+    assert len(num_groups) == 1 and places.min() == 1 and places.max() <= num_groups.pop()
+    quality = orjson.loads((made.directory / "quality.json").read_bytes())
+    reported = quality["criteria"]["alignment"]["round_trip_rank"]
+    assert reported["median"] == np.median(places)
 
 
 def test_the_gate_drops_the_lowest_and_lets_them_back_in(workspace: Workspace, model: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from builder.checks.diversity import instruction_diversity
 from builder.checks.near_duplicates import find_near_duplicates
@@ -68,15 +69,16 @@ def alignment(rows: CriteriaRows, num_samples: int, scores: pa.Table | None) -> 
         num_samples: In the release.
         scores: `scores.parquet` of the release; None where the workspace was not scored.
     """
-    missing = {
-        "round_trip_rank": "needs vectors of texts and pictures, which a workspace does not keep"
-    }
+    missing: dict[str, str] = {}
     every = [score for found in rows.alignments.values() for score in found]
     if not every:
         missing["scores"] = "no model scored this workspace; python -m builder score does"
     margins = _margins(rows, scores)
     if not margins:
         missing["margins"] = "no row has a score for both its positive and its hard negative"
+    ranks = _picture_ranks(scores)
+    if ranks is None:
+        missing["round_trip_rank"] = "no model ranked the pictures; python -m builder score does"
     return {
         "num_scored": len(every),
         "scored_share": _rounded(len(every) / num_samples),
@@ -86,7 +88,7 @@ def alignment(rows: CriteriaRows, num_samples: int, scores: pa.Table | None) -> 
         "margins_by_language": _by_language(margins),
         "false_negative_suspects": _suspects(scores, "negative"),
         "wrong_positive_suspects": _suspects(scores, "positive"),
-        "round_trip_rank": None,
+        "round_trip_rank": ranks,
         "not_measured": missing,
     }
 
@@ -163,6 +165,22 @@ def _suspects(scores: pa.Table | None, part: str) -> dict[str, float] | None:
         return None
     num = scores["suspected"].to_pylist().count(part)
     return {"num": num, "share": round(num / scores.num_rows, 4)}
+
+
+def _picture_ranks(scores: pa.Table | None) -> dict[str, float] | None:
+    """At which place texts find their own picture, over all rows that were ranked."""
+    if scores is None:
+        return None
+    ranked = scores.filter(pc.is_valid(scores["picture_rank"]))
+    if not ranked.num_rows:
+        return None
+    rank_T = ranked["picture_rank"].to_numpy()
+    return {
+        "median": float(np.median(rank_T)),
+        "mean_reciprocal": round(float((1 / rank_T).mean()), 4),
+        "first_share": round(float((rank_T == 1).mean()), 4),
+        "num_pictures": int(ranked["num_ranked"].to_numpy().max()),
+    }
 
 
 def _by_language(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def write_scores(directory: Path, ids: list[str]) -> None:
         "alignment": [0.5] * (len(scored) + 1),
         "margin": [None] * (len(scored) + 1),
         "negative_match": [None] * (len(scored) + 1),
+        "picture_rank": [1] * (len(scored) + 1),
+        "num_ranked": [9] * (len(scored) + 1),
         "suspected": ["positive" if i in rank else None for i in scored] + ["negative"],
         "review_rank": [rank.get(i) for i in scored] + [len(rank)],
     }
