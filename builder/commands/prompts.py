@@ -43,7 +43,7 @@ def list_cells(directory: _Directory = None) -> None:
 
 def show(
     cell: Annotated[
-        str, typer.Argument(metavar="CELL", help="A cell of `prompts list`, or `judge`.")
+        str, typer.Argument(metavar="CELL", help="A cell of `prompts list`, judge or judge_choice.")
     ],
     language: Annotated[
         str, typer.Option("--language", "-l", help="Code of one of the 93 languages.")
@@ -55,18 +55,19 @@ def show(
     The images follow the parameters, each right after a line that names its role.
     """
     from builder.prompts import templates_of
-    from builder.prompts.specimen import UnknownCell, judge_specimen, specimen
+    from builder.prompts.specimen import UnknownCell, choice_specimen, judge_specimen, specimen
     from schemas.vocabulary import CELL_BY_NAME, LANGUAGES
 
     if language not in LANGUAGES:
         raise UnknownCell(f'language "{language}" is not one of the 93. Use a code such as fr.')
-    if cell != "judge" and cell not in CELL_BY_NAME:
-        known = ", ".join([*CELL_BY_NAME, "judge"])
+    others = {"judge": judge_specimen, "judge_choice": choice_specimen}
+    if cell not in others and cell not in CELL_BY_NAME:
+        known = ", ".join([*CELL_BY_NAME, *others])
         raise UnknownCell(f'no prompt "{cell}". Choose one of: {known}.')
     templates = templates_of(_config_with(directory))
     prompt = (
-        judge_specimen(language, templates)
-        if cell == "judge"
+        others[cell](language, templates)
+        if cell in others
         else specimen(CELL_BY_NAME[cell], language, templates)
     )
     images = "\n".join(f"{label} [image]" for label in prompt.image_labels)

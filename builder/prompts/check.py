@@ -12,7 +12,7 @@ from builder.prompts.image_texts import ImageText
 from builder.prompts.own_fields import PromptError
 from builder.prompts.render import Prompt, Templates, templates_of
 from builder.prompts.skeleton import reply_skeleton
-from builder.prompts.specimen import JUDGED_DRAFT, specimen_job
+from builder.prompts.specimen import JUDGED_DRAFT, choice_specimen, specimen_job
 from schemas.vocabulary import CELLS, Cell
 
 _MAX_NAMED = 8
@@ -137,11 +137,15 @@ def _about_images(
 
 
 def _problems_of_others(templates: Templates) -> Iterator[PromptProblem]:
-    """The words of the correction and the judge's prompt, which no cell decides."""
+    """The words of the correction and the judge's prompts, which no cell decides."""
     judged = specimen_job(CELLS[-1], "en")
     for names, render in (
         (("correction.j2",), lambda: templates.correction("`draft`: is missing")),
         (("judge.j2", "judge_user.j2"), lambda: templates.judge(judged, JUDGED_DRAFT).user),
+        (
+            ("judge_choice.j2", "judge_choice_user.j2"),
+            lambda: choice_specimen("en", templates).user,
+        ),
     ):
         try:
             is_empty = not render().strip()

@@ -79,6 +79,8 @@ def test_a_changed_part_changes_its_prompts_and_their_hashes(own: Path) -> None:
         ("retreival_i2t.j2", "x", ["retreival_i2t.j2", "used by no cell"]),
         ("correction.j2", " ", ["correction.j2 (correction)", "renders nothing"]),
         ("judge_user.j2", "{{ scores }}", ["judge_user.j2, line 1 (judge)", "'scores'"]),
+        ("judge_choice.j2", "{{ nope }}", ["judge_choice.j2, line 1 (judge_choice)", "'nope'"]),
+        ("judge_choice_user.j2", " ", ["judge_choice_user.j2 (judge_choice)", "renders nothing"]),
         ("variations.yaml", "places: []", ["variations.yaml", "`places`", "a list of 1 to"]),
         ("variations.yaml", "goals: {vqa_it2t: [1]}", ["`goals.vqa_it2t`", "in quotes"]),
         ("variations.yaml", "placs: [a]", ["no list `placs`", "places"]),

@@ -23,7 +23,7 @@ def test_list_names_every_cell(app: typer.Typer) -> None:
         assert cell.name in result.output
 
 
-@pytest.mark.parametrize("name", [*(cell.name for cell in CELLS), "judge"])
+@pytest.mark.parametrize("name", [*(cell.name for cell in CELLS), "judge", "judge_choice"])
 def test_show_prints_static_text_and_parameters(app: typer.Typer, name: str) -> None:
     result = CliRunner().invoke(app, ["prompts", "show", name, "--language", "th"])
     assert result.exit_code == 0
