@@ -12,6 +12,7 @@ from rich.console import Console
 from builder.config import BuildConfig, ConfigError, config_from
 from builder.cost.budget import BudgetReached
 from builder.gates_config import GatesConfig
+from builder.generate.merge import run_merge
 from builder.generate.reparse import run_reparse
 from builder.ledger.choices import (
     ACCEPTS_NEGATIVE,
@@ -21,7 +22,8 @@ from builder.ledger.choices import (
 )
 from builder.ledger.gates import choices_made, judge_problems
 from builder.ledger.ledger import Ledger
-from builder.workspace import Workspace
+from builder.workspace import Workspace, open_workspace
+from tests.generate.batch_server import BatchServer
 from tests.generate.conftest import build, kept_rows, make_config
 from tests.generate.fault_server import FaultServer
 from tests.generate.replies import completion
@@ -46,13 +48,16 @@ class ChoosingServer(FaultServer):
         self.num_choices = 0
 
     async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        user = orjson.loads(body)["messages"][1]["content"][0]["text"]
-        found = _CANDIDATES.search(user)
+        choice = self.choice(orjson.loads(body))
+        return await super()._answer(request, body) if choice is None else web.json_response(choice)
+
+    def choice(self, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """The reply to a request that gives candidates; None for any other."""
+        found = _CANDIDATES.search(asked["messages"][1]["content"][0]["text"])
         if found is None:
-            return await super()._answer(request, body)
+            return None
         self.num_choices += 1
-        reply = orjson.dumps(self._choose(orjson.loads(found[1]))).decode()
-        return web.Response(body=orjson.dumps(completion(reply)), content_type="application/json")
+        return completion(orjson.dumps(self._choose(orjson.loads(found[1]))).decode())
 
     def _choose(self, candidates: list[dict[str, Any]]) -> dict[str, Any]:
         positive = next((c for c in candidates if c["text"] in self.positives), candidates[0])
@@ -62,6 +67,14 @@ class ChoosingServer(FaultServer):
             best = candidates[self.always]
         also = [negative["number"]] if positive["text"] in self.accepts else []
         return {"reason": "It fits.", "best": best["number"], "also_right": also}
+
+
+class BatchChoosingServer(ChoosingServer, BatchServer):
+    """The same by the Batch API."""
+
+    def _result(self, request: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
+        choice = self.choice(request["body"])
+        return super()._result(request) if choice is None else (200, choice)
 
 
 def chosen(num: int = NUM, **gates: object) -> BuildConfig:
@@ -145,6 +158,37 @@ def test_a_judge_that_is_there_from_the_start_drops_the_same(
     whole = new_workspace("whole")
     build(whole, chosen())
     assert positives(whole) == positives(built)
+
+
+def test_choices_that_come_in_batches_drop_the_same(
+    server: ChoosingServer, built: Workspace, serve: Serve
+) -> None:
+    texts = positives(built)
+    batches = serve(make=BatchChoosingServer)
+    assert isinstance(batches, BatchChoosingServer)
+    batches.positives, batches.prefers = set(texts), set(texts[:3])
+    config = chosen()
+    config.batch.poll_s = 0.05
+    build(built, config, batch=True)
+    assert positives(built) == texts[3:] and batches.num_choices == NUM
+    assert sum(batches.lines_a_batch) == 2 * NUM  # a score and a choice for each
+
+
+def test_what_several_machines_made_is_put_to_the_judge_once_it_is_merged(
+    server: ChoosingServer, built: Workspace, new_workspace: NewWorkspace
+) -> None:
+    server.prefers = set(positives(built)[:3])
+    parts = [new_workspace(f"part{index}") for index in range(2)]
+    for index, part in enumerate(parts):
+        build(part, chosen(), shard=(index, 2))
+    joined = built.root.parent / "joined"
+    run_merge([part.root for part in parts], joined)
+    assert server.num_choices == 0  # a shard ends before its round does
+    merged = open_workspace(joined)
+    build(merged, chosen())
+    assert server.num_choices == NUM
+    assert set(positives(merged)) == set(positives(built)) - server.prefers
+    assert drops(merged) == {PREFERS_NEGATIVE: 3}
 
 
 def test_stopped_choosing_goes_on_without_asking_twice(
