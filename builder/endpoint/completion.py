@@ -11,7 +11,7 @@ import orjson
 #: A longer run of white space is a model that got stuck under constrained decoding: a JSON grammar
 #: lets white space go on for ever.
 MAX_WHITESPACE_RUN = 200
-_WHITESPACE = re.compile(r"\s+")
+_FLOOD = re.compile(rf"(?<!\s)\s{{{MAX_WHITESPACE_RUN + 1},}}+")
 #: Parts of the words in which endpoints say why a reply ended: `MAX_TOKENS`, `model_length`,
 #: `context_window_exceeded`; `SAFETY`, `content_filter`, `RECITATION`; `eos_token`, `end_turn`,
 #: `STOP`, `tool_calls`. What is none of these (`error`, `abort`) stays as it is.
@@ -204,5 +204,5 @@ def _count(value: Any) -> int:
 
 def remove_flood(text: str) -> str | None:
     """A text without its flood of white space; None where there is none in it."""
-    rest = _WHITESPACE.sub(lambda run: "\n" if len(run[0]) > MAX_WHITESPACE_RUN else run[0], text)
-    return rest.strip() if len(rest) < len(text) else None
+    rest, num_floods = _FLOOD.subn("\n", text)
+    return rest.strip() if num_floods else None

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 #: Longer texts are not searched. Thoughts of 100,000 tokens are about this long.
@@ -13,22 +14,32 @@ _MAX_CHARS_IN_VAIN = 4 * MAX_SEARCHED_CHARS
 _THOUGHT = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad)"
 #: Where thoughts begin and end. In brackets of any kind, with a name space or pipes: `<think>`,
 #: `</seed:think>`, `[THINK]`, `◁/think▷`, `<|END_THINKING|>`. Besides: channels of gpt-oss, with
-#: and without their special tokens, of Gemma 4 and of Kimi K3; Apertus; Granite 3.
+#: and without their special tokens, of Gemma 4 and of Kimi K3; Apertus; Granite 3. A mark begins
+#: with a bracket, which is found fast, or is one of few words.
 #: Source: the reasoning parsers of vLLM 0.22.
-_MARK = re.compile(
-    rf"""
-    <\|channel\|>\s*(?P<channel>\w+)[^<>]{{0,80}}
+_BRACKET_MARK = re.compile(
+    rf"""[<\[◁⟨【](?:
+    (?<=<)\|channel\|>\s*(?P<channel>\w+)[^<>]{{0,80}}
         (?:<\|constrain\|>[^<>]{{0,80}})?<\|message\|>
-    | (?P<begin> <\|channel>(?:\s*{_THOUGHT}\b)? | <\|open\|>{_THOUGHT}<\|sep\|>
-        | <\|inner_prefix\|> | \bHere(?:\ is|'s)\ my\ thought\ process: )
-    | (?P<end> <channel\|> | <\|close\|>{_THOUGHT}<\|sep\|> | <\|inner_suffix\|>
-        | \bHere(?:\ is|'s)\ my\ response: | assistantfinal(?=[\s`]*(?:json)?\s{{0,9}}\{{) )
-    | [<\[◁⟨【][|｜]?
+    | (?P<begin> (?<=<)(?: \|channel>(?:\s*{_THOUGHT}\b)? | \|open\|>{_THOUGHT}<\|sep\|>
+        | \|inner_prefix\|> ))
+    | (?P<end> (?<=<)(?: channel\|> | \|close\|>{_THOUGHT}<\|sep\|> | \|inner_suffix\|> ))
+    | [|｜]?
         (?:(?P<closing>/|end[_▁\ ](?:of[_▁\ ])?)|(?:begin|start)[_▁\ ](?:of[_▁\ ])?)?
         (?:\w{{1,20}}:)?{_THOUGHT}[|｜]?[>\]▷⟩】]
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_WORD_MARK = re.compile(
+    r"""
+    (?P<begin> \bHere(?:\ is|'s)\ my\ thought\ process: )
+    | (?P<end> \bHere(?:\ is|'s)\ my\ response:
+        | assistantfinal(?=[\s`]*(?:json)?\s{0,9}\{) )
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+#: One of them is in a text that has a mark of words.
+_WORDS_OF_MARKS = ("my thought process:", "my response:", "assistantfinal")
 #: How an object begins, be its keys in the wrong quotes or in none; unlike a brace in prose.
 _BEGIN = re.compile(r"""\{\s*+(?:(?P<json>["}])|['\u201c]|\w++\s*+:)""")
 #: The decoder counts lines up to where it fails, so it is given the rest of a text, from time to
@@ -108,7 +119,7 @@ def find_thoughts(text: str) -> list[Span]:
     """
     thoughts: list[Span] = []
     begun: int | None = None
-    for mark in _MARK.finditer(text):
+    for mark in _marks(text):
         if not _ends(mark):
             begun = mark.start() if begun is None else begun
             continue
@@ -120,6 +131,19 @@ def find_thoughts(text: str) -> list[Span]:
     if begun is not None:
         thoughts.append((begun, len(text)))
     return thoughts
+
+
+def _marks(text: str) -> Iterator[re.Match[str]]:
+    """Marks in a text's order; one that begins inside another is none."""
+    marks: Iterable[re.Match[str]] = _BRACKET_MARK.finditer(text)
+    lowered = text.lower()
+    if any(word in lowered for word in _WORDS_OF_MARKS):
+        marks = sorted([*marks, *_WORD_MARK.finditer(text)], key=lambda mark: mark.start())
+    end = 0
+    for mark in marks:
+        if mark.start() >= end:
+            end = mark.end()
+            yield mark
 
 
 def without(text: str, thoughts: list[Span]) -> str:
@@ -135,6 +159,7 @@ def without(text: str, thoughts: list[Span]) -> str:
 
 def _ends(mark: re.Match[str]) -> bool:
     """Whether a mark ends a thought rather than beginning one."""
-    if mark["channel"] is not None:
-        return mark["channel"].lower() == "final"
-    return mark["end"] is not None or mark["closing"] is not None
+    found = mark.groupdict()
+    if found.get("channel") is not None:
+        return found["channel"].lower() == "final"
+    return found["end"] is not None or found.get("closing") is not None
