@@ -11,6 +11,7 @@ import orjson
 #: A longer run of white space is a model that got stuck under constrained decoding: a JSON grammar
 #: lets white space go on for ever.
 MAX_WHITESPACE_RUN = 200
+_BLOCK = MAX_WHITESPACE_RUN // 2
 _FLOOD = re.compile(rf"(?<!\s)\s{{{MAX_WHITESPACE_RUN + 1},}}+")
 #: Parts of the words in which endpoints say why a reply ended: `MAX_TOKENS`, `model_length`,
 #: `context_window_exceeded`; `SAFETY`, `content_filter`, `RECITATION`; `eos_token`, `end_turn`,
@@ -204,5 +205,8 @@ def _count(value: Any) -> int:
 
 def remove_flood(text: str) -> str | None:
     """A text without its flood of white space; None where there is none in it."""
+    # A long run fills one of the blocks, whose test is much faster than a search.
+    if not any(text[at : at + _BLOCK].isspace() for at in range(0, len(text), _BLOCK)):
+        return None
     rest, num_floods = _FLOOD.subn("\n", text)
     return rest.strip() if num_floods else None
