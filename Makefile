@@ -31,7 +31,7 @@ demo/summary.json:
 	$(MAKE) demo
 
 test: check  ## Check format, lint and types, then run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -7,6 +7,15 @@ import tempfile
 import pytest
 
 
+#: Each takes a worker minutes; `--dist loadfile` hands files out in the order of the items.
+LONGEST_FILES = (
+    "tests/builder/test_demo_loop.py",
+    "tests/readme/",
+    "tests/trainer/encoders/test_families_resume.py",
+    "tests/publish/test_commands.py",
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Sets what libraries read once: threads, the Hub client's patience, a place for modules.
 
@@ -19,6 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
     place = tempfile.mkdtemp(prefix="polyscene-modules-")
     os.environ["HF_MODULES_CACHE"] = place  # read when transformers is imported
     config.add_cleanup(lambda: shutil.rmtree(place, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FILES))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
