@@ -6,7 +6,6 @@ import tempfile
 
 import pytest
 
-
 #: Each takes a worker minutes; `--dist loadfile` hands files out in the order of the items.
 LONGEST_FILES = (
     "tests/builder/test_demo_loop.py",
