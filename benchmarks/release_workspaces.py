@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import random
 import shutil
 from collections.abc import Iterator
@@ -58,18 +59,20 @@ def images_workspace(root: Path, num_images: int, image_bytes: int) -> Workspace
 
 
 def _add_images(workspace: Workspace, num_images: int, image_bytes: int) -> list[str]:
-    """Small pictures, filled up behind their end with noise; decoders stop before it."""
+    """Pictures of noise, which has the bytes that it takes and no way to fewer."""
+    side = max(32, math.isqrt(image_bytes // 3))
     hashes: list[str] = []
     with ImageStore(workspace.images_dir) as store:
         for start in range(0, num_images, 500):
             with store.batch():
                 for number in range(start, min(num_images, start + 500)):
+                    pixels = random.Random(number).randbytes(3 * side * side)
                     buffer = io.BytesIO()
-                    colour = (number % 256, number // 256 % 256, 90)
-                    Image.new("RGB", (32, 32), colour).save(buffer, format="JPEG")
-                    filler = random.Random(number).randbytes(max(8, image_bytes - buffer.tell()))
-                    data = buffer.getvalue() + filler
-                    record = store.add(data, group=f"g{number}", licence="MIT", source="made/x")
+                    noise = Image.frombytes("RGB", (side, side), pixels)
+                    noise.save(buffer, format="PNG", compress_level=1)
+                    record = store.add(
+                        buffer.getvalue(), group=f"g{number}", licence="MIT", source="made/x"
+                    )
                     hashes.append(record.sha256)
     return hashes
 
