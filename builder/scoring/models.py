@@ -2,7 +2,9 @@
 
 # B items, D embedding
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -119,8 +121,8 @@ class SentenceTransformerScorer:
         import torch
 
         model = self._model[0]
+        features_BF = _features(model.text_tower, texts)
         with torch.inference_mode():
-            features_BF = model.text_tower([model.text_tower.prepare(text) for text in texts])
             joint_BD = model.embed_texts(features_BF)
         # Of several layers side by side the first is the text model's own.
         num_layers = len(getattr(model.text_tower, "layers", (0,)))
@@ -194,6 +196,35 @@ class ClipScorer:
                 output = output.pooler_output
             parts.append(output.float().cpu().numpy())
         return normalised(np.concatenate(parts), self.name)
+
+
+def _features(tower: Any, texts: Sequence[str]) -> Any:
+    """Features of a tower of this project's trainer, shape (B, F).
+
+    Texts of like length go together. On a CPU every core computes batches of its own, as cores
+    that share one wait for one another at every layer.
+    """
+    import torch
+
+    prepared = [tower.prepare(text) for text in texts]
+    order = sorted(range(len(texts)), key=lambda place: tower.num_tokens(prepared[place]))
+    size = tower.batch_size
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+
+    def forward(places: Sequence[int]) -> Any:
+        with torch.inference_mode():
+            return tower([prepared[place] for place in places]).float()
+
+    weight = next(tower.parameters(), None)
+    if weight is not None and weight.device.type != "cpu":
+        parts = list(map(forward, batches))
+    else:
+        with ThreadPoolExecutor(
+            os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            parts = list(pool.map(forward, batches))
+    places = torch.tensor([place for batch in batches for place in batch])
+    return torch.cat(parts)[torch.argsort(places).to(parts[0].device)]
 
 
 def _as_unit(vectors_BD: Any, name: str) -> NDArray[np.float32]:

@@ -140,6 +140,8 @@ class Guard:
         if not origin or _is_origin_of(origin, host):
             return None
         if site == "same-origin":
+            if is_read:  # scripts and styles, without which no page could show the reason below
+                return None
             return (
                 f"The browser is at {_shown(origin)}, but the proxy in front of this app names it "
                 f"{_shown(host)}. Let the proxy pass the Host header on, or let it send "

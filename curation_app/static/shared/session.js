@@ -1,4 +1,5 @@
 // Who is signed in, and signing out, on every page; where there are no accounts it shows nothing.
+// Where the server refuses all that a page asks, as behind a proxy nobody named, it says why.
 
 const answer = await fetch(new URL("api/status", document.baseURI), { method: "POST" })
   .then((response) => response.json())
@@ -20,4 +21,12 @@ if (answer?.ok && answer.sign_in && answer.reviewer) {
   password.textContent = "Password";
   form.append(name, password, button);
   document.body.append(form);
+}
+
+if (answer && !answer.ok && answer.status === 403) {
+  const notice = document.createElement("p");
+  notice.className = "shared-refusal";
+  notice.setAttribute("role", "alert");
+  notice.textContent = "The server refuses what this page asks. " + answer.reason;
+  document.body.prepend(notice);
 }
