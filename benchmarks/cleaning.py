@@ -111,7 +111,7 @@ def _lines(place: Path, noise: float) -> Iterator[tuple[str, ...]]:
     """A line of the table for each version."""
     report = orjson.loads((place / "comparison" / "recall.json").read_bytes())
     releases = place / "workspace" / "releases"
-    differences = {found["second"]: found for found in report["differences"]}
+    differences = {found["first"]: found for found in report["differences"]}
     names = {_RAW: "as built", **_ARMS}
     for (label, arm), (version, name) in zip(report["arms"].items(), names.items(), strict=True):
         standing = standing_mistakes(releases / version, place / "planted.jsonl")
@@ -119,7 +119,7 @@ def _lines(place: Path, noise: float) -> Iterator[tuple[str, ...]]:
         gain, interval = "", ""
         if version != _RAW:
             low, high = differences[label]["interval"]
-            gain, interval = f"{-differences[label]['mean']:+.3f}", f"{-high:+.3f} to {-low:+.3f}"
+            gain, interval = f"{differences[label]['mean']:+.3f}", f"{low:+.3f} to {high:+.3f}"
         rows = (f"{arm['num_rows']:,}", f"{num_wrong:,}", f"{arm['mean']:.3f}")
         yield (f"{noise:.1%}" if version == _RAW else "", name, *rows, gain, interval)
 
