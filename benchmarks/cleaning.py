@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4", help="at least three")
     options = parser.parse_args()
     table = Table(title="recall@10 against the version as built", title_justify="left")
-    for name in ("wrong concepts", "arm", "rows", "wrong left", "recall@10", "gain", "95 %"):
+    for name in ("wrong concepts", "arm", "rows", "wrong in all", "recall@10", "gain", "95 %"):
         table.add_column(name, justify="left" if name == "arm" else "right")
     for noise in options.noise:
         place = options.output / f"noise-{noise:g}"
@@ -112,14 +112,14 @@ def _lines(place: Path, noise: float) -> Iterator[tuple[str, ...]]:
     report = orjson.loads((place / "comparison" / "recall.json").read_bytes())
     releases = place / "workspace" / "releases"
     differences = {found["first"]: found for found in report["differences"]}
-    names = {_RAW: "as built", **_ARMS}
-    for (label, arm), (version, name) in zip(report["arms"].items(), names.items(), strict=True):
+    for version, name in {_RAW: "as built", **_ARMS}.items():
+        arm = report["arms"][version]
         standing = standing_mistakes(releases / version, place / "planted.jsonl")
         num_wrong = sum(reason == "positive_wrong" for reason in standing.values())
         gain, interval = "", ""
         if version != _RAW:
-            low, high = differences[label]["interval"]
-            gain, interval = f"{differences[label]['mean']:+.3f}", f"{low:+.3f} to {high:+.3f}"
+            low, high = differences[version]["interval"]
+            gain, interval = f"{differences[version]['mean']:+.3f}", f"{low:+.3f} to {high:+.3f}"
         rows = (f"{arm['num_rows']:,}", f"{num_wrong:,}", f"{arm['mean']:.3f}")
         yield (f"{noise:.1%}" if version == _RAW else "", name, *rows, gain, interval)
 
