@@ -1,6 +1,6 @@
 """What dropping the lowest alignment scores brings, at little noise and at much.
 
-    python -m benchmarks.cleaning OUTPUT [--noise 0.015 0.15] [--seeds 0,1,2,3,4]
+    python -m benchmarks.cleaning OUTPUT [--noise 0.015 0.15] [--batching mixed]
 
 At each share of wrong concepts that the lexicon teacher plants, the demo's recipe is built and
 released as 0.1.0, a model is trained on it, and its own scores drop that share of rows: 0.2.0. In
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="keeps workspaces, models and comparisons")
     parser.add_argument("--noise", type=float, nargs="+", default=(0.015, 0.15))
     parser.add_argument("--steps", default="60", help="of every training")
+    parser.add_argument("--batching", default="concept", help="of the compared trainings")
     parser.add_argument("--seeds", default="0,1,2,3,4", help="at least three")
     options = parser.parse_args()
     table = Table(title="recall@10 against the version as built", title_justify="left")
@@ -46,11 +47,13 @@ def main() -> None:
     for noise in options.noise:
         place = options.output / f"noise-{noise:g}"
         _make_versions(place, noise, options.steps)
-        _compare(place, options.steps, options.seeds)
-        for line in _lines(place, noise):
+        compared = place / f"comparison-{options.batching}"
+        settings = ("--steps", options.steps, "--seeds", options.seeds)
+        _compare(place, compared, *settings, "--batching", options.batching)
+        for line in _lines(place, compared, noise):
             table.add_row(*line)
         table.add_section()
-    console = Console()
+    console = Console(width=110)
     console.print(table)
     console.print(describe_machine())
 
@@ -101,15 +104,14 @@ def _gate(workspace: Path, share: float) -> Iterator[None]:
         path.write_text(before, encoding="utf-8")
 
 
-def _compare(place: Path, steps: str, seeds: str) -> None:
+def _compare(place: Path, output: Path, *settings: str) -> None:
     releases = [place / "workspace" / "releases" / name for name in (_RAW, *_ARMS)]
-    settings = ("--steps", steps, "--seeds", seeds, "--output", place / "comparison")
-    _run("trainer", "compare", *releases, *settings)
+    _run("trainer", "compare", *releases, *settings, "--output", output)
 
 
-def _lines(place: Path, noise: float) -> Iterator[tuple[str, ...]]:
+def _lines(place: Path, compared: Path, noise: float) -> Iterator[tuple[str, ...]]:
     """A line of the table for each version."""
-    report = orjson.loads((place / "comparison" / "recall.json").read_bytes())
+    report = orjson.loads((compared / "recall.json").read_bytes())
     releases = place / "workspace" / "releases"
     differences = {found["first"]: found for found in report["differences"]}
     for version, name in {_RAW: "as built", **_ARMS}.items():
