@@ -76,7 +76,7 @@ def write_scores(ledger: Ledger, scores: Iterable[Score], scored_by: str) -> Non
     with ledger.transaction():
         ledger.db.execute("DROP TABLE IF EXISTS score")  # an earlier one may have fewer columns
         ledger.db.execute(_TABLE)
-        ledger.db.executemany(insert, map(astuple, scores))
+        ledger.db.executemany(insert, (astuple(score) for score in scores))
         ledger.db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (SCORED_BY, scored_by))
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from builder.checks.diversity import instruction_diversity
 from builder.checks.near_duplicates import find_near_duplicates
@@ -171,7 +170,7 @@ def _picture_ranks(scores: pa.Table | None) -> dict[str, float] | None:
     """At which place texts find their own picture, over all rows that were ranked."""
     if scores is None:
         return None
-    ranked = scores.filter(pc.is_valid(scores["picture_rank"]))
+    ranked = scores.filter(scores["picture_rank"].is_valid())
     if not ranked.num_rows:
         return None
     rank_T = ranked["picture_rank"].to_numpy()
