@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -19,9 +20,32 @@ MARKS = [
 ]
 
 
-def is_of_leaving(error: object) -> bool:
-    """Whether an error of a page is only that it was left while an answer was under way."""
-    return any(said in str(error) for said in ("AbortError", "Connection errored out"))
+class UnderWay:
+    """A page's requests without an answer so far; leaving the page would abort them."""
+
+    def __init__(self, page) -> None:
+        self._page = page
+        self._open: set = set()
+        page.on("request", self._begin)
+        page.on("requestfinished", self._end)
+        page.on("requestfailed", self._end)
+
+    def wait(self) -> None:
+        """Until there was none for half a second."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        since = time.monotonic()
+        while time.monotonic() - since < 0.5:
+            self._page.wait_for_timeout(50)
+            if self._open:
+                since = time.monotonic()
+            assert time.monotonic() < deadline, [request.url for request in self._open]
+
+    def _begin(self, request) -> None:
+        if "/heartbeat/" not in request.url:  # it lasts as long as the page
+            self._open.add(request)
+
+    def _end(self, request) -> None:
+        self._open.discard(request)
 
 
 @contextmanager
@@ -35,7 +59,7 @@ def watched(page) -> Iterator[None]:
             foreign.append(request.url)
 
     page.on("request", note)
-    page.on("pageerror", lambda error: is_of_leaving(error) or errors.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("dialog", lambda dialog: errors.append(dialog.message) or dialog.dismiss())
     yield
     assert (foreign, errors) == ([], [])

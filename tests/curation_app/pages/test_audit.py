@@ -12,7 +12,7 @@ from curation_app.web.identity import REVIEWER_COOKIE
 from curation_app.work.audits import Audits
 from curation_app.work.queues import Queues
 from schemas.review import ReviewEvent
-from tests.curation_app.chromium import AS_ROOT, CHROMIUM, MARKS, PATIENCE_MS, is_of_leaving
+from tests.curation_app.chromium import AS_ROOT, CHROMIUM, MARKS, PATIENCE_MS
 from tests.curation_app.running_app import RunningApp
 
 playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
@@ -31,7 +31,7 @@ def page(app: RunningApp) -> Iterator:
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         errors: list[str] = []
-        page.on("pageerror", lambda error: is_of_leaving(error) or errors.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("dialog", lambda dialog: errors.append(dialog.message) or dialog.dismiss())
         yield page
         assert errors == []

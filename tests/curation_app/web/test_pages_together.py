@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from curation_app.web.identity import REVIEWER_COOKIE
-from tests.curation_app.chromium import is_of_leaving
+from tests.curation_app.chromium import UnderWay
 from tests.curation_app.running_app import RunningApp
 
 pytest.importorskip("gradio", reason="the pages need the extra `app`")
@@ -42,23 +42,20 @@ def test_every_page_is_reached_by_the_navigation_without_an_error(
     page = context.new_page()
     page.set_default_timeout(30_000)
     problems: list[str] = []
-
-    def note(error: object) -> None:
-        if not is_of_leaving(error):
-            problems.append(str(error))
-
-    page.on("pageerror", note)
-    page.on("console", lambda said: said.type == "error" and note(said.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and problems.append(said.text))
     page.on("response", lambda got: got.status >= 400 and problems.append(got.url))
     page.on("request", lambda sent: problems.append(sent.url) if is_foreign(sent.url) else None)
+    under_way = UnderWay(page)
     page.goto(app.url)
+    under_way.wait()
     for name in PAGES:
         page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
         path = "/" if name == "Review" else f"/{name.lower()}"
         page.wait_for_url(lambda url, path=path: urlsplit(url).path == path)
         page.wait_for_selector(".gradio-container .block")
         page.wait_for_load_state("load")
-        page.wait_for_timeout(500)
+        under_way.wait()
         sheets = page.eval_on_selector_all("link[rel=stylesheet]", "all => all.map(l => l.href)")
         assert any(sheet.endswith("review.css") for sheet in sheets) == (name == "Review")
         assert problems == [], name
