@@ -3,14 +3,12 @@
 # T texts, I images, C candidate images, D embedding
 
 import numpy as np
-from numpy.typing import NDArray
+
+from builder.scoring.prototypes import Floats, Numbers
 
 #: Groups beyond this many are drawn from: a place among so many says enough.
 MAX_CANDIDATES = 10_000
 _ROWS_AT_ONCE = 4_096
-
-Floats = NDArray[np.float32]
-Numbers = NDArray[np.int64]
 
 
 def picture_ranks(

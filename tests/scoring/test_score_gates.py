@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from builder.gates_config import GatesConfig
@@ -20,7 +22,13 @@ from builder.ledger.scores import (
 from builder.ledger.suspects import suspects
 from builder.release import Version, open_inputs, release
 from builder.workspace import Workspace
-from schemas.row_scores import ROW_SCORES_NAME, read_review_ranks, read_row_scores
+from schemas.row_scores import (
+    ROW_SCORES_NAME,
+    ROW_SCORES_SCHEMA,
+    RowScoresError,
+    read_review_ranks,
+    read_row_scores,
+)
 from tests.release.small_workspace import kept_samples, small_workspace
 
 NUM = 60
@@ -131,6 +139,19 @@ def test_a_workspace_that_was_never_scored_has_no_such_file(workspace: Workspace
     with open_inputs(workspace, None) as inputs:
         made = release(inputs, Version.parse("0.1.0"), workspace.releases_dir)
     assert read_row_scores(made.directory) is None and read_review_ranks(made.directory) == {}
+
+
+def test_a_file_of_scores_from_before_there_were_ranks_is_read(tmp_path: Path) -> None:
+    names = [name for name in ROW_SCORES_SCHEMA.names if name not in ("picture_rank", "num_ranked")]
+    earlier = pa.schema([ROW_SCORES_SCHEMA.field(name) for name in names])
+    row = {**dict.fromkeys(names), "id": "a" * 24, "alignment": 0.5}
+    pq.write_table(pa.Table.from_pylist([row], earlier), tmp_path / ROW_SCORES_NAME)
+    read = read_row_scores(tmp_path)
+    assert read is not None and read.schema.equals(ROW_SCORES_SCHEMA)
+    assert read["picture_rank"].to_pylist() == [None]
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / ROW_SCORES_NAME)
+    with pytest.raises(RowScoresError, match="not a readable file of scores"):
+        read_row_scores(tmp_path)
 
 
 def test_scores_of_an_earlier_program_are_read_and_replaced(
