@@ -4,9 +4,9 @@
     python -m benchmarks.recall_gains demo/workspace/releases/0.2.0 --first-line 5 --steps 100
 
 Every line of the table adds one change to the line above it, and is trained with the same seeds and
-measured on the same 300 held-out concepts. The gain is of recall expected over all draws of
-candidates, with an interval over seeds and concepts, as `trainer compare` reports it. Features are
-computed once, of every layer; an arm without a layer has heads that do not see its columns.
+measured on the same held-out concepts: recall expected over all draws of 300 candidates, the gain
+with an interval over seeds and concepts, as `trainer compare` reports it. Features are computed
+once, of every layer and size; an arm without one has heads that do not see its columns.
 """
 
 import argparse
@@ -41,8 +41,10 @@ from trainer.train import train
 # B items, F features, D embedding
 
 _PACKAGES = ("torch", "transformers", "peft")
-#: Of the last layer of each tower; they come first among its features.
-_LAST_LAYER = {"text": 384, "image": 1280}
+#: Features of the last layer alone; they come first among those of a tower.
+_LAST_TEXT_LAYER, _LAST_IMAGE_LAYER = 384, 1280
+#: Of all layers of a picture's largest size.
+_ONE_SIZE = _LAST_IMAGE_LAYER + 424
 _LORA_STEPS = 12
 
 
@@ -64,26 +66,27 @@ class Arm:
         change: What it adds to the line above.
         has_all_rows: Also answers and the texts of documents.
         has_concepts: Batches by concept, with several positives.
-        image_layers: Of several, instead of the last one alone.
-        text_layers: The same of texts.
+        num_image_features: That the image head sees, the first ones; None for all.
+        num_text_features: The same of texts.
         has_lora: Trains the text tower on from the heads of the line above.
     """
 
     change: str
     has_all_rows: bool = False
     has_concepts: bool = False
-    image_layers: bool = False
-    text_layers: bool = False
+    num_image_features: int | None = _LAST_IMAGE_LAYER
+    num_text_features: int | None = _LAST_TEXT_LAYER
     has_lora: bool = False
 
 
 _BASE = Arm("heads on text-image pairs, last layers, mixed batches")
 _ROWS = replace(_BASE, change="+ answers and document texts", has_all_rows=True)
 _CONCEPTS = replace(_ROWS, change="+ batches by concept, several positives", has_concepts=True)
-_IMAGES = replace(_CONCEPTS, change="+ several image layers", image_layers=True)
-_TEXTS = replace(_IMAGES, change="+ several text layers", text_layers=True)
+_IMAGES = replace(_CONCEPTS, change="+ several image layers", num_image_features=_ONE_SIZE)
+_SIZES = replace(_IMAGES, change="+ two sizes of each picture", num_image_features=None)
+_TEXTS = replace(_SIZES, change="+ several text layers", num_text_features=None)
 _LORA = replace(_TEXTS, change=f"+ {_LORA_STEPS} steps of LoRA on the text tower", has_lora=True)
-ARMS = (_BASE, _ROWS, _CONCEPTS, _IMAGES, _TEXTS, _LORA)
+ARMS = (_BASE, _ROWS, _CONCEPTS, _IMAGES, _SIZES, _TEXTS, _LORA)
 
 
 @dataclass
@@ -121,9 +124,9 @@ def main() -> None:
                 encoder = _train_heads(arm, encoder, corpus, config, seed)
             seen.cpu_s.append(time.process_time() - started)
             answers = yardstick.measure(encoder)
-            seen.recalls.append(answers.tally.mean)
+            seen.recalls.append(answers.expected.mean)
             seen.influences.append(answers.expected.influence_U)
-            logging.info("seed=%d recall=%.4f %s", seed, answers.tally.mean, arm.change)
+            logging.info("seed=%d recall=%.4f %s", seed, answers.expected.mean, arm.change)
         if options.lora:  # LoRA has changed the towers
             encoder = make_compact_encoder(ModelConfig())
     _print(measured, options, corpus, yardstick)
@@ -157,10 +160,10 @@ def _train_heads(
     model = encoder.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if not arm.text_layers:
-            model.text_head = _narrow(model.text_head, _LAST_LAYER["text"])
-        if not arm.image_layers:
-            model.image_head = _narrow(model.image_head, _LAST_LAYER["image"])
+        if arm.num_text_features is not None:
+            model.text_head = _narrow(model.text_head, arm.num_text_features)
+        if arm.num_image_features is not None:
+            model.image_head = _narrow(model.image_head, arm.num_image_features)
     if not arm.has_all_rows:
         corpus = replace(corpus, rows=_pairs(corpus.rows))
     batching = "concept" if arm.has_concepts else "mixed"
@@ -228,9 +231,8 @@ def _print(
         f"{corpus.version.label}, {len(corpus.rows):,} training rows; seeds "
         f"{', '.join(map(str, options.seeds))}; {yardstick.num_queries:,} queries in "
         f"{len(yardstick.num_queries_by_stratum)} languages over {yardstick.num_candidates} "
-        f"held-out concepts, chance {yardstick.chance:.3f}.",
-        "The gain is of recall expected over all draws of candidates, so it differs a little from "
-        "the difference of the means.",
+        f"of {yardstick.num_concepts} held-out concepts, expected over all draws; "
+        f"chance {yardstick.chance:.3f}.",
         f"{describe_machine()}; {versions}.",
     )
     for line in lines:

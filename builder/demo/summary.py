@@ -143,7 +143,8 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
         table.add_row(f"recall@10 {arm}", f"{recall[arm]:.3f} (seeds {low:.3f} to {high:.3f})")
     table.add_row(
         "recall@10 of the models",
-        f"heads {recall['heads']:.3f}, then LoRA in the text tower {recall['lora']:.3f} (1 seed)",
+        f"heads {recall['heads']:.3f}, then LoRA in the text tower {recall['lora']:.3f} "
+        "(1 seed, one draw of candidates)",
     )
     table.add_row("compared", "\n".join(summary["compared"]))
     seconds = ", ".join(f"{stage} {value:.0f}" for stage, value in summary["seconds"].items())

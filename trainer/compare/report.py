@@ -57,7 +57,7 @@ def _describe_arm(result: ArmResult, num_resamples: int) -> dict[str, Any]:
     ranks = [run.answers.reciprocal_rank for run in result.runs]
     return {
         "mean": result.mean,
-        "expected_mean": result.expected_mean,
+        "drawn_mean": result.drawn_mean,
         "seed_interval": seed_interval(result.mean_by_seed),
         "concept_interval": interval(resampled_S),
         "mean_by_seed": result.mean_by_seed,
@@ -147,9 +147,9 @@ def sentences(report: dict[str, Any]) -> Iterator[str]:
     yield _equal_words(report)
     if report["measure"] == "concepts":
         yield (
-            f"Differences are of recall expected over all draws of {report['num_candidates']} "
-            f"among {report['num_concepts']} held-out concepts and one picture of each; "
-            "the means by arm and language are of a single draw."
+            f"Recall is what is expected over all draws of {report['num_candidates']} among "
+            f"{report['num_concepts']} held-out concepts and one picture of each; "
+            "MRR is of one draw."
         )
     yield from report["notes"]
 
@@ -194,7 +194,7 @@ def recall_table(report: dict[str, Any]) -> Table:
     row("interval, seeds", "", [_span(arm["seed_interval"]) for arm in every])
     row("interval, concepts", "", [_span(arm["concept_interval"]) for arm in every])
     if report["measure"] == "concepts":
-        row("over all draws", "", [f"{arm['expected_mean']:.3f}" for arm in every])
+        row("of one draw", "", [f"{arm['drawn_mean']:.3f}" for arm in every])
     row("MRR", "", [f"{arm['mean_reciprocal_rank']:.3f}" for arm in every])
     row("training rows", "", [f"{arm['num_rows']:,}" for arm in every], ends=True)
     for code, count in counts.items():

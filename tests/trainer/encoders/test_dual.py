@@ -112,7 +112,7 @@ def test_what_was_computed_before_gives_the_vectors_of_the_towers(
 
 def test_a_second_run_reads_features_from_disk(tmp_path: Path, num_calls: dict[str, int]) -> None:
     cache = FeatureCache(tmp_path)
-    tower = EfficientNetImageTower(side=32).eval()
+    tower = EfficientNetImageTower([32]).eval()
     first = make_encoder(cache=cache, image=tower)
     first.precompute(ITEMS, Pictures())
     assert num_calls == {"text": 1, "image": 1}
