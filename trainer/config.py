@@ -95,6 +95,8 @@ class TrainConfig(_Config):
         dataset: `OWNER/NAME@X.Y.Z`, a release directory, or `DIR@X.Y.Z`.
         languages: None trains on all.
         cells: Task types ("vqa"), combinations ("T->I") or both ("retrieval T->I"); None is all.
+        texts_per_concept: Of batches by concept; None takes up to four, as long as a batch has 256
+            concepts.
         num_steps: None follows from `num_epochs`, or the model's own default.
         batch_size: Queries in a step, over all ranks; None as above.
         max_chunk_tokens: Tokens embedded at once; more are split by GradCache. None measures it.
@@ -109,7 +111,7 @@ class TrainConfig(_Config):
     cells: tuple[str, ...] | None = None
     max_rows: int | None = Field(default=None, ge=2)
     batching: Batching | None = None
-    texts_per_concept: int = Field(default=4, ge=1)
+    texts_per_concept: int | None = Field(default=None, ge=1)
     seed: Seed = 0
     num_steps: int | None = Field(default=None, ge=0)
     num_epochs: float | None = Field(default=None, gt=0)

@@ -109,7 +109,12 @@ def compare(
     effect: Annotated[
         float | None, typer.Option(help="Smallest difference that matters.", show_default="0.01")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="At least three.", show_default="0,1,2")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="At least three; five find smaller differences.", show_default="0,1,2,3,4"
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="YAML of `train`'s settings.")
     ] = None,

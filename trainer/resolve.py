@@ -12,6 +12,12 @@ from trainer.encoders.encoder import Encoder
 
 _LOG = logging.getLogger(__name__)
 
+#: Batches by concept. Few concepts are too few negatives: of the demo's concepts left out of
+#: training (recall@10), twelve steps of LoRA with 16 concepts of four texts end at 0.365 from heads
+#: at 0.373, with 64 of one text at 0.378; heads with 128 of four at 0.357, 256 of two at 0.367.
+_MIN_CONCEPTS = 256
+_MAX_TEXTS_PER_CONCEPT = 4
+
 
 def resolve(
     config: TrainConfig, encoder: Encoder, rows: Sequence[Row], corpus: Corpus
@@ -23,12 +29,15 @@ def resolve(
     batch_size = min(wanted, len(rows))
     if batch_size < wanted:
         _LOG.info("a batch of %d is larger than the data: it has %d rows", wanted, len(rows))
+    texts_per_concept = config.texts_per_concept or max(
+        1, min(_MAX_TEXTS_PER_CONCEPT, batch_size // _MIN_CONCEPTS)
+    )
     sampler = BatchSampler(
         rows,
         corpus.group_of,
         batching=batching,
         batch_size=batch_size,
-        texts_per_concept=config.texts_per_concept,
+        texts_per_concept=texts_per_concept,
         seed=config.seed,
     )
     num_steps = config.num_steps
@@ -53,6 +62,7 @@ def resolve(
         update={
             "batching": batching,
             "batch_size": batch_size,
+            "texts_per_concept": texts_per_concept,
             "num_steps": num_steps,
             "num_epochs": None,
             "learning_rate": config.learning_rate or defaults.learning_rate,

@@ -25,6 +25,8 @@ SHORT_CODE = 3
 #: Heads have learnt most after half of their default number of steps, and the demo has minutes:
 #: for English against all languages and the exported model, then for the two versions.
 HEADS_STEPS, VERSIONS_STEPS = 100, 50
+#: The fewest that `compare` takes, for the same reason.
+SEEDS = ("--seeds", "0,1,2")
 #: LoRA on the text tower takes seconds a step on two cores: a few small steps from trained heads.
 LORA_SETTINGS = (
     *("--steps", "12", "--batch-size", "64", "--learning-rate", "3e-4", "--eval-steps", "12"),

@@ -15,6 +15,7 @@ from builder.demo.context import (
     REPO_ID,
     SECOND,
     SEED,
+    SEEDS,
     VERSIONS_STEPS,
     Demo,
 )
@@ -89,9 +90,9 @@ def _train(demo: Demo) -> None:
     first, second = f"{REPO_ID}@{FIRST}", f"{REPO_ID}@{SECOND}"
     with demo.stage("train", "6 · Train and measure on the published versions", is_done_anew=True):
         steps = demo.steps or ("--steps", str(HEADS_STEPS))
-        demo.show("trainer", "compare", second, "--output", demo.training, *steps)
+        demo.show("trainer", "compare", second, "--output", demo.training, *SEEDS, *steps)
         fewer = demo.steps or ("--steps", str(VERSIONS_STEPS))
-        demo.show("trainer", "compare", first, second, "--output", demo.versions, *fewer)
+        demo.show("trainer", "compare", first, second, "--output", demo.versions, *SEEDS, *fewer)
         heads = ("--tune", "heads", "--output", demo.heads)
         demo.show("trainer", "train", "--dataset", second, *heads, *steps)
         settings = (*LORA_SETTINGS, *demo.steps)  # of two --steps the last one counts

@@ -92,6 +92,24 @@ def test_any_single_cell_trains(corpus: Corpus, cell: str) -> None:
     assert all(math.isfinite(loss) for loss in result.losses)
 
 
+def test_small_batches_by_concept_have_more_concepts_rather_than_texts_of_each(
+    corpus: Corpus,
+) -> None:
+    """Few concepts are too few negatives: see `trainer.resolve`."""
+    rows = corpus.rows * (1024 // len(corpus.rows) + 1)
+    many = Corpus(corpus.version, "train", rows, corpus.images, corpus.groups)
+    settings = {"batching": "concept", "num_steps": 0}
+    found = {
+        size: train(
+            _config(batch_size=size, **settings), many, TinyEncoder()
+        ).config.texts_per_concept
+        for size in (16, 256, 600, 1024)
+    }
+    assert found == {16: 1, 256: 1, 600: 2, 1024: 4}
+    given = _config(batch_size=16, texts_per_concept=3, **settings)
+    assert train(given, many, TinyEncoder()).config.texts_per_concept == 3
+
+
 def test_the_same_seed_gives_the_same_weights(corpus: Corpus) -> None:
     weights = []
     for seed in (1, 1, 2):

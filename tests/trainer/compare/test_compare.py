@@ -41,6 +41,7 @@ def _config(*versions: Path, **fields: object) -> CompareConfig:
             "train": TrainConfig(dataset=str(versions[0]), num_steps=4, batch_size=16),
             "versions": tuple(map(str, versions)),
             "evaluate": EvaluateConfig(num_resamples=20),
+            "seeds": (0, 1, 2),
             **fields,
         }
     )
