@@ -173,7 +173,7 @@ def _train_heads(
 
 def _narrow(head: torch.nn.Module, num_features: int) -> FirstColumns:
     assert isinstance(head, Head)
-    return FirstColumns(num_features, head.linear.out_features, head.dropout.p)
+    return FirstColumns(num_features, head.linear.out_features, head.dropout)
 
 
 def _train_lora(heads: DualEncoder, corpus: Corpus, config: TrainConfig, seed: int) -> DualEncoder:

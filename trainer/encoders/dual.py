@@ -220,9 +220,7 @@ class DualEncoder(Encoder):
     def restart(self, seed: int) -> bool:
         if self._can_restart:
             old = self.model
-            config = ModelConfig(
-                embedding_dim=old.embedding_dim, head_dropout=old.heads[0].dropout.p
-            )
+            config = ModelConfig(embedding_dim=old.embedding_dim, head_dropout=old.heads[0].dropout)
             self.model = seeded_model(old.text_tower, old.image_tower, config, seed)
             self.train()
         return self._can_restart
@@ -289,7 +287,7 @@ class DualEncoder(Encoder):
                 model = seeded_model(model.text_tower, model.image_tower, config, seed)
         config = config or ModelConfig()
         for head in model.heads:
-            head.dropout.p = config.head_dropout
+            head.dropout = config.head_dropout
         return cls(
             model,
             note=f"A dual encoder read from {directory.name}.",

@@ -55,7 +55,7 @@ class FrozenFeatures:
 
     def gather(self, rows: Sequence[int]) -> Tensor:
         """Features of rows, shape (B, F)."""
-        return self.features_RF[torch.tensor(rows, dtype=torch.long)]
+        return self.features_RF.index_select(0, torch.tensor(rows, dtype=torch.long))
 
     def add(self, keys: Collection[str], read: Callable[[str], Any]) -> None:
         """Computes features that are not here yet, with a progress bar.

@@ -149,7 +149,7 @@ class DualModel(nn.Module):
         heads = self.heads
         config = {
             "embedding_dim": self.embedding_dim if heads else None,
-            "dropout": heads[0].dropout.p if heads else 0.0,
+            "dropout": heads[0].dropout if heads else 0.0,
             "towers": {
                 tower.modality: {"type": type(tower).__name__, "settings": tower.settings()}
                 for tower in (self.text_tower, self.image_tower)

@@ -2,37 +2,15 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout, normalize
+from torch.nn.functional import normalize
 
 # B items, F tower features, D embedding
 
 
-class ByteDropout(nn.Module):
-    """Dropout drawn as random bytes: on a CPU a quarter of the time that torch's takes.
-
-    Follows the global random state as torch's does.
-
-    Args:
-        p: Share of the features that is dropped, rounded to 1/256.
-    """
-
-    _BYTES_PER_DRAW = 7  # of an int64 from 0 to 2^63 - 1; the eighth has a constant bit
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, features_BF: Tensor) -> Tensor:
-        threshold = min(255, round(self.p * 256))
-        if not self.training or threshold == 0:
-            return features_BF
-        if features_BF.device.type != "cpu":
-            return dropout(features_BF, self.p)
-        count = features_BF.numel()
-        draws = torch.empty(-(-count // self._BYTES_PER_DRAW), dtype=torch.int64).random_()
-        octets = draws.view(torch.uint8).view(-1, 8)[:, : self._BYTES_PER_DRAW]
-        kept_BF = octets.reshape(-1)[:count].view(features_BF.shape) >= threshold
-        return (features_BF * kept_BF).mul_(256 / (256 - threshold))
+#: Groups of neighbouring rows that drop the same features each: draws for every row were no
+#: better (recall@10 of concepts left out of the demo's training split: 0.371 both), and take as
+#: long as the product with the weights.
+_NUM_DRAWS = 8
 
 
 class Head(nn.Module):
@@ -40,18 +18,21 @@ class Head(nn.Module):
 
     A hidden layer was tried: it learns the training concepts by heart and
     finds fewer held-out ones.
+
+    Args:
+        dropout: Share of the features that is dropped in training.
     """
 
     mean_F: Tensor
     scale_F: Tensor
     is_fitted: Tensor
 
-    def __init__(self, feature_dim: int, embedding_dim: int, dropout_share: float):
+    def __init__(self, feature_dim: int, embedding_dim: int, dropout: float):
         super().__init__()
         self.register_buffer("mean_F", torch.zeros(feature_dim))
         self.register_buffer("scale_F", torch.ones(feature_dim))
         self.register_buffer("is_fitted", torch.tensor(False))
-        self.dropout = ByteDropout(dropout_share)
+        self.dropout = dropout
         self.linear = nn.Linear(feature_dim, embedding_dim)
 
     def fit_scale(self, features_BF: Tensor) -> None:
@@ -63,8 +44,15 @@ class Head(nn.Module):
 
     def forward(self, features_BF: Tensor) -> Tensor:
         """Embeddings of shape (B, D), L2-normalised."""
-        standard_BF = (features_BF - self.mean_F).div_(self.scale_F)
-        return normalize(self.linear(self.dropout(standard_BF)), dim=-1)
+        standard_BF = features_BF - self.mean_F
+        if self.training and self.dropout > 0:
+            draws = torch.rand((_NUM_DRAWS, len(self.mean_F)), device=standard_BF.device)
+            factors = (draws >= self.dropout) / (self.scale_F * (1 - self.dropout))
+            parts = zip(standard_BF.chunk(_NUM_DRAWS), factors, strict=False)
+            standard_BF = torch.cat([part_BF * factor_F for part_BF, factor_F in parts])
+        else:
+            standard_BF = standard_BF.div_(self.scale_F)
+        return normalize(self.linear(standard_BF), dim=-1)
 
 
 class UnitHead(nn.Module):
