@@ -227,6 +227,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                 "HF_HUB_DISABLE_TELEMETRY": "1",
                 "GRADIO_ANALYTICS_ENABLED": "False",
                 "LANG": "C.UTF-8",
+                "OMP_NUM_THREADS": "1",  # threads that wait for one another starve beside others
             },
             running,
         )
