@@ -23,7 +23,7 @@ SEED = 0
 #: Exit code of a build that ended short of its shares.
 SHORT_CODE = 3
 #: Heads have learnt most after half of their default number of steps, and the demo has minutes:
-#: for English against all languages and the exported model, then for the two versions.
+#: for English against all languages, then for the two versions. The exported model takes all.
 HEADS_STEPS, VERSIONS_STEPS = 100, 50
 #: The fewest that `compare` takes, for the same reason.
 SEEDS = ("--seeds", "0,1,2")

@@ -94,7 +94,7 @@ def _train(demo: Demo) -> None:
         fewer = demo.steps or ("--steps", str(VERSIONS_STEPS))
         demo.show("trainer", "compare", first, second, "--output", demo.versions, *SEEDS, *fewer)
         heads = ("--tune", "heads", "--output", demo.heads)
-        demo.show("trainer", "train", "--dataset", second, *heads, *steps)
+        demo.show("trainer", "train", "--dataset", second, *heads, *demo.steps)
         settings = (*LORA_SETTINGS, *demo.steps)  # of two --steps the last one counts
         lora = ("--model", demo.heads, "--tune", "lora", *settings, "--output", demo.model)
         demo.show("trainer", "train", "--dataset", second, *lora)
