@@ -28,14 +28,28 @@ _FREE_SETTINGS = frozenset(
 )
 
 
-def fingerprint(config: TrainConfig, rows: Iterable[Row], version: str) -> dict[str, str]:
-    """What must be equal for a run to be resumed: every setting but a few, and the rows."""
+def fingerprint(
+    config: TrainConfig, rows: Iterable[Row], version: str, model: str
+) -> dict[str, str]:
+    """What must be equal for a run to be resumed: every setting but a few, the rows, the model.
+
+    Args:
+        config: Of the run.
+        rows: That it trains on.
+        version: They are from.
+        model: `Encoder.fingerprint` before the first step; checkpoints have no frozen weights.
+    """
     settings = config.model_dump(mode="json", exclude=set(_FREE_SETTINGS))
     flat = {name: repr(value) for name, value in _flatten(settings).items() if name != "dataset"}
     digest = hashlib.sha256()
     for row in rows:
         digest.update(repr((row.id, row.query, row.positive, row.negatives)).encode())
-    return {**flat, "version": version, "rows": digest.hexdigest()[:16]}
+    return {
+        **flat,
+        "version": version,
+        "rows": digest.hexdigest()[:16],
+        "first weights": model,
+    }
 
 
 def _flatten(settings: dict[str, Any]) -> dict[str, Any]:

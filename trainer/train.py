@@ -168,6 +168,7 @@ class _Run:
         self, result: TrainResult, output: Path | None, measure: Measure | None, *, fresh: bool
     ) -> None:
         config, encoder, ranks = self.config, self.encoder, self.ranks
+        checkpoints = self._checkpoints(output)  # before anything changes the encoder
         encoder.train()
         encoder.to(ranks.device)
         encoder.precompute(_embedded_items(self.rows, config), self.pictures)
@@ -182,7 +183,6 @@ class _Run:
             optimizer, lambda step: learning_rate_share(step, num_steps, config.warmup_share)
         )
         progress = RunProgress()
-        checkpoints = self._checkpoints(output)
         with torch.random.fork_rng(devices=_cuda_devices(ranks)):
             torch.manual_seed(config.seed + ranks.rank)  # dropout
             if checkpoints is not None:
@@ -335,7 +335,7 @@ class _Run:
         return Checkpoints(
             output / CHECKPOINT_FOLDER,
             keep=self.config.keep_checkpoints,
-            identity=fingerprint(self.config, self.rows, self.version),
+            identity=fingerprint(self.config, self.rows, self.version, self.encoder.fingerprint()),
         )
 
 

@@ -179,6 +179,17 @@ def test_a_damaged_checkpoint_is_named(corpus: Corpus, tmp_path: Path) -> None:
         train(_config(num_steps=4), corpus, TinyEncoder(), output=tmp_path)
 
 
+def test_a_run_from_other_weights_is_not_gone_on_from(corpus: Corpus, tmp_path: Path) -> None:
+    """A base that was trained in the meantime: a checkpoint has no weights that are frozen."""
+    config = _config(num_steps=4, save_steps=2)
+    train(config, corpus, TinyEncoder(), output=tmp_path)
+    retrained = TinyEncoder()
+    with torch.no_grad():
+        next(retrained.parameters()).view(-1)[0] += 1e-3
+    with pytest.raises(ResumeError, match=r"first weights \w+ there, \w+ now.*--fresh"):
+        train(config, corpus, retrained, output=tmp_path)
+
+
 def test_only_the_newest_checkpoints_stay(corpus: Corpus, tmp_path: Path) -> None:
     config = _config(num_steps=8, save_steps=1, keep_checkpoints=3)
     train(config, corpus, TinyEncoder(), output=tmp_path)

@@ -33,7 +33,7 @@ class Run:
 
 
 class FinishedRuns:
-    """Runs by what decides them: settings, rows, held-out rows and seed.
+    """Runs by what decides them: model, settings, rows, held-out rows and seed.
 
     Args:
         directory: Has one small file per run; created with the first.
@@ -44,10 +44,27 @@ class FinishedRuns:
         self._hashed: list[tuple[Corpus, str]] = []
 
     def key(
-        self, config: CompareConfig, arm: Arm, seed: int, split: SharedSplit, num_steps: int | None
+        self,
+        config: CompareConfig,
+        arm: Arm,
+        seed: int,
+        split: SharedSplit,
+        num_steps: int | None,
+        model: str,
     ) -> str:
-        """Name of a run's file; equal only where the run would be the same."""
+        """Name of a run's file; equal only where the run would be the same.
+
+        Args:
+            config: Of the comparison.
+            arm: What the run trains on.
+            seed: Of the run.
+            split: What it is measured on.
+            num_steps: It trains.
+            model: Fingerprint of the encoder before its first step: a name does not say which
+                weights lie behind it today.
+        """
         decided = [
+            model,
             arm.train_config(config.train, seed).model_dump_json(),
             config.evaluate.model_dump_json(),
             config.measure,

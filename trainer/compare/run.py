@@ -142,15 +142,17 @@ def run_plan(
     fresh_seed: int | None = config.seeds[0]
     with _timed(seconds, "questions"):
         yardstick = Yardstick(config, split.held_out, encoder)
-    encoder_note = encoder.note
+    encoder_note, model = encoder.note, encoder.fingerprint()
     _announce(config, plan, yardstick)
     runs: dict[str, list[Run]] = {arm.name: [] for arm in plan.arms}
     num_steps = config.train.num_steps
     # The untrained arm costs least; then the one with most rows decides the number of steps.
     for arm in sorted(plan.arms, key=lambda arm: (arm.corpus is not None, -arm.num_rows)):
         for seed in config.seeds:
-            key = None if finished is None else finished.key(config, arm, seed, split, num_steps)
-            run = None if finished is None or key is None else finished.get(key)
+            key, run = None, None
+            if finished is not None:
+                key = finished.key(config, arm, seed, split, num_steps, model)
+                run = finished.get(key)
             if run is None:
                 if encoder is None or (fresh_seed != seed and not encoder.restart(seed)):
                     encoder = None  # one at a time in memory

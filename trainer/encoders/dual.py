@@ -217,6 +217,10 @@ class DualEncoder(Encoder):
             if self.training and keys and isinstance(head, Head) and not head.is_fitted:
                 head.fit_scale(_scale_features(tower, frozen, keys, read))
 
+    def settings(self) -> dict[str, Any]:
+        towers = (self.model.text_tower, self.model.image_tower)
+        return {tower.modality: [type(tower).__name__, tower.settings()] for tower in towers}
+
     def restart(self, seed: int) -> bool:
         if self._can_restart:
             old = self.model

@@ -1,11 +1,14 @@
 """What every model is to the trainer: items in, L2-normalised embeddings out."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -75,6 +78,22 @@ class Encoder(nn.Module, ABC):
             towers gave is kept.
         """
         return False
+
+    def settings(self) -> dict[str, Any]:
+        """What its embeddings depend on beside weights and `ModelConfig`, as plain JSON values."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """Equal for encoders that start alike: a hash of settings and of sums of the weights.
+
+        A model that was trained on, or a recipe that reads other layers, has another one.
+        """
+        digest = hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode())
+        for name, tensor in self.state_dict().items():
+            total = tensor.sum(dtype=torch.float64).item()
+            size = tensor.norm(dtype=torch.float64).item() if tensor.is_floating_point() else 0.0
+            digest.update(f"{name} {tuple(tensor.shape)} {total:.6f} {size:.6f}\n".encode())
+        return digest.hexdigest()[:24]
 
     @abstractmethod
     def save(self, directory: Path) -> None:

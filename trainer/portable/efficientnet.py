@@ -113,13 +113,11 @@ class EfficientNetImageTower(Tower):
         self.head = SameConv(channels, _HEAD_CHANNELS, 1)
         # Channels last: an eighth of the time on a CPU.
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.dim = len(self.sides) * (
-            _HEAD_CHANNELS
-            + sum(
-                int(self.blocks[index].project.out_channels)  # pyright: ignore
-                for index in _READ_BLOCKS
-            )
+        of_one_size = _HEAD_CHANNELS + sum(
+            int(self.blocks[index].project.out_channels)  # pyright: ignore
+            for index in _READ_BLOCKS
         )
+        self.dim = len(self.sides) * of_one_size
 
     def prepare(self, item: Image.Image) -> list[Tensor]:
         """Pixels of shape (side, side, 3), uint8, of each size."""
@@ -131,11 +129,15 @@ class EfficientNetImageTower(Tower):
 
     def forward(self, batch: Sequence[Sequence[Tensor]]) -> Tensor:
         chunks = [
-            torch.cat([*map(self._features, map(torch.stack, zip(*chunk, strict=True)))], dim=1)
+            self._of_all_sizes(batch[start : start + self.batch_size])
             for start in range(0, len(batch), self.batch_size)
-            if (chunk := batch[start : start + self.batch_size])
         ]
         return torch.cat(chunks)
+
+    def _of_all_sizes(self, batch: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Features of a few pictures, those of each size side by side, shape (B, F)."""
+        by_size = zip(*batch, strict=True)
+        return torch.cat([self._features(torch.stack(pixels)) for pixels in by_size], dim=1)
 
     def _features(self, pixels_BHWC: Tensor) -> Tensor:
         weight = self.stem.weight

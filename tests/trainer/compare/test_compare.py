@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.trainer.tiny_encoder import TinyEncoder
 from trainer.cli import main
@@ -170,18 +171,37 @@ def test_runs_of_other_settings_are_not_taken(
     )
     config = _config(small_release)
     arm = Arm("any", split.train[0])
-    key = finished.key(config, arm, 0, split, config.train.num_steps)
-    assert key == FinishedRuns(tmp_path).key(config, arm, 0, split, config.train.num_steps)
-    assert key != finished.key(config, arm, 1, split, config.train.num_steps)
+    key = finished.key(config, arm, 0, split, config.train.num_steps, "model")
+    assert key == FinishedRuns(tmp_path).key(config, arm, 0, split, config.train.num_steps, "model")
+    assert key != finished.key(config, arm, 1, split, config.train.num_steps, "model")
     asked = replace(split.held_out, rows=split.held_out.rows[1:])
     fewer = SharedSplit(split.train, asked)
-    assert key != finished.key(config, arm, 0, fewer, config.train.num_steps)
+    assert key != finished.key(config, arm, 0, fewer, config.train.num_steps, "model")
     if "languages" in change:
         rows = [row for row in split.train[0].rows if row.language in change["languages"]]
         arm = Arm("any", type(split.train[0])(split.train[0].version, "train", rows))
     else:
         config = config.model_copy(update={"train": config.train.model_copy(update=change)})
-    assert key != finished.key(config, arm, 0, split, config.train.num_steps)
+    assert key != finished.key(config, arm, 0, split, config.train.num_steps, "model")
+
+
+def test_runs_of_another_model_of_the_same_name_are_not_taken(
+    small_release: Path, tmp_path: Path
+) -> None:
+    """A directory that was trained on, or a recipe that has changed."""
+
+    class Retrained(Maker):
+        def __call__(self, config: ModelConfig, seed: int) -> Encoder:
+            encoder = super().__call__(config, seed)
+            with torch.no_grad():
+                next(encoder.parameters()).view(-1)[0] += 1e-3
+            return encoder
+
+    config = _config(small_release)
+    compare(config, Maker(), FinishedRuns(tmp_path))
+    retrained = Retrained()
+    compare(config, retrained, FinishedRuns(tmp_path))
+    assert retrained.seeds == [0, 1, 2] * 3, "each is trained again"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"tally": {"strata": ["en"]}}'])

@@ -130,6 +130,19 @@ def test_other_weights_do_not_read_those_features(tmp_path: Path) -> None:
     assert encoder.model.text_tower.fingerprint() != name
 
 
+def test_a_fingerprint_follows_weights_and_what_towers_read() -> None:
+    def encoder(side: int) -> DualEncoder:
+        torch.manual_seed(0)
+        return make_encoder(image=EfficientNetImageTower([side]).eval())
+
+    first = encoder(32)
+    assert encoder(32).fingerprint() == first.fingerprint()
+    assert encoder(64).fingerprint() != first.fingerprint(), "equal weights, other pixels"
+    with torch.no_grad():
+        first.model.heads[0].linear.weight[0, 0] += 1e-3
+    assert encoder(32).fingerprint() != first.fingerprint()
+
+
 def test_only_training_sets_the_scale_and_only_once() -> None:
     encoder = make_encoder().eval()
     encoder.precompute(ITEMS, Pictures())
