@@ -39,6 +39,8 @@ _HEAD_CHANNELS = 1280
 #: The last block of its stage each; the earlier ones know of colour and texture.
 _READ_BLOCKS = (4, 7, 10, 14)
 _MEAN, _SCALE = 0.498, 0.502
+#: The last feature map of the smallest is one pixel; the largest takes seconds a picture.
+_MIN_SIDE, _MAX_SIDE = 32, 1024
 
 
 class SameConv(nn.Conv2d):
@@ -92,6 +94,9 @@ class EfficientNetImageTower(Tower):
     Args:
         sides: Pixels of the squares, one forward pass each. A small one shows the picture as a
             whole, a large one its details; it was trained at 224.
+
+    Raises:
+        ValueError: A size is none at which it sees something, or would fill memory.
     """
 
     modality: ClassVar[Literal["text", "image"]] = "image"
@@ -100,6 +105,8 @@ class EfficientNetImageTower(Tower):
     def __init__(self, sides: Sequence[int]) -> None:
         super().__init__()
         self.sides = tuple(sides)
+        if not all(_MIN_SIDE <= side <= _MAX_SIDE for side in self.sides):
+            raise ValueError(f"sizes from {_MIN_SIDE} to {_MAX_SIDE} pixels; got {self.sides}.")
         self.stem = SameConv(3, _STEM_CHANNELS, 3, 2)
         self.blocks = nn.ModuleList()
         channels = _STEM_CHANNELS

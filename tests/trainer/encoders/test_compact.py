@@ -148,6 +148,13 @@ def test_an_export_of_one_size_is_read_as_it_was() -> None:
         torch.testing.assert_close(older.eval()(prepared), tower(prepared), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("side", [-1, 0, 31, 10**9])
+def test_a_size_that_shows_nothing_or_fills_memory_is_refused(side: int) -> None:
+    """Sizes are read from a model's directory, which anyone may have written."""
+    with pytest.raises(ValueError, match="from 32 to 1024 pixels"):
+        EfficientNetImageTower.from_settings({"sides": [64, side]}, Path())
+
+
 def test_lora_is_trained_merged_and_read_again(tmp_path: Path) -> None:
     items = [Item(text=text) for text in SENTENCES[:2]] + [Item(image="0"), Item(image="1")]
     cache = FeatureCache(tmp_path / "cache")
